@@ -1,0 +1,100 @@
+"""The registry of vertebra labels; every list of names, ids and colours derives from it.
+
+Ids follow the VerSe benchmark (Sekuboyina et al., MedIA 2021): 1-7 C1-C7, 8-19 T1-T12,
+20-24 L1-L5, 25 L6, 26 sacrum, 27 coccyx, 28 T13.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One structure of the spine.
+
+    Attributes:
+        label: id in masks and centroid files.
+        name: short name, such as ``"T12"``.
+        region: ``"cervical"``, ``"thoracic"``, ``"lumbar"``; ``"sacral"`` for sacrum and coccyx.
+        colour: red, green, blue in 0-255.
+    """
+
+    label: int
+    name: str
+    region: str
+    colour: Colour
+
+
+# Okabe & Ito, "Color Universal Design" (2008), without black; in this order neighbours differ
+# clearly in lightness or in hue for every common kind of colour vision.
+_PALETTE: tuple[Colour, ...] = (
+    (0, 114, 178),
+    (240, 228, 66),
+    (213, 94, 0),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+)
+_SACRUM, _COCCYX, _T13 = 26, 27, 28
+
+ORDER_CRANIAL_TO_CAUDAL: tuple[int, ...] = (*range(1, 20), _T13, *range(20, 26))
+"""Labels of all vertebrae from the head downwards; T13 lies between T12 and L1."""
+
+
+def _name(label: int) -> str:
+    if label == _T13:
+        return "T13"
+    for letter, first, last in (("C", 1, 7), ("T", 8, 19), ("L", 20, 25)):
+        if first <= label <= last:
+            return f"{letter}{label - first + 1}"
+    raise ValueError(f"no vertebra has the label {label}")
+
+
+def _vertebra(label: int) -> Vertebra:
+    name = _name(label)
+    region = {"C": "cervical", "T": "thoracic", "L": "lumbar"}[name[0]]
+    colour = _PALETTE[ORDER_CRANIAL_TO_CAUDAL.index(label) % len(_PALETTE)]
+    return Vertebra(label, name, region, colour)
+
+
+VERTEBRAE: tuple[Vertebra, ...] = tuple(_vertebra(n) for n in sorted(ORDER_CRANIAL_TO_CAUDAL))
+"""The 26 vertebrae that are written (1-25 and 28), by label."""
+
+STRUCTURES: tuple[Vertebra, ...] = (
+    *VERTEBRAE,
+    Vertebra(_SACRUM, "sacrum", "sacral", (153, 153, 153)),
+    Vertebra(_COCCYX, "coccyx", "sacral", (204, 204, 204)),
+)
+"""All known labels: the vertebrae, and sacrum and coccyx, which are read but never written."""
+
+_BY_LABEL = {structure.label: structure for structure in STRUCTURES}
+_BY_NAME = {structure.name.lower(): structure for structure in STRUCTURES}
+
+
+def is_vertebra(label: int) -> bool:
+    """Whether `label` is one of the 26 vertebrae (not the sacrum, coccyx or background)."""
+    return label in _BY_LABEL and label not in (_SACRUM, _COCCYX)
+
+
+def name_of(label: int) -> str:
+    """Short name of a label, ``name_of(20) == "L1"``; KeyError for an unknown label."""
+    return _BY_LABEL[label].name
+
+
+def label_of(name: str) -> int:
+    """Label of a name in any case, ``label_of("l1") == 20``; KeyError for an unknown name."""
+    return _BY_NAME[name.lower()].label
+
+
+def region_of(label: int) -> str:
+    """Region of a label (see `Vertebra.region`); KeyError for an unknown label."""
+    return _BY_LABEL[label].region
+
+
+def colour_of(label: int) -> Colour:
+    """Display colour of a label, red, green, blue in 0-255; KeyError for an unknown label."""
+    return _BY_LABEL[label].colour
