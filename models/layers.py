@@ -1,0 +1,89 @@
+"""Up-sampling layers with constant weights, separable along the three axes."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def linear_kernel(distance: np.ndarray) -> np.ndarray:
+    """The triangle kernel of linear interpolation."""
+    return np.maximum(0.0, 1.0 - np.abs(distance))
+
+
+def cubic_kernel(distance: np.ndarray) -> np.ndarray:
+    """The cubic convolution kernel with a = -1/2 (Keys, IEEE TASSP 1981)."""
+    d = np.abs(distance)
+    inner = 1.5 * d**3 - 2.5 * d**2 + 1.0
+    outer = -0.5 * d**3 + 2.5 * d**2 - 4.0 * d + 2.0
+    return np.where(d < 1, inner, np.where(d < 2, outer, 0.0))
+
+
+def phase_weights(kernel, radius: int, factor: int) -> np.ndarray:
+    """Weights (factor, 2 * radius + 1) of the input samples i - radius ... i + radius.
+
+    Output sample ``factor * i + p`` lies at input position ``i + (p + 1/2) / factor - 1/2``
+    (voxel centres of both grids share one extent).
+    """
+    position = (np.arange(factor) + 0.5) / factor - 0.5
+    return kernel(position[:, None] - np.arange(-radius, radius + 1)[None, :])
+
+
+def upsampling_matrix(kernel, radius: int, size: int, factor: int) -> np.ndarray:
+    """Matrix (factor * size, size) that enlarges one axis; the border is repeated outwards."""
+    matrix = np.zeros((size, factor, size), np.float32)
+    for offset, column in enumerate(phase_weights(kernel, radius, factor).T):
+        source = np.clip(np.arange(size) + offset - radius, 0, size - 1)
+        matrix[np.arange(size), :, source] += column
+    return matrix.reshape(factor * size, size)
+
+
+class _Upsample(keras.layers.Layer):
+    """Base: enlarges x, y and z by `factor`, one matrix product an axis.
+
+    The product is several times faster than shifted sums, above all in the backward pass.
+    """
+
+    kernel = staticmethod(linear_kernel)
+    radius = 1
+
+    def __init__(self, factor: int = 2, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        """From (batch, x, y, z, channels) to (batch, f x, f y, f z, channels)."""
+        for axis in (1, 2, 3):
+            inputs = self._enlarge(inputs, axis)
+        return inputs
+
+    def _enlarge(self, inputs, axis: int):
+        size = inputs.shape[axis]
+        matrix = upsampling_matrix(self.kernel, self.radius, size, self.factor)
+        before, after = inputs.shape[1:axis], inputs.shape[axis + 1 :]
+        flat = ops.reshape(inputs, (-1, size, math.prod(after)))
+        flat = ops.matmul(ops.cast(matrix, inputs.dtype), flat)
+        return ops.reshape(flat, (-1, *before, size * self.factor, *after))
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the enlarged map."""
+        batch, *spatial, channels = input_shape
+        return (batch, *(n * self.factor for n in spatial), channels)
+
+    def get_config(self) -> dict:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "factor": self.factor}
+
+
+class UpsampleLinear(_Upsample):
+    """Trilinear up-sampling by an integer factor."""
+
+
+class UpsampleCubic(_Upsample):
+    """Tricubic up-sampling (Keys kernel) by an integer factor."""
+
+    kernel = staticmethod(cubic_kernel)
+    radius = 2

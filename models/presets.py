@@ -1,0 +1,187 @@
+"""Presets: everything that fixes the three networks and the grids they see, as frozen data.
+
+A preset is stored beside the weights that were trained with it. ``paper`` holds the values of
+Payer et al., VISAPP 2020; ``default`` is what the bundled weights use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_type_hints
+
+VERTEBRA_CHANNELS_PAPER = tuple(range(1, 26))
+VERTEBRA_CHANNELS = (*range(1, 26), 28)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of one network.
+
+    Attributes:
+        kind: ``unet`` or ``scnet`` (SpatialConfiguration-Net).
+        filters: filters of each U-Net level, finest first; its length is the number of levels.
+        inputs: input channels.
+        outputs: output channels.
+        negative_slope: slope of the leaky ReLU; 0 is a plain ReLU.
+        dropout: rate after the first convolution of every block, in training only.
+        head_sigma: standard deviation of the normal initialiser of the linear heads.
+        stem: SC-Net only: one 3x3x3 convolution before the U-Net.
+        spatial_filters, spatial_kernel, spatial_factor: SC-Net only: the spatial
+            configuration part (three hidden convolutions) and the resolution that it works at.
+        combination: SC-Net only: ``product`` of local and tanh(spatial) maps as published, or
+            ``log_product``, the same product taken on logarithms, which gives logits.
+    """
+
+    kind: Literal["unet", "scnet"]
+    filters: tuple[int, ...]
+    inputs: int = 1
+    outputs: int = 1
+    negative_slope: float = 0.0
+    dropout: float = 0.0
+    head_sigma: float = 0.001
+    stem: bool = False
+    spatial_filters: int = 64
+    spatial_kernel: int = 7
+    spatial_factor: int = 4
+    combination: Literal["product", "log_product"] = "product"
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    """One stage: the grid that its network sees and what the output means.
+
+    Attributes:
+        network: the network's shape.
+        size: voxels along x, y, z (left, posterior, superior).
+        spacing_mm: isotropic voxel size in mm.
+        smoothing_sigma_mm: Gaussian smoothing before resampling, in mm.
+        activation: from the network's output to a map: ``linear`` (heatmaps), ``sigmoid``
+            (logits) or ``null_softmax`` (softmax over all voxels of a channel and one class
+            "not in this tile", scaled so that a sure landmark peaks near 1).
+        sigma_px: standard deviation in voxels of the target Gaussian, or, for the segmentation
+            stage, of the Gaussian that marks the wanted vertebra in the second input channel.
+        overlap: voxels that neighbouring z tiles share (vertebrae stage).
+        labels: label of each output channel (vertebrae stage).
+        shift_posterior_mm: how far behind the vertebral centroid the crop is centred.
+        threshold: smallest map value that counts.
+    """
+
+    network: NetworkConfig
+    size: tuple[int, int, int]
+    spacing_mm: float
+    smoothing_sigma_mm: float = 0.75
+    activation: Literal["linear", "sigmoid", "null_softmax"] = "linear"
+    sigma_px: float = 3.0
+    overlap: int = 0
+    labels: tuple[int, ...] = ()
+    shift_posterior_mm: float = 0.0
+    threshold: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """The three stages under one name."""
+
+    name: str
+    spine: StageConfig
+    vertebrae: StageConfig
+    segmentation: StageConfig
+
+
+_PAPER = Preset(
+    name="paper",
+    spine=StageConfig(
+        NetworkConfig("unet", (64,) * 5), (64, 64, 128), 8.0, threshold=0.1
+    ),
+    vertebrae=StageConfig(
+        NetworkConfig(
+            "scnet", (64,) * 4, outputs=25, negative_slope=0.1, stem=True, combination="product"
+        ),
+        (96, 96, 128),
+        2.0,
+        overlap=96,
+        labels=VERTEBRA_CHANNELS_PAPER,
+        threshold=0.05,
+    ),
+    segmentation=StageConfig(
+        NetworkConfig("unet", (64,) * 5, inputs=2),
+        (128, 128, 96),
+        1.0,
+        activation="sigmoid",
+        shift_posterior_mm=20.0,
+    ),
+)
+
+_DEFAULT = Preset(
+    name="default",
+    spine=StageConfig(
+        NetworkConfig("unet", (16, 32, 48, 64, 64), negative_slope=0.1),
+        (64, 64, 128),
+        8.0,
+        smoothing_sigma_mm=3.0,
+        activation="sigmoid",
+        sigma_px=2.0,
+        threshold=0.3,
+    ),
+    vertebrae=StageConfig(
+        NetworkConfig(
+            "scnet",
+            (32, 64, 64, 96),
+            outputs=26,
+            negative_slope=0.1,
+            spatial_filters=48,
+            spatial_kernel=5,
+            combination="log_product",
+        ),
+        (48, 48, 80),
+        4.0,
+        smoothing_sigma_mm=1.6,
+        activation="null_softmax",
+        sigma_px=1.5,
+        overlap=60,
+        labels=VERTEBRA_CHANNELS,
+        threshold=0.05,
+    ),
+    segmentation=StageConfig(
+        NetworkConfig("unet", (16, 32, 64, 96, 96), inputs=2, negative_slope=0.1),
+        (80, 80, 64),
+        1.5,
+        smoothing_sigma_mm=0.6,
+        activation="sigmoid",
+        sigma_px=3.0,
+        shift_posterior_mm=20.0,
+    ),
+)
+
+PRESETS: dict[str, Preset] = {p.name: p for p in (_PAPER, _DEFAULT)}
+
+
+def preset_to_dict(preset: Preset) -> dict[str, Any]:
+    """A JSON-ready copy of `preset`."""
+    return dataclasses.asdict(preset)
+
+
+def preset_from_dict(data: Mapping[str, Any]) -> Preset:
+    """The preset that `data` (from `preset_to_dict`, perhaps through JSON) describes.
+
+    Raises:
+        ValueError: a key is unknown or missing.
+    """
+    return _from_dict(Preset, data, "preset")
+
+
+def _from_dict(cls: type, data: Mapping[str, Any], where: str) -> Any:
+    hints = get_type_hints(cls)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(hints)}")
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if dataclasses.is_dataclass(hints[key]):
+            value = _from_dict(hints[key], value, f"{where}.{key}")  # type: ignore[arg-type]
+        values[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None
