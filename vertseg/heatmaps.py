@@ -180,7 +180,7 @@ def _group(
     for seed in range(len(points)):
         if free[seed]:
             near = free & (np.linalg.norm(points - points[seed], axis=1) < merge_mm)
-            groups.append([candidates[i] for i in np.flatnonzero(near)])
+            groups.append([candidates[int(i)] for i in np.flatnonzero(near)])
             free &= ~near
     return groups
 
