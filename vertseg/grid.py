@@ -99,7 +99,7 @@ class Grid:
     @property
     def centre_lps_mm(self) -> tuple[float, float, float]:
         """Middle of the grid, index (size - 1) / 2, in LPS mm."""
-        x, y, z = self.index_to_lps((np.asarray(self.size) - 1.0) / 2.0)
+        x, y, z = self.index_to_lps([(n - 1.0) / 2.0 for n in self.size])
         return (float(x), float(y), float(z))
 
     @property
@@ -113,7 +113,7 @@ class Grid:
 
     def lps_to_index(self, points: npt.ArrayLike) -> FloatArray:
         """Map points (..., 3) in LPS mm to fractional indices (..., 3)."""
-        return apply_affine(np.linalg.inv(self.affine_lps), points)
+        return apply_affine(np.asarray(np.linalg.inv(self.affine_lps), np.float64), points)
 
     def index_map_to(self, other: Grid) -> FloatArray:
         """(4, 4) affine that takes an index of this grid to the index of `other` at that place."""
@@ -148,9 +148,10 @@ class Grid:
 
     def axis_codes(self) -> tuple[str, str, str]:
         """What each array axis runs towards, in nibabel's letters, such as ``("P", "I", "R")``."""
-        from nibabel.orientations import aff2axcodes
+        from nibabel import orientations  # late: the geometry itself needs numpy only
 
-        i, j, k = aff2axcodes(self.affine_ras)
+        to_codes: Any = orientations.aff2axcodes
+        i, j, k = to_codes(self.affine_ras)
         return (str(i), str(j), str(k))
 
     def is_close(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:

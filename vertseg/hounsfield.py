@@ -1,0 +1,43 @@
+"""Whether the values of a volume are Hounsfield units, judged from their distribution.
+
+CT holds air (-1000) or fat (-100) beside soft tissue (0 to 100) and bone; a scan stored without its
+rescale intercept holds the same peaks 1024 higher.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Intensities = Literal["hounsfield", "zero_based", "unknown"]
+"""``zero_based``: HU + 1024, beyond doubt; ``unknown``: MR, scaled, windowed, a label map."""
+
+ZERO_BASED_OFFSET_HU = 1024
+AIR_HU = -1024
+
+_SAMPLE_VOXELS = 250_000
+
+
+def recognise(array: npt.NDArray[Any]) -> Intensities:
+    """Judge an array (i, j, k) of values from an even sample of its voxels."""
+    step = max(1, int(np.ceil((array.size / _SAMPLE_VOXELS) ** (1 / 3))))
+    sample = np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()
+    sample = sample[sample > AIR_HU]  # without air and padding
+    if sample.size == 0:
+        return "unknown"
+    top = float(np.percentile(sample, 99.9))
+    if np.mean(sample < -50) >= 0.005:
+        return "hounsfield" if top >= 50 else "unknown"
+    return "zero_based" if _is_zero_based(sample, top) else "unknown"
+
+
+def _is_zero_based(sample: npt.NDArray[np.float32], top: float) -> bool:
+    """Whether most of what is not air lies where fat and soft tissue lie in HU + 1024."""
+    if not 1100 <= top <= 4200:
+        return False
+    tissue = sample[sample > 300]
+    if tissue.size < 0.05 * sample.size:
+        return False
+    return bool(np.mean((tissue >= 880) & (tissue <= 1180)) >= 0.5)

@@ -1,0 +1,166 @@
+"""A CT volume in memory and how it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.errors import InputError
+from vertseg.grid import Grid, is_invertible
+from vertseg.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, recognise
+from vertseg.nifti_geometry import choose_grid
+from vertseg.nifti_header import (
+    LARGEST_VOLUME_VOXELS,
+    StoredHeader,
+    read_header,
+    voxel_layout,
+)
+from vertseg.nifti_stream import check_file_is_long_enough, open_nifti, read_chunks
+
+HounsfieldArray = npt.NDArray[np.int16 | np.float32]
+
+_LOWEST, _HIGHEST = -(2**15), 2**15 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A CT volume.
+
+    Attributes:
+        array: HU, int16 or float32, read-only, indexed [i, j, k] as stored.
+        grid: where the voxels lie.
+        header: the NIfTI header as stored, from which a mask takes its geometry bit by bit.
+        warnings: what was repaired or is doubtful, one sentence each.
+        intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
+            ``"unknown"`` if the values do not look like HU.
+    """
+
+    array: HounsfieldArray
+    grid: Grid
+    header: StoredHeader
+    warnings: tuple[str, ...] = ()
+    intensities: Intensities = "hounsfield"
+
+    @classmethod
+    def from_array(cls, array: npt.NDArray[Any], affine_ras: npt.ArrayLike) -> Image:
+        """Volume from memory; the array is copied.
+
+        Args:
+            array: HU, any integer or real type, (i, j, k); further axes of length 1 are dropped.
+            affine_ras: (4, 4) index -> RAS mm, as in nibabel.
+
+        Raises:
+            InputError: shape, type, affine or content cannot be used.
+        """
+        where = "array"
+        values = np.asarray(array)
+        if values.ndim > 3 and all(n == 1 for n in values.shape[3:]):
+            values = values.reshape(values.shape[:3])
+        if values.ndim != 3 or values.size == 0 or values.size > LARGEST_VOLUME_VOXELS:
+            raise InputError(f"has the shape {values.shape}", where, "three axes, not empty")
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"has the type {values.dtype}", where, "integers or real numbers")
+        affine = np.asarray(affine_ras, dtype=np.float64)
+        if affine.shape != (4, 4) or not is_invertible(affine):
+            raise InputError("the affine cannot be used", where, "an invertible 4x4 matrix")
+        size = values.shape
+        planes = (values[:, :, k].ravel(order="F") for k in range(size[2]))
+        header = StoredHeader.from_geometry(size, affine)
+        grid = Grid.from_affine_ras(size, affine)
+        return _assemble(planes, values.dtype, (1.0, 0.0), grid, header)
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read a NIfTI volume, geometry and all, in little more memory than its voxels take.
+
+    The stored scale is applied. Whole numbers become int16, others float32, both within the range
+    of int16. NaN and infinity become -1024 with a warning. Values of a CT stored without its
+    rescale intercept are shifted by -1024 with a warning.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``; the content decides, not the name.
+
+    Raises:
+        InputError: not NIfTI, truncated, damaged, several frames, RGB or complex, empty or
+            constant, or without usable geometry; the text says which and what to do.
+    """
+    where = str(path)
+    with open_nifti(path) as stream:
+        header = read_header(stream, where)
+        layout = voxel_layout(header, where)
+        grid, warnings = choose_grid(header.fields(), layout.size, where)
+        check_file_is_long_enough(path, layout)
+        chunks = read_chunks(stream, len(header.block), layout, where)
+        scale = (layout.slope, layout.intercept)
+        return _assemble(chunks, layout.dtype, scale, grid, header, warnings, where)
+
+
+def _assemble(
+    chunks: Iterable[npt.NDArray[Any]],
+    dtype: np.dtype[Any],
+    scale: tuple[float, float],
+    grid: Grid,
+    header: StoredHeader,
+    warnings: tuple[str, ...] = (),
+    where: str = "array",
+) -> Image:
+    """Fill the volume chunk by chunk (flat, first index fastest) and judge what came in."""
+    whole = dtype.kind in "biu" and all(value.is_integer() for value in scale)
+    flat: HounsfieldArray = np.empty(int(np.prod(grid.size)), np.int16 if whole else np.float32)
+    start, not_finite, beyond = 0, 0, 0
+    for chunk in chunks:
+        part = flat[start : start + chunk.size]
+        bad, clipped = _convert(chunk, scale, part)
+        start, not_finite, beyond = start + chunk.size, not_finite + bad, beyond + clipped
+    if not_finite:
+        warnings += (f"{not_finite} voxels are not finite: set to {AIR_HU} HU",)
+    if beyond:
+        warnings += (f"{beyond} voxels lie beyond the range of 16 bit: limited to it",)
+    if flat.min() == flat.max():
+        raise InputError(f"is constant, every voxel is {flat[0]:g}", where, "a CT scan")
+    array: HounsfieldArray = flat.reshape(grid.size, order="F")
+    intensities = recognise(array)
+    if intensities == "zero_based":
+        _shift(flat)
+        warnings += (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
+    elif intensities == "unknown":
+        low, middle, high = np.percentile(_sample(flat), [1, 50, 99])
+        warnings += (
+            "values do not look like Hounsfield units (percentiles 1, 50, 99: "
+            f"{low:g}, {middle:g}, {high:g}): results are not to be trusted",
+        )
+    array.setflags(write=False)
+    return Image(array, grid, header, warnings, intensities)
+
+
+def _convert(
+    chunk: npt.NDArray[Any], scale: tuple[float, float], out: HounsfieldArray
+) -> tuple[int, int]:
+    """Scale a chunk into `out`; return how many values were not finite and how many too large."""
+    if scale == (1.0, 0.0) and np.can_cast(chunk.dtype, out.dtype) and out.dtype == np.int16:
+        out[:] = chunk
+        return 0, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = chunk.astype(np.float64)
+        values *= scale[0]
+        values += scale[1]
+    bad = ~np.isfinite(values)
+    values[bad] = AIR_HU
+    beyond = int(np.count_nonzero((values < _LOWEST) | (values > _HIGHEST)))
+    out[:] = np.clip(values, _LOWEST, _HIGHEST, out=values)
+    return int(np.count_nonzero(bad)), beyond
+
+
+def _shift(flat: HounsfieldArray) -> None:
+    """Subtract the offset of zero-based values in place; int16 cannot run over."""
+    np.maximum(flat, _LOWEST + ZERO_BASED_OFFSET_HU, out=flat)
+    np.subtract(flat, ZERO_BASED_OFFSET_HU, out=flat)
+
+
+def _sample(flat: HounsfieldArray) -> HounsfieldArray:
+    return flat[:: max(1, flat.size // 100_000)]

@@ -1,0 +1,135 @@
+"""Whole outputs or none: every file is written beside its place and then renamed."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.centroids import (
+    Centroid,
+    CentroidFormat,
+    HasGrid,
+    centroids_to_json,
+    read_centroids,
+)
+from vertseg.errors import OutputError
+from vertseg.grid import Grid
+from vertseg.image import Image
+
+__all__ = [
+    "atomic_writer",
+    "read_centroids",
+    "write_centroids",
+    "write_json",
+    "write_mask",
+    "write_text",
+]
+
+PathLike = str | os.PathLike[str]
+
+_COMPRESSION_LEVEL = 6
+_SLAB_BYTES = 16 << 20
+_REMEDIES = {
+    errno.ENOSPC: "Free some space on the disk and run again.",
+    errno.EDQUOT: "Free some of your quota and run again.",
+    errno.EACCES: "Make the output folder writable for this user.",
+    errno.EPERM: "Make the output folder writable for this user.",
+    errno.EROFS: "Mount the output folder writable.",
+    errno.ENAMETOOLONG: "Shorten the name of the input file.",
+}
+
+
+@contextmanager
+def atomic_writer(path: PathLike) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under its name only when the block ends without an error.
+
+    Missing folders are made. The unfinished file lies beside its place, hidden, with the suffix
+    ``.part``; it is removed when the block raises.
+
+    Raises:
+        OutputError: the file cannot be written; no partial file is left.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise OutputError(what, str(target), remedy=_REMEDIES.get(error.errno or 0, "")) from error
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write UTF-8 text atomically; raises OutputError."""
+    with atomic_writer(path) as stream:
+        # Names of files may hold bytes that are not UTF-8; they are written as escapes.
+        stream.write(text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_json(path: PathLike, payload: Any, indent: int | None = 2) -> None:
+    """Write JSON atomically; NaN is refused (ValueError), disk trouble is OutputError."""
+    text = json.dumps(payload, indent=indent, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_centroids(
+    path: PathLike,
+    centroids: Iterable[Centroid],
+    image: HasGrid | Grid,
+    fmt: CentroidFormat = "verse20",
+) -> None:
+    """Write a centroid file for an image (or its grid), see `vertseg.centroids`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    grid = image if isinstance(image, Grid) else image.grid
+    write_json(path, centroids_to_json(centroids, grid, fmt), indent=None)
+
+
+def write_mask(path: PathLike, labels: npt.NDArray[np.uint8], image: Image) -> None:
+    """Write a label mask on exactly the image's grid, as gzipped NIfTI of type uint8.
+
+    Shape, qform, sform, their codes, voxel sizes and units are copied from the image's header bit
+    by bit, so that the mask lies where the scan lies in any program. The same labels give the same
+    bytes.
+
+    Args:
+        path: where to, ``.nii.gz``.
+        labels: uint8, the image's shape.
+        image: the image that was segmented.
+
+    Raises:
+        ValueError: shape or type of `labels` is wrong.
+        OutputError: the file cannot be written.
+    """
+    if labels.shape != image.grid.size or labels.dtype != np.uint8:
+        expected = f"uint8 {image.grid.size}"
+        raise ValueError(f"labels must be {expected}, got {labels.dtype} {labels.shape}")
+    slab = max(1, _SLAB_BYTES // (labels.shape[0] * labels.shape[1]))
+    with (
+        atomic_writer(path) as stream,
+        gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0) as packed,
+    ):
+        packed.write(image.header.mask_bytes(image.grid.size))
+        for start in range(0, labels.shape[2], slab):
+            packed.write(labels[:, :, start : start + slab].tobytes(order="F"))
