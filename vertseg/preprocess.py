@@ -1,0 +1,87 @@
+"""From a scan to what a network sees, and from a network's response back to the scan.
+
+Payer et al., VISAPP 2020, section 3: smoothing, linear resampling, scaling of HU to [-1, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.grid import Grid, apply_affine
+from vertseg.hounsfield import AIR_HU
+from vertseg.image import Image
+from vertseg.resampling import Float32Array, resample_array
+
+Box = tuple[slice, slice, slice]
+
+HU_PER_UNIT = 2048.0
+"""HU that one unit of network input stands for."""
+
+
+def resample(
+    image: Image, grid: Grid, sigma_mm: float = 0.75, normalise: bool = True
+) -> Float32Array:
+    """A scan on a network grid.
+
+    HU below -1024 are raised to it, the scan is smoothed, resampled linearly (outside: -1024),
+    divided by 2048 and clipped to [-1, 1]. Only what the grid needs is touched.
+
+    Args:
+        image: the scan, on any grid.
+        grid: the network grid.
+        sigma_mm: Gaussian along each axis of the scan, against aliasing.
+        normalise: False leaves HU, neither divided nor clipped.
+
+    Returns:
+        float32, of the size of `grid`.
+    """
+    values = resample_array(image.array, image.grid, grid, sigma_mm, AIR_HU, lowest=AIR_HU)
+    if normalise:
+        values /= np.float32(HU_PER_UNIT)
+        np.clip(values, -1.0, 1.0, out=values)
+    return values
+
+
+def paste_region(target_grid: Grid, crop_grid: Grid) -> Box:
+    """The box of target voxels that a crop can cover, its outer half voxels included.
+
+    Returns:
+        Slices into arrays of `target_grid`; empty ones if the crop lies outside.
+    """
+    to_target = crop_grid.index_map_to(target_grid)
+    ends = [(-0.5, n - 0.5) for n in crop_grid.size]
+    corners = apply_affine(to_target, np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3))
+    limit = np.asarray(target_grid.size)
+    first = np.clip(np.ceil(corners.min(axis=0) - 1e-6).astype(int), 0, limit)
+    stop = np.clip(np.floor(corners.max(axis=0) + 1e-6).astype(int) + 1, first, limit)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+    return (i, j, k)
+
+
+def resample_to(
+    array: npt.NDArray[Any],
+    from_grid: Grid,
+    to_grid: Grid,
+    box: Box | None = None,
+    outside: float = 0.0,
+) -> Float32Array:
+    """A network's response on the scan's grid, inside one box only.
+
+    Args:
+        array: the response, of the size of `from_grid`.
+        from_grid: the network grid.
+        to_grid: the scan's grid.
+        box: part of `to_grid`, as `paste_region` gives it; None for all of it.
+        outside: value where the response does not reach.
+
+    Returns:
+        float32, of the size of the box.
+    """
+    if box is None:
+        return resample_array(array, from_grid, to_grid, outside=outside)
+    if any(s.stop <= s.start for s in box):
+        return np.empty([max(s.stop - s.start, 0) for s in box], dtype=np.float32)
+    return resample_array(array, from_grid, to_grid.crop(box), outside=outside)
