@@ -1,0 +1,1 @@
+"""Everything that produces weights: CT factory, augmentation, losses and the training loop."""

@@ -1,0 +1,86 @@
+"""The labelled whole-body atlas that the CT factory poses.
+
+Label ids beyond the vertebrae (1-24) are those of the atlas file; `Tissue` names the ones that
+the factory treats specially.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+LEVEL_NAMES = (
+    *(f"C{i}" for i in range(1, 8)),
+    *(f"T{i}" for i in range(1, 13)),
+    *(f"L{i}" for i in range(1, 6)),
+)
+
+
+class Tissue(IntEnum):
+    """Label ids of the atlas that are painted or treated by name."""
+
+    AIR = 0
+    SACRUM = 26
+    COCCYX = 27
+    DISC = 30
+    COSTAL_CARTILAGE = 40
+    STERNUM = 41
+    HUMERI = 44
+    HIP_BONES = 46
+    SKULL = 48
+    MANDIBLE = 49
+    LUNGS = 60
+    AIRWAYS = 61
+    LIVER = 63
+    BOWEL = 66
+    CORD = 71
+    AORTA = 74
+    KIDNEYS = 77
+    MUSCLE = 80
+    FAT = 90
+    SKIN = 91
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Labels on an axis-aligned LPS grid.
+
+    Attributes:
+        labels: uint8 (x, y, z).
+        spacing_mm: isotropic voxel size.
+        origin_lps_mm: position of voxel (0, 0, 0), shape (3,).
+        centres_lps_mm: centre of each vertebral body C1 ... L5, shape (24, 3).
+    """
+
+    labels: np.ndarray
+    spacing_mm: float
+    origin_lps_mm: np.ndarray
+    centres_lps_mm: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def load_atlas(folder: Path) -> Atlas:
+    """Read ``atlas_labels.nii.gz`` and ``body_centres_from_discs.json`` (both RAS) of `folder`."""
+    image = nib.load(folder / "atlas_labels.nii.gz")
+    labels = np.asarray(image.dataobj, dtype=np.uint8)[::-1, ::-1]
+    affine = image.affine
+    last_ras_mm = affine[:3, 3] + affine[:3, :3] @ (np.array(labels.shape) - 1)
+    origin = np.array([-last_ras_mm[0], -last_ras_mm[1], affine[2, 3]])
+    centres = json.loads((folder / "body_centres_from_discs.json").read_text())
+    return Atlas(
+        np.ascontiguousarray(labels), float(affine[0, 0]), origin, _body_centres(centres)
+    )
+
+
+def _body_centres(ras_mm: dict[str, list[float]]) -> np.ndarray:
+    """C3 ... L5 as given; C2 and C1 from the mean offsets of the VerSe centroids."""
+    centres = {name: np.array(p) * (-1, -1, 1) for name, p in ras_mm.items()}
+    centres["C2"] = centres["C3"] + (0.0, 0.5, 18.0)
+    centres["C1"] = centres["C2"] + (0.0, -1.5, 17.0)
+    return np.stack([centres[name] for name in LEVEL_NAMES])

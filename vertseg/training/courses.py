@@ -1,0 +1,112 @@
+"""Real spine courses: rows of vertebral-body centres, completed to a whole spine."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vertseg.training.atlas import LEVEL_NAMES
+
+LEVELS = len(LEVEL_NAMES)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Centres of C1 ... L5 of one scan, in LPS mm, shape (24, 3); NaN where not given."""
+
+    scan: str
+    patient: str
+    points_lps_mm: np.ndarray
+
+
+def read_courses(folder: Path) -> list[Course]:
+    """Courses of ``centroids_vid.csv`` and the VerSe landmark lists in `folder`.
+
+    Scans with a gap, with L6 or T13, or with fewer than four levels are left out.
+    """
+    rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    patients: dict[str, str] = {}
+    with (folder / "centroids_vid.csv").open() as file:
+        for row in csv.DictReader(file):
+            point = [float(row[f"{axis}_lps_mm"]) for axis in "xyz"]
+            rows[row["scan"]][row["level"]] = np.array(point)
+            patients[row["scan"]] = _patient(row["source"])
+    for name in ("landmarks_verse19.csv", "landmarks_verse20.csv"):
+        for line in (folder / name).read_text().splitlines():
+            scan, *values = line.split(",")
+            points = np.array(values[: 3 * LEVELS], float).reshape(LEVELS, 3)
+            if np.isfinite(np.array(values[3 * LEVELS :], float)).any():
+                continue
+            seen = np.isfinite(points[:, 0])
+            rows[scan] = {LEVEL_NAMES[i]: points[i] for i in np.flatnonzero(seen)}
+            patients[scan] = scan
+    courses = (_course(scan, patients[scan], levels) for scan, levels in rows.items())
+    return sorted((c for c in courses if c is not None), key=lambda c: c.scan)
+
+
+def _patient(source: str) -> str:
+    """The patient behind an original file name: the VerSe subject, or the file's folder."""
+    verse = re.search(r"verse\d{3}", source.rsplit("/", 1)[-1])
+    return verse.group(0) if verse else source.rsplit("/", 1)[0]
+
+
+def _course(scan: str, patient: str, levels: dict[str, np.ndarray]) -> Course | None:
+    known = [LEVEL_NAMES.index(name) for name in levels if name in LEVEL_NAMES]
+    if len(known) != len(levels) or len(known) < 4 or np.ptp(known) + 1 != len(known):
+        return None
+    points = np.full((LEVELS, 3), np.nan)
+    for name, point in levels.items():
+        points[LEVEL_NAMES.index(name)] = point
+    steps = np.linalg.norm(np.diff(points[np.sort(known)], axis=0), axis=1)
+    if steps.min() < 10 or steps.max() > 50:
+        return None
+    return Course(scan, patient, points)
+
+
+def split_by_patient(courses: list[Course], fraction: float = 0.1) -> tuple[list, list]:
+    """(training, validation): every tenth patient, in the order of names, is held back."""
+    patients = sorted({course.patient for course in courses})
+    held = set(patients[:: round(1 / fraction)])
+    train = [c for c in courses if c.patient not in held]
+    return train, [c for c in courses if c.patient in held]
+
+
+def complete(course: Course, donors: list[Course], rng: np.random.Generator) -> np.ndarray:
+    """The course with all 24 levels, shape (24, 3): missing runs come from other scans.
+
+    The offsets of a donor are appended as a run as long as it goes, scaled to the size of this
+    spine; then the next donor is drawn.
+    """
+    points = course.points_lps_mm.copy()
+    scale = _size(points)
+    while np.isnan(points).any():
+        seen = np.flatnonzero(np.isfinite(points[:, 0]))
+        top, bottom = seen[0], seen[-1]
+        start, step = (bottom, 1) if bottom < LEVELS - 1 else (top, -1)
+        fitting = [d for d in donors if np.isfinite(d.points_lps_mm[[start, start + step]]).all()]
+        donor = fitting[rng.integers(len(fitting))].points_lps_mm
+        ratio = scale / _size(donor) if start > 6 else 1.0
+        level = start
+        while 0 <= level + step < LEVELS and np.isfinite(donor[level + step, 0]):
+            points[level + step] = points[level] + ratio * (donor[level + step] - donor[level])
+            level += step
+    return points
+
+
+def _size(points: np.ndarray) -> float:
+    """Size of a spine: its mean step over the mean step of the same levels in VerSe."""
+    step = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    seen = np.isfinite(step)
+    return float(np.mean(step[seen] / VERSE_STEP_MM[seen]))
+
+
+VERSE_STEP_MM = np.array(
+    [17.2, 18.5, 15.8, 16.0, 16.1, 17.6, 18.8, 20.9, 22.0, 22.2, 22.7, 23.3, 23.6, 24.1, 24.9]
+    + [25.6, 27.4, 29.7, 31.6, 33.1, 34.1, 33.9, 31.8]
+)
+"""Mean distance of neighbouring centres C1-C2 ... L4-L5 over the VerSe centroids, in mm."""

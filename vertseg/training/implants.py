@@ -1,0 +1,80 @@
+"""Screws, rods, cages and cement, drawn into a label volume."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vertseg.training.tissue import CALCIFICATION, CEMENT, GAS, METAL
+
+
+def insert(
+    labels: np.ndarray,
+    landmarks: dict[int, np.ndarray],
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """`labels` with random implants around `landmarks` (voxel coordinates), and bowel gas."""
+    labels = labels.copy()
+    rows = sorted((p for p in landmarks.values()), key=lambda p: -p[2])
+    if rng.random() < 0.10 and len(rows) > 4:
+        _instrument(labels, rows, spacing_mm, rng)
+    if rng.random() < 0.05:
+        for _ in range(int(rng.integers(1, 4))):
+            point = rows[int(rng.integers(len(rows)))]
+            _ball(labels, point, rng.uniform(5, 11) / spacing_mm, CEMENT, rng)
+    if rng.random() < 0.4:
+        for _ in range(int(rng.integers(1, 12))):
+            point = rows[int(rng.integers(len(rows) // 2, len(rows)))]
+            away = rng.uniform((-110, -130, -40), (110, -45, 40)) / spacing_mm
+            _ball(labels, point + away, rng.uniform(5, 25) / spacing_mm, GAS, rng)
+    if rng.random() < 0.3:
+        for _ in range(int(rng.integers(1, 12))):
+            point = rows[int(rng.integers(len(rows)))]
+            away = rng.uniform((-30, -50, -15), (30, -20, 15)) / spacing_mm
+            _ball(labels, point + away, rng.uniform(1.5, 5) / spacing_mm, CALCIFICATION, rng)
+    return labels
+
+
+def _instrument(labels, rows, spacing_mm: float, rng) -> None:
+    first = int(rng.integers(0, len(rows) - 2))
+    chosen = rows[first : first + int(rng.integers(2, 7))]
+    heads: dict[int, list[np.ndarray]] = {-1: [], 1: []}
+    for point in chosen:
+        for side in (-1, 1):
+            head = point + np.array([side * 16.0, 34.0, 3.0]) / spacing_mm
+            tip = point + np.array([side * 6.0, -10.0, 0.0]) / spacing_mm
+            _segment(labels, tip, head, rng.uniform(2, 3.5) / spacing_mm, METAL)
+            heads[side].append(head)
+    for side in (-1, 1):
+        for a, b in zip(heads[side][:-1], heads[side][1:], strict=True):
+            _segment(labels, a, b, 2.9 / spacing_mm, METAL)
+
+
+def _segment(labels, a, b, radius: float, value: int) -> None:
+    radius = max(radius, 0.6)
+    box, points = _box(labels.shape, np.minimum(a, b) - radius, np.maximum(a, b) + radius)
+    if points is None:
+        return
+    axis = b - a
+    t = np.clip(np.tensordot(axis, points - a[:, None, None, None], 1) / (axis @ axis), 0, 1)
+    nearest = a[:, None, None, None] + t * axis[:, None, None, None]
+    labels[box][((points - nearest) ** 2).sum(0) <= radius**2] = value
+
+
+def _ball(labels, centre, radius: float, value: int, rng) -> None:
+    radii = radius * rng.uniform(0.6, 1.4, 3)
+    box, points = _box(labels.shape, centre - radii, centre + radii)
+    if points is None:
+        return
+    away = (points - np.asarray(centre)[:, None, None, None]) / radii[:, None, None, None]
+    labels[box][(away**2).sum(0) <= 1] = value
+
+
+def _box(shape, low, high):
+    low = np.maximum(np.floor(low), 0).astype(int)
+    high = np.minimum(np.ceil(high) + 1, shape).astype(int)
+    if (high <= low).any():
+        return None, None
+    axes = [np.arange(low[a], high[a], dtype=np.float32) for a in range(3)]
+    box = tuple(slice(int(low[a]), int(high[a])) for a in range(3))
+    return box, np.stack(np.meshgrid(*axes, indexing="ij"))

@@ -1,0 +1,270 @@
+"""Poses the atlas along a spine course: draw an anatomy once, then apply it on any grid.
+
+Every vertebra carries a similarity (anisotropic: along and across the spine) from the patient
+to the atlas; they are blended with Gaussian weights into one smooth map (polyaffine, Arsigny et
+al., JMIV 2009), and a smooth random warp makes each body another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from vertseg.training.atlas import Atlas, Tissue
+
+_FIELD_MM = 8.0
+_L6, _T13 = 25, 28
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One patient, drawn once.
+
+    Attributes:
+        labels: vertebra label of each target level, cranial to caudal, shape (n,).
+        sources: atlas level index (0 = C1) that each target level is made of, shape (n,).
+        centres_lps_mm: where each level's centre lies, shape (n, 3).
+        to_atlas: matrices from patient to atlas offsets, shape (n, 3, 3).
+        blend_mm: standard deviation of the blending weights.
+        warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
+    """
+
+    labels: np.ndarray
+    sources: np.ndarray
+    centres_lps_mm: np.ndarray
+    to_atlas: np.ndarray
+    blend_mm: float
+    warp: tuple[tuple[int, float, float], ...]
+
+    @property
+    def variant(self) -> bool:
+        """Whether the numbering differs from C1 ... L5."""
+        return len(self.labels) != 24 or not np.array_equal(self.sources, np.arange(24))
+
+
+def draw_anatomy(points_lps_mm: np.ndarray, atlas: Atlas, rng: np.random.Generator) -> Anatomy:
+    """Draws sizes, turns, numbering and warp for the course `points_lps_mm` (24, 3)."""
+    labels, sources, points = _draw_numbering(points_lps_mm, rng)
+    to_atlas = _draw_similarities(points, sources, atlas, rng)
+    warp = tuple(
+        (int(rng.integers(2**31)), amplitude * rng.uniform(0.3, 1.5), wave * rng.uniform(0.8, 1.3))
+        for amplitude, wave in ((5.0, 45.0), (2.0, 18.0), (0.9, 9.0))
+    )
+    variant = len(labels) != 24
+    blend = 9.0 if variant else rng.uniform(12.0, 22.0)
+    return Anatomy(labels, sources, points, to_atlas, blend, warp)
+
+
+def _draw_numbering(points: np.ndarray, rng: np.random.Generator):
+    """Usual numbering, or one more or one fewer thoracic or lumbar vertebra."""
+    labels, sources = np.arange(1, 25), np.arange(24)
+    kind = rng.choice(["usual", "l6", "t13", "no_t12", "no_l5"], p=[0.84, 0.06, 0.03, 0.04, 0.03])
+    if kind == "l6":
+        labels, sources = _insert(labels, sources, int(rng.integers(21, 23)), _L6, 24)
+    elif kind == "t13":
+        labels, sources = _insert(labels, sources, 18, _T13, 19)
+    elif kind == "no_t12":
+        labels, sources = np.delete(labels, 18), np.delete(sources, 18)
+    elif kind == "no_l5":
+        labels, sources = labels[:-1], np.delete(sources, 21)
+    return labels, sources, _fit_length(points, len(labels))
+
+
+def _insert(labels, sources, level: int, label: int, at: int):
+    """Doubles the atlas level `level`; the extra label stands at row `at`."""
+    return np.insert(labels, at, label), np.insert(sources, level, level)
+
+
+def _fit_length(points: np.ndarray, n: int) -> np.ndarray:
+    """The course with `n` rows: dropped or continued at the lower end."""
+    if n <= len(points):
+        return points[:n]
+    return np.concatenate([points, points[-1:] + (points[-1] - points[-2])])
+
+
+def _draw_similarities(points, sources, atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
+    n = len(points)
+    target_frames, target_step = _frames(points, _smooth_noise(n, 4.0, rng))
+    atlas_frames, atlas_step = _frames(atlas.centres_lps_mm, np.zeros(24))
+    along = target_step / atlas_step[sources]
+    usual = np.median(along)
+    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06)
+    scale = np.stack(
+        [
+            across * rng.normal(1, 0.04) * np.exp(rng.normal(0, 0.04, n)),
+            across * rng.normal(1, 0.05) * np.exp(rng.normal(0, 0.04, n)),
+            along * np.exp(rng.normal(0, 0.02, n)),
+        ],
+        axis=1,
+    )
+    tilt = _rotation_x(rng.normal(0, np.deg2rad(3.5), n))
+    forward = atlas_frames[sources] @ tilt
+    return np.einsum("nij,nj,nkj->nik", forward, 1.0 / scale, target_frames)
+
+
+def _frames(points: np.ndarray, axial_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (n, 3, 3; columns left, posterior, cranial) and mean step in mm at each level."""
+    extended = np.concatenate(
+        [2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]]
+    )
+    step = np.linalg.norm(np.diff(extended, axis=0), axis=1)
+    cranial = _unit(extended[:-2] - extended[2:])
+    turn = np.deg2rad(axial_deg)
+    left = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=1)
+    posterior = _unit(np.cross(cranial, left))
+    left = np.cross(posterior, cranial)
+    return np.stack([left, posterior, cranial], axis=2), 0.5 * (step[1:] + step[:-1])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _rotation_x(angle: np.ndarray) -> np.ndarray:
+    c, s, one, zero = np.cos(angle), np.sin(angle), np.ones_like(angle), np.zeros_like(angle)
+    rows = [[one, zero, zero], [zero, c, -s], [zero, s, c]]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def _smooth_noise(n: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    noise = ndimage.gaussian_filter1d(rng.normal(0, 1, n + 16), 3.0)[8:-8]
+    return noise / max(float(noise.std()), 0.2) * abs(rng.normal(0, sigma))
+
+
+@dataclass(frozen=True)
+class Body:
+    """A posed body on an axis-aligned LPS grid.
+
+    Attributes:
+        labels: uint8 (x, y, z): vertebra labels (1-25, 28) and the atlas's tissue ids.
+        spacing_mm: isotropic voxel size.
+        origin_lps_mm: position of voxel (0, 0, 0).
+        landmarks: label -> centre in LPS mm, for every vertebra of the anatomy.
+    """
+
+    labels: np.ndarray
+    spacing_mm: float
+    origin_lps_mm: np.ndarray
+    landmarks: dict[int, np.ndarray]
+
+
+def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float) -> Body:
+    """The atlas under `anatomy` on the grid given by `origin_lps_mm`, `size` and `spacing_mm`."""
+    origin = np.asarray(origin_lps_mm, float)
+    field, owner = _field(anatomy, atlas, origin, size, spacing_mm)
+    labels = _sample(atlas, field, size, spacing_mm)
+    if anatomy.variant:
+        labels = _renumber(labels, owner, anatomy, spacing_mm)
+    landmarks = {
+        int(label): _settle(anatomy, atlas, field, origin, level)
+        for level, label in enumerate(anatomy.labels)
+    }
+    return Body(labels, spacing_mm, origin, landmarks)
+
+
+def _field(anatomy, atlas, origin, size, spacing_mm):
+    """Atlas position (3, nx, ny, nz) on a coarse grid, and the blending weights (n, ...)."""
+    shape = [int(np.ceil((n - 1) * spacing_mm / _FIELD_MM)) + 1 for n in size]
+    axes = [origin[a] + _FIELD_MM * np.arange(shape[a]) for a in range(3)]
+    centres = anatomy.centres_lps_mm
+    square = [(axes[a][None, :] - centres[:, a, None]) ** 2 for a in range(3)]
+    energy = -0.5 / anatomy.blend_mm**2 * (
+        square[0][:, :, None, None] + square[1][:, None, :, None] + square[2][:, None, None, :]
+    )
+    weights = np.exp(energy - energy.max(0)).astype(np.float32)
+    weights /= weights.sum(0)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"))
+    offset = atlas.centres_lps_mm[anatomy.sources] - np.einsum(
+        "nij,nj->ni", anatomy.to_atlas, centres
+    )
+    matrix = np.tensordot(anatomy.to_atlas.astype(np.float32), weights, axes=(0, 0))
+    field = np.einsum("ij...,j...->i...", matrix, points)
+    field += np.tensordot(offset.astype(np.float32), weights, axes=(0, 0))
+    return field + _warp(anatomy, points), weights
+
+
+def _warp(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
+    """The random warp in mm: smooth noise fixed to the patient, not to the grid."""
+    total = np.zeros_like(points)
+    low = anatomy.centres_lps_mm.min(0) - 400
+    for seed, amplitude, wave in anatomy.warp:
+        cells = np.ceil((np.ptp(anatomy.centres_lps_mm, axis=0) + 800) / wave).astype(int) + 4
+        noise = np.random.default_rng(seed).standard_normal((3, *cells)).astype(np.float32)
+        index = (points - low[:, None, None, None]) / wave
+        for axis in range(3):
+            total[axis] += amplitude * ndimage.map_coordinates(
+                noise[axis], index, order=2, mode="nearest", prefilter=False
+            )
+    return total
+
+
+def _sample(atlas: Atlas, field: np.ndarray, size, spacing_mm: float) -> np.ndarray:
+    """Nearest atlas label at every voxel; the coarse field is interpolated linearly."""
+    flat = np.zeros(size, np.int32)
+    inside = np.ones(size, bool)
+    matrices = [_linear_matrix(size[a], field.shape[a + 1], spacing_mm) for a in range(3)]
+    for axis in range(3):
+        index = (field[axis] - atlas.origin_lps_mm[axis]) / atlas.spacing_mm
+        index = _separable(index.astype(np.float32), matrices)
+        index = np.rint(index, out=index).astype(np.int32)
+        inside &= (index >= 0) & (index < atlas.labels.shape[axis])
+        flat *= atlas.labels.shape[axis]
+        flat += index
+    flat[~inside] = 0
+    labels = atlas.labels.reshape(-1)[flat]
+    labels[~inside] = Tissue.AIR
+    return labels
+
+
+def _linear_matrix(size: int, coarse: int, spacing_mm: float) -> np.ndarray:
+    position = np.arange(size) * spacing_mm / _FIELD_MM
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(coarse))).astype(np.float32)
+
+
+def _separable(volume: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
+    volume = np.tensordot(matrices[0], volume, axes=(1, 0))
+    volume = np.matmul(matrices[1], volume)
+    return np.matmul(volume, matrices[2].T)
+
+
+def _renumber(labels, weights, anatomy: Anatomy, spacing_mm: float) -> np.ndarray:
+    """Gives the target's labels to a body with one level more or fewer than the atlas.
+
+    A vertebra belongs to the level that owns the place; atlas bone that no level owns (the level
+    left out, the seam between two copies) becomes disc, its ribs muscle.
+    """
+    matrices = [
+        _linear_matrix(labels.shape[a], weights.shape[a + 1], spacing_mm) for a in range(3)
+    ]
+    result = labels.copy()
+    bone = (labels >= 1) & (labels <= 24)
+    result[bone] = Tissue.DISC
+    present = set(anatomy.sources.tolist())
+    for level, source in enumerate(anatomy.sources):
+        mask = labels == source + 1
+        if mask.any():
+            doubled = int((anatomy.sources == source).sum()) > 1
+            owned = _separable(weights[level], matrices) > (0.6 if doubled else 0.2)
+            result[mask & owned] = anatomy.labels[level]
+    for rib in range(1, 13):
+        if rib + 6 not in present:
+            result[(labels == 100 + rib) | (labels == 120 + rib)] = Tissue.MUSCLE
+    return result
+
+
+def _settle(anatomy, atlas, field, origin, level: int) -> np.ndarray:
+    """The patient point that the field sends to the centre of `level` in the atlas."""
+    wanted = atlas.centres_lps_mm[anatomy.sources[level]]
+    back = np.linalg.inv(anatomy.to_atlas[level])
+    start = anatomy.centres_lps_mm[level]
+    point = start.copy()
+    for _ in range(6):
+        index = ((point - origin) / _FIELD_MM)[:, None]
+        inside = (index >= 0).all() and (index[:, 0] <= np.array(field.shape[1:]) - 1).all()
+        if not inside:
+            return start
+        there = [ndimage.map_coordinates(f, index, order=1)[0] for f in field]
+        point = point - back @ (np.array(there) - wanted)
+    return point if np.linalg.norm(point - start) < 20 else start

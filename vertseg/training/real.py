@@ -1,0 +1,173 @@
+"""Real data as training sources: scans with points, and vertebra masks without their scan."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from vertseg.centroids import centroids_from_json
+from vertseg.grid import Grid
+from vertseg.image import read_image
+from vertseg.preprocess import resample
+from vertseg.training.atlas import Tissue
+from vertseg.training.draws import Recipe, SourceVolume
+
+HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
+"""Scans that validate the bundled weights and are never trained on."""
+
+UNSURE_LEVELS = {"thorax4mm": range(18, 29), "cptac": range(1, 29)}
+"""Labels whose numbering is doubtful in a scan; they are ignored, not learned."""
+
+_ALL_LABELS = (*range(1, 26), 28)
+
+
+@dataclass(frozen=True)
+class RealVolume:
+    """A scan (int16 HU) or a mask (uint8 labels) at isotropic spacing on an LPS grid.
+
+    Attributes:
+        name: subject.
+        volume: (x, y, z).
+        landmarks: label -> voxel coordinates.
+        ignored: labels about which nothing is known.
+    """
+
+    name: str
+    volume: np.ndarray
+    landmarks: dict[int, np.ndarray]
+    ignored: frozenset[int]
+
+
+def load_scans(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
+    """Scans of ``ct/`` in BIDS layout that have points, at `spacing_mm`."""
+    scans = []
+    for path in sorted(data.glob("ct/rawdata/sub-*/*_ct.nii.gz")):
+        name = path.parent.name.removeprefix("sub-")
+        points = data / "ct/derivatives" / path.parent.name / f"sub-{name}_seg-subreg_ctd.json"
+        if name in hold_out or not points.exists():
+            continue
+        image = read_image(path)
+        grid = _isotropic(image.grid, spacing_mm)
+        volume = resample(image, grid, 0.4 * spacing_mm, normalise=False)
+        landmarks, ignored = _landmarks(points, image.grid, grid, UNSURE_LEVELS.get(name, ()))
+        hu = np.rint(volume).astype(np.int16)
+        scans.append(RealVolume(name, hu, landmarks, ignored))
+    return scans
+
+
+def load_masks(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
+    """Vertebra masks of ``masks/`` at `spacing_mm`, nearest label."""
+    masks = []
+    for path in sorted(data.glob("masks/derivatives/sub-*/*_msk.nii.gz")):
+        name = path.parent.name.removeprefix("sub-")
+        if name in hold_out:
+            continue
+        image = nib.load(path)
+        source = Grid.from_affine_ras(image.shape, image.affine)
+        grid = _isotropic(source, spacing_mm)
+        matrix = grid.index_map_to(source)
+        labels = np.asarray(image.dataobj).astype(np.uint8)
+        volume = ndimage.affine_transform(
+            labels, matrix[:3, :3], matrix[:3, 3], output_shape=grid.size, order=0
+        )
+        masks.append(RealVolume(name, volume, _centres(volume), frozenset()))
+    return masks
+
+
+def draw_scan(recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
+    """A window of a random scan, around a random point of its spine."""
+    scan = scans[rng.integers(len(scans))]
+    points = np.array([*scan.landmarks.values()])
+    centre = points[rng.integers(len(points))].copy()
+    spacing = recipe.source_spacing_mm
+    centre[2] += rng.uniform(-90, 90) / spacing
+    near = np.abs(points[:, 2] - centre[2]) < 0.35 * recipe.source_size[2]
+    if near.any():
+        centre[:2] = points[near, :2].mean(0)
+    centre[:2] += rng.uniform(-1, 1, 2) * recipe.translation_mm / spacing
+    return _window(scan, recipe, centre, outside=-1024)
+
+
+def draw_mask(recipe: Recipe, masks: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
+    """A vertebra of a random mask in made-up surroundings."""
+    mask = masks[rng.integers(len(masks))]
+    label = int(rng.choice(list(mask.landmarks)))
+    middle = mask.landmarks[label]
+    shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
+    window = _window(mask, recipe, middle + (0, shift, 0), outside=0, wanted=label)
+    volume = _surround(window.volume, recipe.source_spacing_mm, rng)
+    return SourceVolume(volume, window.landmarks, frozenset(), window.centre, label)
+
+
+def _surround(labels: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Soft tissue around bone: muscle with fat, discs where two bodies face each other."""
+    coarse = rng.normal(0, 1, [n // 8 + 3 for n in labels.shape])
+    noise = ndimage.zoom(coarse, 8, order=1)[tuple(slice(n) for n in labels.shape)]
+    result = np.full(labels.shape, Tissue.MUSCLE, np.uint8)
+    result[noise > rng.uniform(0.0, 0.8)] = Tissue.FAT
+    if rng.random() < 0.4:
+        front = int(rng.uniform(0.0, 0.35) * labels.shape[1])
+        result[:, :front] = Tissue.LUNGS
+    bone = labels > 0
+    gap = int(round(7 / spacing_mm))
+    closed = ndimage.binary_closing(bone, np.ones((1, 1, gap)))
+    result[closed] = Tissue.DISC
+    result[bone] = labels[bone]
+    return result
+
+
+def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
+    low, high = grid.bounds_lps_mm()
+    size = np.maximum(np.rint((high - low) / spacing_mm).astype(int), 1)
+    return Grid.axis_aligned(0.5 * (low + high), tuple(int(n) for n in size), (spacing_mm,) * 3)
+
+
+def _landmarks(path: Path, source: Grid, grid: Grid, unsure):
+    """Points in voxels of `grid`, and labels unknown: doubtful ones and cut neighbours."""
+    centroids, _ = centroids_from_json(json.loads(path.read_text()), source)
+    points = {c.label: np.array(grid.lps_to_index(c.point_lps_mm)) for c in centroids}
+    ignored = set(unsure)
+    first, last = min(points), max(points)
+    ignored |= {label for label in _ALL_LABELS if first - 2 <= label < first}
+    if last != 24:
+        ignored |= {label for label in _ALL_LABELS if last < label <= last + 2}
+    if 28 not in points:
+        ignored |= {28} if last in (18, 19) else set()
+    return {k: v for k, v in points.items() if k not in ignored}, frozenset(ignored)
+
+
+def _centres(labels: np.ndarray) -> dict[int, np.ndarray]:
+    """Rough centre of each whole vertebral body: middle of the label's anterior half."""
+    centres = {}
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None or label not in _ALL_LABELS or _touches_border(box, labels.shape):
+            continue
+        index = np.argwhere(labels[box] == label)
+        front = index[:, 1] < np.quantile(index[:, 1], 0.5)
+        centre = index[front].mean(0) + [s.start for s in box]
+        centres[label] = centre
+    return centres
+
+
+def _touches_border(box, shape) -> bool:
+    return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))
+
+
+def _window(scan: RealVolume, recipe: Recipe, centre, outside: int, wanted: int = 0):
+    """The part of `scan` under the recipe's source grid centred on `centre`."""
+    size = np.array(recipe.source_size)
+    start = np.rint(centre - 0.5 * (size - 1)).astype(int)
+    low, high = np.maximum(start, 0), np.minimum(start + size, scan.volume.shape)
+    window = np.full(recipe.source_size, outside, scan.volume.dtype)
+    if (high > low).all():
+        into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+        window[into] = scan.volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    landmarks = {label: point - start for label, point in scan.landmarks.items()}
+    return SourceVolume(window, landmarks, scan.ignored, np.asarray(centre) - start, wanted)
+
+
