@@ -1,0 +1,87 @@
+"""A whole vertebra on a patch of voxels: distance, cancellous density, cortex."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vertseg.phantom.arch import arch_solids, back_wall, canal
+from vertseg.phantom.bone import BoneShape
+from vertseg.phantom.cervical import cervical_cuts, cervical_solids, upper_cervical
+from vertseg.phantom.fields import Array, Limb, Solid, smooth_max, smooth_min
+from vertseg.phantom.patch import FloatArray, Patch, bounds_of
+from vertseg.phantom.spine import PosedVertebra
+from vertseg.phantom.vertebral_body import VertebralBody
+
+_MARGIN_MM = 6.0
+_RIPPLE_MM = 0.7
+
+
+def vertebra_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
+    """Box of the vertebra with a margin, in its own frame, mm."""
+    lower, upper = bounds_of(_all_solids(vertebra))
+    return lower - _MARGIN_MM, upper + _MARGIN_MM
+
+
+def vertebra_shape(patch: Patch, vertebra: PosedVertebra, trabecular_hu: float) -> BoneShape:
+    """The vertebra on a patch given in its frame.
+
+    Args:
+        patch: voxels around it.
+        vertebra: which one.
+        trabecular_hu: mean HU of its cancellous bone.
+    """
+    patch = _rippled(patch, vertebra)
+    if vertebra.name in ("C1", "C2"):
+        arch = _cut(patch, patch.fuse(upper_cervical(vertebra), 2.5), vertebra)
+        return BoneShape(arch, trabecular_hu + 130.0, 1.1)
+    body = VertebralBody.of(vertebra)
+    far = patch.fuse([body], 0.0)
+    wall, plate = body.wall_and_plate(patch.x, patch.y, patch.z)
+    cervical = vertebra.region == "cervical"
+    solids = cervical_solids(vertebra) if cervical else arch_solids(vertebra)
+    arch = _cut(patch, patch.fuse(solids, 2.5), vertebra)
+    distance = smooth_min(far, arch, 3.0)
+    in_arch = np.clip(0.5 + 0.25 * (far - arch), 0, 1)
+    shell = np.where(plate > wall, np.float32(0.8), np.float32(0.5))
+    dense = np.exp(-((plate / 3.0) ** 2)) * (plate < 0)
+    core = trabecular_hu + 45.0 * dense - 90.0 * _basivertebral(patch, vertebra)
+    return BoneShape(
+        distance, core + in_arch * (trabecular_hu * 0.3 + 110.0 - (core - trabecular_hu)),
+        shell + in_arch * (1.0 - shell),
+    )
+
+
+def _all_solids(vertebra: PosedVertebra) -> list[Solid]:
+    if vertebra.name in ("C1", "C2"):
+        return upper_cervical(vertebra)
+    body = VertebralBody.of(vertebra)
+    if vertebra.region == "cervical":
+        return [body, *cervical_solids(vertebra)]
+    return [body, *arch_solids(vertebra)]
+
+
+def _rippled(patch: Patch, vertebra: PosedVertebra) -> Patch:
+    """The patch with its coordinates bent by a few waves, so that no surface is perfect."""
+    phases = np.asarray(vertebra.variation.ripple, dtype=np.float32)
+    waves = (np.float32(1 / 7.0), np.float32(1 / 10.0))
+    x, y, z = patch.x, patch.y, patch.z
+    bent = [
+        own + np.float32(_RIPPLE_MM) * np.sin(b * waves[0] + p[0]) * np.cos(c * waves[1] + p[1])
+        for own, b, c, p in ((x, y, z, phases[0]), (y, z, x, phases[1]), (z, x, y, phases[2]))
+    ]
+    return Patch(patch.slices, bent[0], bent[1], bent[2], patch.to_index)
+
+
+def _cut(patch: Patch, arch: Array, vertebra: PosedVertebra) -> Array:
+    """The arch without the canal and, in the neck, without the transverse foramina."""
+    holes: list[Limb] = [canal(vertebra)]
+    if vertebra.region == "cervical":
+        holes += cervical_cuts(vertebra)
+    return smooth_max(arch, -patch.fuse(holes, 0.0), 1.5)
+
+
+def _basivertebral(patch: Patch, vertebra: PosedVertebra) -> Array:
+    """Share of the basivertebral vein's channel: from the posterior wall to the middle."""
+    wall = back_wall(vertebra)
+    channel = Limb((0, wall + 3.0, 0), (0, 0.1 * wall, 0), (4.0, 1.6), (1.5, 1.0))
+    return np.clip(0.5 - 0.5 * patch.fuse([channel], 0.0), 0, 1)
