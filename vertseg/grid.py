@@ -19,6 +19,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Size = tuple[int, int, int]
 
+_ROUNDING_VOXELS = 1e-6
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -135,8 +136,7 @@ class Grid:
     def contains(self, points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether points (..., 3) in LPS mm lie in the grid, its outer half voxels included."""
         index = self.lps_to_index(points)
-        inside = (index >= -0.5) & (index <= np.asarray(self.size) - 0.5)
-        return np.asarray(inside.all(axis=-1))
+        return np.asarray(is_inside(index, np.asarray(self.size)).all(axis=-1))
 
     def crop(self, box: tuple[slice, slice, slice]) -> Grid:
         """The grid of ``array[box]``; slices with whole start and stop and step 1."""
@@ -172,6 +172,12 @@ class Grid:
 def apply_affine(affine: FloatArray, points: npt.ArrayLike) -> FloatArray:
     """Apply a (4, 4) affine to points (..., 3)."""
     return np.asarray(points, dtype=np.float64) @ affine[:3, :3].T + affine[:3, 3]
+
+
+def is_inside(index: FloatArray, length: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether fractional indices lie among `length` voxels, their outer halves included."""
+    edge = 0.5 + _ROUNDING_VOXELS
+    return np.asarray((index >= -edge) & (index <= np.asarray(length) - 1.0 + edge))
 
 
 def is_invertible(affine: npt.ArrayLike) -> bool:

@@ -28,16 +28,16 @@ class Vertebra:
     colour: Colour
 
 
-# Okabe & Ito, "Color Universal Design" (2008), without black; in this order neighbours differ
-# clearly in lightness or in hue for every common kind of colour vision.
+# Okabe & Ito, "Color Universal Design" (2008), without black; of all orders the one in which
+# neighbours (also T12 and L1, T11 and L1) differ most to the least favourable colour vision.
 _PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),
-    (240, 228, 66),
+    (230, 159, 0),
+    (204, 121, 167),
     (213, 94, 0),
     (86, 180, 233),
-    (230, 159, 0),
     (0, 158, 115),
-    (204, 121, 167),
+    (240, 228, 66),
 )
 _SACRUM, _COCCYX, _T13 = 26, 27, 28
 

@@ -63,13 +63,15 @@ def _sform(fields: Any) -> FloatArray:
 def _qform(fields: Any, warnings: list[str]) -> FloatArray:
     """Affine of the quaternion; a quaternion a little too long to be one is shortened."""
     vector = np.array([fields[f"quatern_{axis}"] for axis in "bcd"], dtype=np.float64)
+    spacing = np.abs(np.asarray(fields["pixdim"][1:4], dtype=np.float64))
+    if not np.isfinite([*vector, *spacing]).all():
+        return np.full((4, 4), np.nan)
     length = float(np.linalg.norm(vector))
-    if length > 1.0 and np.isfinite(length):
+    if length > 1.0:
         if length > 1.001 and fields["qform_code"] > 0:
             warnings.append(f"the qform's quaternion has length {length:.3f}: normalised")
         vector /= length
     real = np.sqrt(max(0.0, 1.0 - float(vector @ vector)))
-    spacing = np.abs(np.asarray(fields["pixdim"][1:4], dtype=np.float64))
     if fields["pixdim"][0] == -1:
         spacing[2] = -spacing[2]
     affine = np.eye(4)

@@ -153,7 +153,10 @@ def voxel_layout(header: StoredHeader, where: str) -> VoxelLayout:
     try:
         dtype = np.dtype(fields.get_data_dtype())
         slope, intercept = fields.get_slope_inter()
-    except (HeaderDataError, KeyError, ValueError) as error:
+    except KeyError as error:
+        what = f"bad header: unknown voxel type {error}"
+        raise InputError(what, where, remedy=_CONVERT_REMEDY) from error
+    except (HeaderDataError, ValueError) as error:
         raise InputError(f"bad header: {error}", where, remedy=_CONVERT_REMEDY) from error
     if dtype.fields is not None:
         raise InputError("is a colour (RGB) image", where, "one CT value a voxel", _CONVERT_REMEDY)

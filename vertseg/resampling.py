@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from vertseg.grid import FloatArray, Grid
+from vertseg.grid import FloatArray, Grid, is_inside
 
 Float32Array = npt.NDArray[np.float32]
 
 _TRUNCATE = 4.0  # kernel radius in sigmas, scipy's default
 _PARALLEL_VOXELS = 1e-3  # largest drift across the grid that still counts as parallel
-_ROUNDING_VOXELS = 1e-6
 _BLOCK_VOXELS = 8_000_000
 _CHUNK_POINTS = 4_000_000
 
@@ -90,7 +89,7 @@ def _resample_parallel(
     filled: list[slice] = [slice(0)] * 3  # by target axis
     for t, s in enumerate(axes):
         positions = to_source[s, t] * np.arange(target.size[t]) + to_source[s, 3]
-        inside = np.flatnonzero(_is_inside(positions, array.shape[s]))
+        inside = np.flatnonzero(is_inside(positions, array.shape[s]))
         if inside.size == 0:
             return result
         filled[t] = slice(int(inside[0]), int(inside[-1]) + 1)
@@ -164,7 +163,7 @@ def _resample_oblique(
             sum((row[a] * index[a] for a in range(3)), start=row[3]) for row in to_source[:3]
         ]
         inside = np.logical_and.reduce(
-            [_is_inside(p, n) for p, n in zip(positions, array.shape, strict=True)]
+            [is_inside(p, n) for p, n in zip(positions, array.shape, strict=True)]
         )
         points = np.stack([position[inside] for position in positions])
         part[inside] = _sample(array, points, sigma_voxels, lowest)
@@ -198,8 +197,3 @@ def _sample(
         of_slab -= first[:, None]
         values[chosen] = ndimage.map_coordinates(block, of_slab, order=1, mode="nearest")
     return values
-
-
-def _is_inside(position: FloatArray, length: int) -> npt.NDArray[np.bool_]:
-    edge = 0.5 + _ROUNDING_VOXELS
-    return np.asarray((position >= -edge) & (position <= length - 1.0 + edge))
