@@ -124,18 +124,28 @@ def _assemble(
     if flat.min() == flat.max():
         raise InputError(f"is constant, every voxel is {flat[0]:g}", where, "a CT scan")
     array: HounsfieldArray = flat.reshape(grid.size, order="F")
+    intensities, doubts = _made_hounsfield(array)
+    array.setflags(write=False)
+    return Image(array, grid, header, warnings + doubts, intensities)
+
+
+def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ...]]:
+    """Shift zero-based values in place; say what they were, and warn unless they were HU."""
     intensities = recognise(array)
     if intensities == "zero_based":
-        _shift(flat)
-        warnings += (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
-    elif intensities == "unknown":
-        low, middle, high = np.percentile(_sample(flat), [1, 50, 99])
-        warnings += (
-            "values do not look like Hounsfield units (percentiles 1, 50, 99: "
-            f"{low:g}, {middle:g}, {high:g}): results are not to be trusted",
-        )
-    array.setflags(write=False)
-    return Image(array, grid, header, warnings, intensities)
+        # Raised first, so that int16 cannot run over.
+        np.maximum(array, _LOWEST + ZERO_BASED_OFFSET_HU, out=array)
+        np.subtract(array, ZERO_BASED_OFFSET_HU, out=array)
+        return intensities, (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
+    if intensities == "hounsfield":
+        return intensities, ()
+    flat = array.ravel(order="K")
+    low, middle, high = np.percentile(flat[:: max(1, flat.size // 100_000)], [1, 50, 99])
+    text = (
+        "values do not look like Hounsfield units (percentiles 1, 50, 99: "
+        f"{low:g}, {middle:g}, {high:g}): results are not to be trusted"
+    )
+    return intensities, (text,)
 
 
 def _convert(
@@ -154,13 +164,3 @@ def _convert(
     beyond = int(np.count_nonzero((values < _LOWEST) | (values > _HIGHEST)))
     out[:] = np.clip(values, _LOWEST, _HIGHEST, out=values)
     return int(np.count_nonzero(bad)), beyond
-
-
-def _shift(flat: HounsfieldArray) -> None:
-    """Subtract the offset of zero-based values in place; int16 cannot run over."""
-    np.maximum(flat, _LOWEST + ZERO_BASED_OFFSET_HU, out=flat)
-    np.subtract(flat, ZERO_BASED_OFFSET_HU, out=flat)
-
-
-def _sample(flat: HounsfieldArray) -> HounsfieldArray:
-    return flat[:: max(1, flat.size // 100_000)]
