@@ -1,0 +1,55 @@
+"""Presets survive JSON, and nothing but a preset is taken for one."""
+
+import dataclasses
+import json
+
+import pytest
+
+from models import PRESETS, preset_from_dict, preset_to_dict
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_round_trip_through_json(name):
+    preset = PRESETS[name]
+    assert preset.name == name
+    again = preset_from_dict(json.loads(json.dumps(preset_to_dict(preset))))
+    assert again == preset
+    assert hash(again) == hash(preset)
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [((), "preset"), (("spine",), "preset.spine"), (("spine", "network"), "preset.spine.network")],
+)
+def test_unknown_keys_are_refused_wherever_they_are(path, where):
+    data = preset_to_dict(PRESETS["paper"])
+    inner = data
+    for key in path:
+        inner = inner[key]
+    inner["num_levels"] = 5
+    with pytest.raises(ValueError, match=rf"^{where}: unknown key num_levels; known: "):
+        preset_from_dict(data)
+
+
+@pytest.mark.parametrize("key", ["spine", "name"])
+def test_missing_keys_are_refused(key):
+    data = preset_to_dict(PRESETS["paper"])
+    del data[key]
+    with pytest.raises(ValueError, match=key):
+        preset_from_dict(data)
+
+
+def test_presets_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PRESETS["paper"].spine.spacing_mm = 4.0  # type: ignore[misc]
+
+
+def test_paper_values():
+    """Table of the method's settings (Payer et al., VISAPP 2020, section 4)."""
+    paper = PRESETS["paper"]
+    assert (paper.spine.size, paper.spine.spacing_mm) == ((64, 64, 128), 8.0)
+    assert (paper.vertebrae.size, paper.vertebrae.spacing_mm) == ((96, 96, 128), 2.0)
+    assert (paper.segmentation.size, paper.segmentation.spacing_mm) == ((128, 128, 96), 1.0)
+    assert paper.vertebrae.overlap == 96
+    assert paper.segmentation.shift_posterior_mm == 20.0
+    assert paper.vertebrae.labels == tuple(range(1, 26))
