@@ -1,0 +1,224 @@
+"""Measurements of each vertebra: volume, trabecular density, heights of the body, cut-off.
+
+For research; not a medical device. Hounsfield units depend on the scanner, the tube voltage and
+contrast medium; none of these numbers is calibrated or a diagnosis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from vertseg.body import Body, measure_body
+from vertseg.grid import FloatArray, Grid
+from vertseg.image import Image
+from vertseg.labels import label_of
+from vertseg.spine_frame import SpineFrame, frames_along
+
+LabelArray = npt.NDArray[np.uint8]
+Box = tuple[slice, slice, slice]
+
+METAL_HU = 2500
+"""No bone is as dense as this; enamel and metal are."""
+
+_WITHOUT_BODY = (label_of("C1"), label_of("C2"))  # a ring, and a body with the dens on top
+_LARGEST_STEP_MM = 3.0
+_CORE_SHARE = 0.6
+_FEWEST_CORE_VOXELS = 10
+
+
+class Located(Protocol):
+    """A vertebra with its place, such as one of `vertseg.pipeline`."""
+
+    @property
+    def label(self) -> int:
+        """VerSe label."""
+
+    @property
+    def centroid_lps_mm(self) -> tuple[float, float, float]:
+        """Centre of the body in LPS mm."""
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Heights of the body in the median plane, in mm (see `vertseg.body.Body`).
+
+    Attributes:
+        anterior_mm: near the front.
+        middle_mm: in the middle.
+        posterior_mm: near the back.
+    """
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+
+    @property
+    def mean_mm(self) -> float:
+        """Mean of the three."""
+        return (self.anterior_mm + self.middle_mm + self.posterior_mm) / 3.0
+
+    @property
+    def anterior_ratio(self) -> float:
+        """Anterior / posterior height; below 0.8 suggests a wedge fracture (Genant 1993)."""
+        return self.anterior_mm / self.posterior_mm
+
+    @property
+    def middle_ratio(self) -> float:
+        """Middle / posterior height; below 0.8 suggests a biconcave fracture (Genant 1993)."""
+        return self.middle_mm / self.posterior_mm
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was measured at one vertebra; None where it cannot be measured.
+
+    Attributes:
+        label: VerSe label.
+        volume_ml: volume of its mask, posterior elements included; partial where it is cut off.
+        trabecular_hu: mean HU of the core of the body: the voxels of the mask in an ellipsoid
+            around the middle of the body with 0.6 times its width, depth and height, which
+            leaves out the cortex, end plates and pedicles. The region of interest follows
+            Jang et al., Radiology 2019;291:360 (trabecular attenuation of L1), in three
+            dimensions.
+        trabecular_sd_hu: standard deviation within that core.
+        touches_border: sides of the image that the mask touches, of L, R, A, P, S, I.
+        heights: of the body; None for C1 and C2, where the body is cut off above or below, and
+            where slices are more than 3 mm apart along the spine.
+        body: the walls and end plates; None for C1 and C2 and where they cannot be found.
+        metal_ml: volume above 2500 HU in the box around the mask.
+        centroid_in_mask: whether the mask holds the voxel of its centroid.
+    """
+
+    label: int
+    volume_ml: float
+    trabecular_hu: float | None
+    trabecular_sd_hu: float | None
+    touches_border: str
+    heights: Heights | None
+    body: Body | None
+    metal_ml: float
+    centroid_in_mask: bool
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the image ends within the vertebra, above or below."""
+        return bool({"S", "I"} & set(self.touches_border))
+
+
+def measure_vertebrae(
+    image: Image, labels: LabelArray, vertebrae: Sequence[Located]
+) -> tuple[Measurement, ...]:
+    """Measure all vertebrae of an image.
+
+    Args:
+        image: the scan.
+        labels: (i, j, k) uint8 on the image's grid.
+        vertebrae: from the head downwards; their places give the direction of the spine.
+
+    Returns:
+        One measurement a vertebra, in the same order.
+    """
+    boxes = ndimage.find_objects(labels)
+    frames = frames_along([vertebra.centroid_lps_mm for vertebra in vertebrae])
+    rows = []
+    for vertebra, frame in zip(vertebrae, frames, strict=True):
+        found = boxes[vertebra.label - 1] if vertebra.label <= len(boxes) else None
+        rows.append(
+            _without_mask(vertebra.label)
+            if found is None
+            else _measure(image, labels, vertebra, frame, found)
+        )
+    return tuple(rows)
+
+
+def _without_mask(label: int) -> Measurement:
+    return Measurement(label, 0.0, None, None, "", None, None, 0.0, False)
+
+
+def _measure(
+    image: Image, labels: LabelArray, vertebra: Located, frame: SpineFrame, found: Box
+) -> Measurement:
+    box = _widened(found, image.grid)
+    grid, mask = image.grid.crop(box), labels[box] == vertebra.label
+    values = image.array[box]
+    border = sides_touched(found, image.grid)
+    body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
+    mean, sd = (None, None) if body is None else core_density(values, mask, grid, body)
+    measurable = body is not None and not {"S", "I"} & set(border)
+    coarse = body is not None and _step_along(grid, body.frame.axes_lps[2]) > _LARGEST_STEP_MM
+    heights = None
+    if body is not None and measurable and not coarse:
+        heights = Heights(body.anterior_mm, body.middle_mm, body.posterior_mm)
+    return Measurement(
+        label=vertebra.label,
+        volume_ml=int(np.count_nonzero(mask)) * grid.voxel_volume_mm3 / 1000.0,
+        trabecular_hu=mean,
+        trabecular_sd_hu=sd,
+        touches_border=border,
+        heights=heights,
+        body=body,
+        metal_ml=int(np.count_nonzero(values > METAL_HU)) * grid.voxel_volume_mm3 / 1000.0,
+        centroid_in_mask=_holds(mask, grid, vertebra.centroid_lps_mm),
+    )
+
+
+def core_density(
+    values: npt.NDArray[np.int16 | np.float32],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    body: Body,
+) -> tuple[float | None, float | None]:
+    """Mean and standard deviation in HU of the core of a body (see `Measurement`).
+
+    Args:
+        values: (i, j, k) HU.
+        mask: (i, j, k) of the vertebra.
+        grid: where both lie.
+        body: walls and end plates.
+    """
+    radii_mm = 0.5 * _CORE_SHARE * np.array([body.width_mm, body.depth_mm, body.middle_mm])
+    index = np.argwhere(mask)
+    local = body.frame.from_lps(grid.index_to_lps(index))
+    core = index[(((local / radii_mm) ** 2).sum(axis=1)) <= 1.0]
+    if len(core) < _FEWEST_CORE_VOXELS:
+        return None, None
+    inside = values[tuple(core.T)].astype(np.float64)
+    return float(inside.mean()), float(inside.std())
+
+
+def sides_touched(box: Box, grid: Grid) -> str:
+    """Sides of the grid that a box of voxels reaches, letters of ``"LRAPSI"`` in that order."""
+    opposite = dict(zip("LRAPSI", "RLPAIS", strict=True))
+    sides = set()
+    for part, size, code in zip(box, grid.size, grid.axis_codes(), strict=True):
+        if part.start <= 0:
+            sides.add(opposite[code])
+        if part.stop >= size:
+            sides.add(code)
+    return "".join(side for side in "LRAPSI" if side in sides)
+
+
+def _widened(box: Box, grid: Grid) -> Box:
+    """The box and one more voxel on every side, within the grid."""
+    i, j, k = (
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(box, grid.size, strict=True)
+    )
+    return (i, j, k)
+
+
+def _step_along(grid: Grid, direction_lps: FloatArray) -> float:
+    """Distance in mm, along a direction, between neighbouring layers of voxels."""
+    return float(np.abs(direction_lps @ grid.affine_lps[:3, :3]).max())
+
+
+def _holds(mask: npt.NDArray[np.bool_], grid: Grid, point_lps_mm: Sequence[float]) -> bool:
+    index = np.round(grid.lps_to_index(point_lps_mm)).astype(int)
+    inside = bool(((index >= 0) & (index < np.asarray(grid.size))).all())
+    return inside and bool(mask[tuple(index)])

@@ -1,0 +1,109 @@
+"""The words of a preview: what was found, and what to check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PIL import ImageDraw
+
+from vertseg.drawing import font, shorten, wrap
+from vertseg.labels import Colour
+from vertseg.report import Report
+from vertseg.version import NOTICE
+
+TEXT: Colour = (232, 234, 237)
+DIM: Colour = (154, 160, 170)
+_CHECK: Colour = (255, 190, 92)
+_GOOD: Colour = (126, 206, 158)
+
+_LINE = 21
+_SIZE = 16
+_INDENT = 16
+
+Box = tuple[int, int, int, int]
+
+
+def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+    """Name of the case, and what was found, in the box left, top, right, bottom."""
+    left, top, right, _ = box
+    title, found = font(22, bold=True), found_in_words(report)
+    doubtful = any(flag["severity"] == "check" for flag in report["flags"])
+    colour = _CHECK if doubtful else _GOOD
+    room = right - left - title.getlength(found) - 30
+    draw.text((left, top), shorten(report["case"], title, room), TEXT, title, "la")
+    draw.text((right, top), found, colour, title, "ra")
+    face, flagged = font(_SIZE), flagged_in_words(report)
+    room = right - left - face.getlength(flagged) - 30
+    draw.text((left, top + 33), shorten(_scan_in_words(report), face, room), DIM, face)
+    draw.text((right, top + 33), flagged, DIM, face, "ra")
+
+
+def draw_footer(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+    """The notice, and what made the picture, in the box left, top, right, bottom."""
+    left, _, right, bottom = box
+    made = f"vertseg {report['software']['vertseg']}, {report['device']['precision']}"
+    draw.text((left, bottom), NOTICE, _CHECK, font(15), "lb")
+    draw.text((right, bottom), made, DIM, font(15), "rb")
+
+
+def draw_sentences(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+    """Flags and warnings in the box left, top, right, bottom; as many as fit."""
+    left, top, right, bottom = box
+    lines = _lines(report, right - left)
+    room = max(1, (bottom - top) // _LINE)
+    if len(lines) > room:
+        lines[room - 1 :] = [("… more in the report", None)]
+    for row, (text, dot) in enumerate(lines):
+        if dot is not None:
+            draw.ellipse((left, top + row * _LINE + 7, left + 6, top + row * _LINE + 13), dot)
+        draw.text((left + _INDENT, top + row * _LINE), text, TEXT, font(_SIZE))
+
+
+def height_of_sentences(report: Report, width: int) -> int:
+    """Pixels that all flags and warnings take at a width."""
+    return _LINE * len(_lines(report, width))
+
+
+def _lines(report: Report, width: int) -> list[tuple[str, Colour | None]]:
+    """Lines with, in the first line of each sentence, the colour of the dot before it."""
+    return [
+        (text, colour if number == 0 else None)
+        for sentence, colour in _sentences(report)
+        for number, text in enumerate(wrap(sentence, font(_SIZE), width - _INDENT))
+    ]
+
+
+def found_in_words(report: Report) -> str:
+    """Such as ``"17 vertebrae, T1-L5"``."""
+    names = [row["name"] for row in report["vertebrae"]]
+    if not names:
+        return "No spine found"
+    if len(names) == 1:
+        return f"1 vertebra, {names[0]}"
+    return f"{len(names)} vertebrae, {names[0]}–{names[-1]}"
+
+
+def flagged_in_words(report: Report) -> str:
+    """Such as ``"2 to check, 1 note"``; empty where nothing was flagged."""
+    severities = [flag["severity"] for flag in report["flags"]]
+    checks = severities.count("check")
+    notes = len(severities) - checks
+    parts = [f"{checks} to check"] * bool(checks)
+    parts += [f"{notes} note{'s' if notes > 1 else ''}"] * bool(notes)
+    return ", ".join(parts)
+
+
+def _scan_in_words(report: Report) -> str:
+    geometry = report["geometry"]
+    size = "×".join(str(n) for n in geometry["size"])
+    spacing = "×".join(f"{value:.2f}" for value in geometry["spacing_mm"])
+    return f"{size} voxels of {spacing} mm, {''.join(geometry['axes_towards'])}"
+
+
+def _sentences(report: Report) -> Iterator[tuple[str, Colour]]:
+    flags = report["flags"]
+    yield from ((f["sentence"], _CHECK) for f in flags if f["severity"] == "check")
+    yield from ((f["sentence"], DIM) for f in flags if f["severity"] != "check")
+    yield from ((f"{text[:1].upper()}{text[1:]}.", DIM) for text in report["warnings"])
+    if not flags:
+        yield "Nothing was flagged. Look at the masks all the same.", _GOOD

@@ -1,0 +1,215 @@
+"""The report of one case: everything that is needed to trust, repeat or question its outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertseg.curvature import Angle
+from vertseg.errors import VertsegError
+from vertseg.fingerprint import Fingerprint
+from vertseg.flags import Flag
+from vertseg.image import Image
+from vertseg.inputs import Case
+from vertseg.measure import Measurement
+from vertseg.report_rows import rounded, vertebra_rows
+from vertseg.version import NOTICE, VERSION
+from vertseg.writing import write_text
+
+if TYPE_CHECKING:
+    from vertseg.pipeline import Result, Segmenter
+
+Report = dict[str, Any]
+
+SCHEMA = "vertseg-report-1"
+
+_PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "numpy",
+    "scipy",
+    "nibabel",
+    "SimpleITK",
+)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What all cases of a run share; a case is done again where any of it but the device differs.
+
+    Attributes:
+        version: of this program.
+        preset: name of the networks' preset.
+        weights: name of each weight file -> its SHA-256.
+        options: what was asked for and changes the outputs.
+        device: kind, name and precision.
+    """
+
+    version: str
+    preset: str
+    weights: dict[str, str]
+    options: dict[str, Any]
+    device: dict[str, Any]
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, options: Mapping[str, Any]) -> RunInfo:
+        """Describe a loaded segmenter."""
+        device = segmenter.device
+        return cls(
+            version=VERSION,
+            preset=str(segmenter.manifest.get("preset", "")),
+            weights=weight_hashes(segmenter.manifest),
+            options=dict(options),
+            device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        )
+
+
+def weight_hashes(manifest: Any) -> dict[str, str]:
+    """Name of each weight file -> SHA-256, from wherever in the manifest they stand."""
+    hashes: dict[str, str] = {}
+    if isinstance(manifest, Mapping):
+        for key, value in manifest.items():
+            if isinstance(value, Mapping) and "sha256" in value:
+                hashes[str(value.get("file", key))] = str(value["sha256"])
+            else:
+                hashes |= weight_hashes(value)
+    elif isinstance(manifest, list | tuple):
+        for value in manifest:
+            if isinstance(value, Mapping) and "sha256" in value:
+                hashes[str(value.get("file", len(hashes)))] = str(value["sha256"])
+            else:
+                hashes |= weight_hashes(value)
+    return hashes
+
+
+def build_report(
+    case: Case,
+    fingerprint: Fingerprint,
+    run: RunInfo,
+    result: Result,
+    measurements: Sequence[Measurement],
+    angles: Sequence[Angle],
+    flags: Sequence[Flag],
+    seconds: Mapping[str, float],
+) -> Report:
+    """The report of a case that was written.
+
+    Args:
+        case: the scan and the names of its outputs.
+        fingerprint: of the scan's file.
+        run: what all cases share.
+        result: what was found.
+        measurements: of its vertebrae, in the same order.
+        angles: of the spine.
+        flags: what to check.
+        seconds: stage -> seconds, in the order of the stages.
+    """
+    warnings = dict.fromkeys((*result.image.warnings, *result.warnings))  # each one once
+    return {
+        **_head(case, result.status, run),
+        "input": {"file": case.path.name, **fingerprint.as_dict()},
+        "geometry": _geometry(result.image),
+        "sequence": {
+            "margin_nats": rounded(result.margin, 2),
+            "rival": result.rival,
+            "level_shift_possible": result.level_shift_possible,
+        },
+        "vertebrae": vertebra_rows(result.vertebrae, measurements),
+        "angles": [
+            {"name": a.name, "upper": a.upper, "lower": a.lower, "degrees": rounded(a.degrees, 1)}
+            for a in angles
+        ],
+        "flags": [flag.as_dict() for flag in flags],
+        "warnings": list(warnings),
+        "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
+        "outputs": {
+            "mask": case.mask.name,
+            "centroids": case.centroids.name,
+            "preview": case.preview.name,
+        },
+    }
+
+
+def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
+    """The report of a case that could not be done: which, why, and what to do."""
+    return {
+        **_head(case, "failed", run),
+        "input": {"file": case.path.name},
+        "error": {
+            "what": error.what,
+            "where": error.where,
+            "expected": error.expected,
+            "remedy": error.remedy,
+        },
+        "vertebrae": [],
+        "flags": [],
+        "warnings": [],
+        "seconds": {},
+    }
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write a report as JSON with one line for each list of numbers; raises OutputError."""
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    # Strings in JSON hold no line breaks, so only lists of plain values can match.
+    flat = re.sub(r"\[\n\s*([^\[\]{}]*?)\s*\n\s*\]", _on_one_line, text)
+    write_text(path, flat + "\n")
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return "[" + re.sub(r"\n\s*", " ", found[1]) + "]"
+
+
+def read_report(path: str | os.PathLike[str]) -> Report | None:
+    """A report of this schema as written, or None if there is none."""
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return report if isinstance(report, dict) and report.get("schema") == SCHEMA else None
+
+
+def _head(case: Case, status: str, run: RunInfo) -> Report:
+    return {
+        "schema": SCHEMA,
+        "notice": NOTICE,
+        "case": case.name,
+        "status": status,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": {"vertseg": run.version, **_versions()},
+        "weights": {"preset": run.preset, "sha256": run.weights},
+        "options": run.options,
+        "device": run.device,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**found, "backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
+
+
+def _geometry(image: Image) -> dict[str, Any]:
+    grid = image.grid
+    return {
+        "size": list(grid.size),
+        "spacing_mm": [rounded(value, 4) for value in grid.spacing],
+        "axes_towards": list(grid.axis_codes()),
+        "affine_ras": [[rounded(value, 6) for value in row] for row in grid.affine_ras],
+        "intensities": image.intensities,
+        "repairs": list(image.warnings),
+    }

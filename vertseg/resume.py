@@ -1,0 +1,46 @@
+"""Whether a case is done already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vertseg.fingerprint import is_same_file
+from vertseg.inputs import Case
+from vertseg.report import Report, RunInfo, read_report
+
+INPUT_CHANGED = "the scan has changed"
+
+
+def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
+    """Why a case must be done (again), in words; empty if its outputs are complete.
+
+    Outputs appear whole or not at all, and the report is written last; so a report and the files
+    it names are enough. Files that somebody has edited since are left alone.
+
+    Args:
+        case: the scan and the names of its outputs.
+        output: the output folder.
+        run: what would be done now.
+    """
+    report = read_report(output / case.report)
+    if report is None:
+        return "it has no report"
+    if report.get("status") == "failed":
+        return "it failed before"
+    if not is_same_file(case.path, report.get("input")):
+        return INPUT_CHANGED
+    missing = [p for p in (case.mask, case.centroids, case.preview) if not (output / p).is_file()]
+    if missing:
+        return f"{missing[0].name} is missing"
+    return _changed(report, run)
+
+
+def _changed(report: Report, run: RunInfo) -> str:
+    software, weights = report.get("software"), report.get("weights")
+    if not isinstance(software, dict) or software.get("vertseg") != run.version:
+        return "it was made by another version"
+    if weights != {"preset": run.preset, "sha256": run.weights}:
+        return "it was made with other weights"
+    if report.get("options") != run.options:
+        return "it was made with other options"
+    return ""
