@@ -127,7 +127,7 @@ _DEFAULT = Preset(
     vertebrae=StageConfig(
         NetworkConfig(
             "scnet",
-            (32, 64, 64, 96),
+            (16, 32, 64, 96),
             outputs=26,
             negative_slope=0.1,
             spatial_filters=48,

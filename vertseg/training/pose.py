@@ -14,7 +14,6 @@ from scipy import ndimage
 
 from vertseg.training.atlas import Atlas, Tissue
 
-_FIELD_MM = 8.0
 _L6, _T13 = 25, 28
 
 
@@ -158,16 +157,22 @@ def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float)
     if anatomy.variant:
         labels = _renumber(labels, owner, anatomy, spacing_mm)
     landmarks = {
-        int(label): _settle(anatomy, atlas, field, origin, level)
+        int(label): _settle(anatomy, atlas, field, origin, _field_mm(spacing_mm), level)
         for level, label in enumerate(anatomy.labels)
     }
     return Body(labels, spacing_mm, origin, landmarks)
 
 
+def _field_mm(spacing_mm: float) -> float:
+    """Spacing of the coarse grid that carries the map."""
+    return 8.0 if spacing_mm < 4.0 else 14.0
+
+
 def _field(anatomy, atlas, origin, size, spacing_mm):
     """Atlas position (3, nx, ny, nz) on a coarse grid, and the blending weights (n, ...)."""
-    shape = [int(np.ceil((n - 1) * spacing_mm / _FIELD_MM)) + 1 for n in size]
-    axes = [origin[a] + _FIELD_MM * np.arange(shape[a]) for a in range(3)]
+    step = _field_mm(spacing_mm)
+    shape = [int(np.ceil((n - 1) * spacing_mm / step)) + 1 for n in size]
+    axes = [origin[a] + step * np.arange(shape[a]) for a in range(3)]
     centres = anatomy.centres_lps_mm
     square = [(axes[a][None, :] - centres[:, a, None]) ** 2 for a in range(3)]
     energy = -0.5 / anatomy.blend_mm**2 * (
@@ -219,7 +224,7 @@ def _sample(atlas: Atlas, field: np.ndarray, size, spacing_mm: float) -> np.ndar
 
 
 def _linear_matrix(size: int, coarse: int, spacing_mm: float) -> np.ndarray:
-    position = np.arange(size) * spacing_mm / _FIELD_MM
+    position = np.arange(size) * spacing_mm / _field_mm(spacing_mm)
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(coarse))).astype(np.float32)
 
 
@@ -254,14 +259,14 @@ def _renumber(labels, weights, anatomy: Anatomy, spacing_mm: float) -> np.ndarra
     return result
 
 
-def _settle(anatomy, atlas, field, origin, level: int) -> np.ndarray:
+def _settle(anatomy, atlas, field, origin, step_mm: float, level: int) -> np.ndarray:
     """The patient point that the field sends to the centre of `level` in the atlas."""
     wanted = atlas.centres_lps_mm[anatomy.sources[level]]
     back = np.linalg.inv(anatomy.to_atlas[level])
     start = anatomy.centres_lps_mm[level]
     point = start.copy()
     for _ in range(6):
-        index = ((point - origin) / _FIELD_MM)[:, None]
+        index = ((point - origin) / step_mm)[:, None]
         inside = (index >= 0).all() and (index[:, 0] <= np.array(field.shape[1:]) - 1).all()
         if not inside:
             return start

@@ -69,7 +69,7 @@ def train(
     optimizer = keras.optimizers.Adam(
         config.rate, global_clipnorm=5.0, use_ema=True, ema_momentum=config.ema
     )
-    trainer.compile(optimizer=optimizer)
+    trainer.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(trainer.network.trainable_variables)
     checkpoint = folder / f"{recipe.stage}.checkpoint.npz"
     step = _restore(checkpoint, trainer, optimizer)
