@@ -1,0 +1,200 @@
+"""The whole job on one scan in memory: spine, vertebrae, segmentation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.device import choose_device
+from vertseg.errors import ConfigurationError
+from vertseg.image import Image
+from vertseg.sequence import SequenceResult
+from vertseg.weights import load_weights
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebra that was found.
+
+    Attributes:
+        label: VerSe id.
+        name: short name, such as ``T12``.
+        centroid_lps_mm: centre of the vertebral body.
+        peak: height of its heatmap, 0 to 1.
+        voxels: size of its mask in voxels of the scan.
+        margin: nats between the chosen chain and the best one that labels this place otherwise.
+    """
+
+    label: int
+    name: str
+    centroid_lps_mm: tuple[float, float, float]
+    peak: float
+    voxels: int
+    margin: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in one scan.
+
+    Attributes:
+        image: the scan.
+        labels: uint8 label map on the scan's own grid.
+        vertebrae: from the head downwards.
+        status: ``ok``, or ``no_spine`` where nothing was found.
+        warnings: sentences that a reader of the result should know.
+        seconds: wall-clock time of each stage.
+        margin: nats between the best chain of labels and its rival; infinite without a rival.
+        rival: the rival in words.
+        level_shift_possible: whether the margin is too small to trust the level.
+        gaps: labels of vertebrae inside the chain that were not detected.
+    """
+
+    image: Image
+    labels: npt.NDArray[np.uint8]
+    vertebrae: tuple[Vertebra, ...]
+    status: Literal["ok", "no_spine"]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    margin: float
+    rival: str
+    level_shift_possible: bool
+    gaps: tuple[int, ...] = ()
+
+
+class Segmenter:
+    """The three trained networks, loaded once and used for any number of scans.
+
+    Args:
+        weights: folder with ``manifest.json``; the bundled weights if None.
+        device: ``auto``, ``gpu`` or ``cpu``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        tile_overlap: voxels that neighbouring tiles of the vertebrae stage share; the preset's
+            if None.
+        threads: CPU threads; all if None.
+
+    Raises:
+        ConfigurationError: unusable weights, device or option.
+    """
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile_overlap: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.device = choose_device(device, precision, threads)
+        loaded = load_weights(weights)
+        self.manifest = loaded.manifest
+        self.preset = loaded.preset
+        self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
+        from vertseg.network import StageNetwork
+
+        self._spine = StageNetwork(loaded, "spine", self.device)
+        self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
+        self._segmentation = StageNetwork(loaded, "segmentation", self.device)
+        self._batch = 4 if self.device.kind == "gpu" else 1
+
+    def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds, names and segments the vertebrae of `image`.
+
+        Args:
+            image: the scan in HU.
+            on_progress: called with (stage, done, total) as the work proceeds.
+        """
+        from vertseg.segmentation import segment_vertebrae
+
+        report = on_progress or (lambda stage, done, total: None)
+        seconds: dict[str, float] = {}
+        chain = self._find(image, report, seconds)
+        places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
+        with _timed(seconds, "segmentation"):
+            labels = segment_vertebrae(
+                image,
+                places,
+                self._segmentation,
+                self._batch,
+                lambda done, total: report("segmentation", done, total),
+            )
+        return _result(image, chain, labels, seconds)
+
+    def _find(self, image: Image, report: Progress, seconds: dict[str, float]) -> SequenceResult:
+        from vertseg.spine import find_spine
+        from vertseg.vertebrae import find_vertebrae
+
+        with _timed(seconds, "spine"):
+            spine = find_spine(image, self._spine)
+            report("spine", 1, 1)
+        with _timed(seconds, "vertebrae"):
+            if spine is None:
+                return SequenceResult()
+            return find_vertebrae(
+                image,
+                spine,
+                self._vertebrae,
+                self._overlap,
+                lambda done, total: report("vertebrae", done, total),
+            )
+
+
+def _checked_overlap(overlap: int | None, tile: int) -> int | None:
+    if overlap is not None and not 0 <= overlap < tile:
+        raise ConfigurationError(
+            f"the overlap of {overlap} voxels does not fit the tiles",
+            where="--tile-overlap",
+            expected=f"0 to {tile - 1}",
+            remedy="leave the option out to use the value of the weights' preset",
+        )
+    return overlap
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - begin
+
+
+def _result(
+    image: Image,
+    chain: SequenceResult,
+    labels: npt.NDArray[np.uint8],
+    seconds: dict[str, float],
+) -> Result:
+    voxels = np.bincount(labels.ravel(), minlength=256)
+    vertebrae = tuple(
+        Vertebra(
+            v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin)
+        )
+        for v in chain.vertebrae
+    )
+    empty = [v.name for v in vertebrae if not v.voxels]
+    warnings = chain.warnings
+    if empty:
+        warnings += (f"no voxels were segmented for {', '.join(empty)}",)
+    return Result(
+        image=image,
+        labels=labels,
+        vertebrae=vertebrae,
+        status="ok" if vertebrae else "no_spine",
+        warnings=warnings,
+        seconds=seconds,
+        margin=float(chain.margin) if chain.rival else float("inf"),
+        rival=chain.rival.description if chain.rival else "",
+        level_shift_possible=chain.level_shift_possible,
+        gaps=chain.gaps,
+    )
+

@@ -1,0 +1,134 @@
+"""Stage 3: the voxels of each vertebra (Payer et al., VISAPP 2020, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.presets import StageConfig
+from vertseg.grid import Grid
+from vertseg.image import Image
+from vertseg.network import Float32Array, StageNetwork
+from vertseg.preprocess import paste_region, resample, resample_to
+
+PointLps = tuple[float, float, float]
+_FULL = 255
+
+
+def segment_vertebrae(
+    image: Image,
+    vertebrae: Sequence[tuple[int, PointLps]],
+    network: StageNetwork,
+    batch: int = 1,
+    on_vertebra: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """The label map on the scan's grid: each voxel gets the label with the largest response.
+
+    Responses are resampled and compared only inside the box of each crop; two bytes a voxel of
+    the scan are held, however many labels there are.
+
+    Args:
+        image: the scan.
+        vertebrae: pairs of label and centroid in LPS mm.
+        network: the segmentation U-Net.
+        batch: crops that run at once.
+        on_vertebra: called with (vertebrae done, vertebrae).
+    """
+    merger = _Merger(image.grid, network.config.threshold)
+    for first in range(0, len(vertebrae), batch):
+        chosen = vertebrae[first : first + batch]
+        grids = [crop_grid(point, network.config) for _, point in chosen]
+        inputs = [
+            crop_input(image, grid, point, network.config)
+            for grid, (_, point) in zip(grids, chosen, strict=True)
+        ]
+        for response, grid, (label, point) in zip(
+            network(np.stack(inputs)), grids, chosen, strict=True
+        ):
+            merger.add(label, keep_main_part(response[..., 0], grid, point), grid)
+        if on_vertebra is not None:
+            on_vertebra(min(first + batch, len(vertebrae)), len(vertebrae))
+    return merger.finish()
+
+
+def crop_grid(point_lps_mm: PointLps, config: StageConfig) -> Grid:
+    """The network's grid for the vertebra at `point_lps_mm`, shifted to its posterior parts."""
+    x, y, z = point_lps_mm
+    centre = np.array([x, y + config.shift_posterior_mm, z])
+    return Grid.axis_aligned(centre, config.size, (config.spacing_mm,) * 3)
+
+
+def crop_input(
+    image: Image, grid: Grid, point_lps_mm: PointLps, config: StageConfig
+) -> Float32Array:
+    """(x, y, z, 2): the scan, and a Gaussian that marks the wanted vertebra."""
+    scan = resample(image, grid, config.smoothing_sigma_mm)
+    index = np.asarray(grid.lps_to_index(point_lps_mm))
+    marker = np.float32(1)
+    for axis, size in enumerate(grid.size):
+        along = np.exp(-0.5 * ((np.arange(size) - index[axis]) / config.sigma_px) ** 2)
+        shape = [1, 1, 1]
+        shape[axis] = size
+        marker = marker * along.astype(np.float32).reshape(shape)
+    return np.stack([scan, marker], axis=-1)
+
+
+def keep_main_part(
+    response: Float32Array, grid: Grid, point_lps_mm: PointLps, threshold: float = 0.5
+) -> Float32Array:
+    """The response without islands: only the part with the largest volume near the centroid.
+
+    Parts are joined through faces; a part counts with its voxels, ten times more where it lies
+    within 12 mm of the centroid, so that a neighbour's larger piece never wins.
+    """
+    parts, count = ndimage.label(response > threshold)
+    if count < 2:
+        return response
+    size = np.bincount(parts.ravel(), minlength=count + 1).astype(float)
+    index = np.rint(np.asarray(grid.lps_to_index(point_lps_mm))).astype(int)
+    reach = max(int(round(12.0 / grid.spacing[0])), 1)
+    near = tuple(slice(max(i - reach, 0), i + reach + 1) for i in index)
+    size += 9.0 * np.bincount(parts[near].ravel(), minlength=count + 1)
+    size[0] = -1.0
+    main = int(size.argmax())
+    return np.where((parts == main) | (response <= threshold), response, np.float32(0))
+
+
+class _Merger:
+    """Label with the largest response at each voxel of the scan's grid."""
+
+    def __init__(self, grid: Grid, threshold: float) -> None:
+        self._grid = grid
+        self._lowest = int(round(threshold * _FULL))
+        self._labels = np.zeros(grid.size, np.uint8)
+        self._best = np.full(grid.size, self._lowest, np.uint8)
+        self._boxes: dict[int, tuple[slice, slice, slice]] = {}
+
+    def add(self, label: int, response: Float32Array, crop: Grid) -> None:
+        """Enters the response of one vertebra."""
+        box = paste_region(self._grid, crop)
+        part = resample_to(response, crop, self._grid, box)
+        value = np.rint(np.clip(part, 0.0, 1.0) * _FULL).astype(np.uint8)
+        wins = value > self._best[box]
+        self._best[box][wins] = value[wins]
+        self._labels[box][wins] = label
+        self._boxes[label] = box
+
+    def finish(self) -> npt.NDArray[np.uint8]:
+        """The merged labels, without the fragments that merging has cut off."""
+        for label, box in self._boxes.items():
+            _drop_fragments(self._labels[box], label)
+        return self._labels
+
+
+def _drop_fragments(labels: npt.NDArray[np.uint8], label: int, share: float = 0.1) -> None:
+    """Clears, in place, parts of `label` smaller than `share` of its largest part."""
+    parts, count = ndimage.label(labels == label, np.ones((3, 3, 3)))
+    if count < 2:
+        return
+    size = np.bincount(parts.ravel())
+    size[0] = 0
+    labels[(size < share * size.max())[parts] & (parts > 0)] = 0

@@ -1,0 +1,85 @@
+"""Stage 1: where the spine is (Payer et al., VISAPP 2020, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from vertseg.grid import Grid
+from vertseg.image import Image
+from vertseg.network import Float32Array, StageNetwork
+from vertseg.preprocess import resample
+from vertseg.tiles import tile_starts
+
+_TILE_OVERLAP = 16
+_SMALLEST_ML = 4.0
+
+
+@dataclass(frozen=True)
+class SpineRegion:
+    """The spine's heatmap; below the stage's threshold it is 0.
+
+    Attributes:
+        heatmap: float32 on `grid`.
+        grid: the stage's grid.
+    """
+
+    heatmap: Float32Array
+    grid: Grid
+
+    def z_range_mm(self) -> tuple[float, float]:
+        """Lowest and highest position along z (LPS) that belongs to the spine."""
+        planes = np.flatnonzero(self.heatmap.any(axis=(0, 1)))
+        ends = self.grid.index_to_lps([[0, 0, planes[0]], [0, 0, planes[-1]]])
+        return float(ends[0, 2]), float(ends[1, 2])
+
+    def centre_between(self, low_mm: float, high_mm: float) -> tuple[float, float]:
+        """x and y (LPS mm) of the centre of mass between two heights, of all if there is none."""
+        index = np.arange(self.heatmap.shape[2])
+        z_mm = self.grid.index_to_lps(np.stack([0 * index, 0 * index, index], axis=1))[:, 2]
+        part = self.heatmap[:, :, (z_mm >= low_mm) & (z_mm <= high_mm)]
+        centre = ndimage.center_of_mass(part if part.any() else self.heatmap)
+        x, y, _ = self.grid.index_to_lps(centre)
+        return float(x), float(y)
+
+
+def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
+    """The region of the spine, or None where there is none."""
+    config = network.config
+    grid = _grid(image.grid, config.size, config.spacing_mm)
+    volume = resample(image, grid, config.smoothing_sigma_mm)
+    heatmap = np.zeros(grid.size, np.float32)
+    axes = [tile_starts(n, t, _TILE_OVERLAP) for n, t in zip(grid.size, config.size, strict=True)]
+    for start in product(*axes):
+        x, y, z = (slice(s, s + n) for s, n in zip(start, config.size, strict=True))
+        response = network(volume[None, x, y, z, None])[0, ..., 0]
+        np.maximum(heatmap[x, y, z], response, out=heatmap[x, y, z])
+    smallest_voxels = _SMALLEST_ML * 1000.0 / grid.voxel_volume_mm3
+    heatmap = _keep_spine(heatmap, config.threshold, smallest_voxels)
+    return SpineRegion(heatmap, grid) if heatmap.any() else None
+
+
+def _grid(source: Grid, size: tuple[int, int, int], spacing_mm: float) -> Grid:
+    """A grid centred on the scan, as large as the stage's, or as the scan where that is larger."""
+    corners = source.corners_lps_mm(0.5)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    needed = np.ceil((high - low) / spacing_mm).astype(int)
+    x, y, z = (max(int(n), s) for n, s in zip(needed, size, strict=True))
+    return Grid.axis_aligned(0.5 * (low + high), (x, y, z), (spacing_mm,) * 3)
+
+
+def _keep_spine(
+    heatmap: Float32Array, threshold: float, smallest_voxels: float
+) -> npt.NDArray[np.float32]:
+    """Clears what is below the threshold and what is far too small beside the largest part."""
+    parts, count = ndimage.label(heatmap > threshold, np.ones((3, 3, 3)))
+    if not count:
+        return np.zeros_like(heatmap)
+    mass = ndimage.sum_labels(heatmap, parts, np.arange(1, count + 1))
+    voxels = np.bincount(parts.ravel())[1:]
+    keep = (mass >= 0.1 * mass.max()) & (voxels >= smallest_voxels)
+    return np.where(np.concatenate([[False], keep])[parts], heatmap, np.float32(0))

@@ -1,0 +1,67 @@
+"""From a run's averaged weights to a folder that the software loads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from models import preset_from_dict, preset_to_dict
+from vertseg.weights import FORMAT, MANIFEST, STAGES, file_sha256
+from vertseg.writing import write_json
+
+
+def export(runs: Path, folder: Path, details: dict[str, Any]) -> Path:
+    """Writes float16 weights of all stages and ``manifest.json`` to `folder`.
+
+    Args:
+        runs: folder of the training runs.
+        folder: where the weights go.
+        details: further entries of the manifest (data, licences, scores).
+
+    Raises:
+        ValueError: the stages were trained with different presets.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files, presets = {}, []
+    for stage in STAGES:
+        legs = [json.loads(p.read_text()) for p in sorted(runs.glob(f"{stage}.[0-9]*.json"))]
+        presets.append(legs[-1]["preset"])
+        target = folder / f"{stage}.weights.h5"
+        _to_float16(runs / f"{stage}.weights.h5", target)
+        shutil.copyfile(runs / f"{stage}.csv", folder / f"{stage}.curve.csv")
+        curve = (runs / f"{stage}.csv").read_text().splitlines()
+        files[stage] = {
+            "file": target.name,
+            "sha256": file_sha256(target),
+            "iterations": int(curve[-1].split(",")[0]),
+            "legs": [leg["config"] | {"from_step": leg["from_step"]} for leg in legs],
+        }
+    if any(preset[stage] != presets[0][stage] for preset in presets for stage in STAGES):
+        raise ValueError(f"{runs}: the stages were trained with different presets")
+    preset = preset_to_dict(preset_from_dict(presets[0]))
+    write_json(folder / MANIFEST, {"format": FORMAT, "preset": preset, "files": files} | details)
+    return folder
+
+
+def _to_float16(source: Path, target: Path) -> None:
+    """Copies a Keras weights file with its arrays in half precision."""
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+
+        def copy(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Group):
+                group = new.require_group(name)
+            else:
+                values = np.asarray(item)
+                half = values.astype(np.float16) if values.dtype == np.float32 else values
+                group = new.create_dataset(name, data=half, compression="gzip", shuffle=True)
+            for key, value in item.attrs.items():
+                group.attrs[key] = value
+
+        for key, value in old.attrs.items():
+            new.attrs[key] = value
+        old.visititems(copy)

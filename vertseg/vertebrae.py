@@ -1,0 +1,110 @@
+"""Stage 2: which vertebra is where (Payer et al., VISAPP 2020, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vertseg.grid import Grid
+from vertseg.heatmaps import find_places
+from vertseg.image import Image
+from vertseg.network import Float32Array, StageNetwork
+from vertseg.preprocess import resample
+from vertseg.sequence import SequenceResult, solve_sequence
+from vertseg.spine import SpineRegion
+from vertseg.tiles import tile_starts
+
+_MARGIN_MM = 30.0
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A window of the stage's grid, in voxels."""
+
+    start: tuple[int, int, int]
+    size: tuple[int, int, int]
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Slices of the window."""
+        x, y, z = (slice(s, s + n) for s, n in zip(self.start, self.size, strict=True))
+        return x, y, z
+
+
+def find_vertebrae(
+    image: Image,
+    spine: SpineRegion,
+    network: StageNetwork,
+    overlap: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> SequenceResult:
+    """The chain of vertebrae: tiles along the spine, merged by maximum, then the best path.
+
+    Args:
+        image: the scan.
+        spine: what stage 1 found.
+        network: SC-Net.
+        overlap: voxels that neighbouring tiles share; the preset's if None.
+        on_tile: called with (tiles done, tiles).
+    """
+    heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
+    places = find_places(heatmap, grid.spacing, network.config.threshold)
+    points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
+    seen = np.asarray(image.grid.contains(points)).reshape(-1)
+    corners = image.grid.corners_lps_mm(0.5)[:, 2]
+    return solve_sequence(
+        points[seen],
+        places.scores[seen],
+        network.config.labels,
+        z_limits_mm=(float(corners.min()), float(corners.max())),
+    )
+
+
+def predict_heatmaps(
+    image: Image,
+    spine: SpineRegion,
+    network: StageNetwork,
+    overlap: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> tuple[Float32Array, Grid]:
+    """Heatmaps (x, y, z, labels) of the whole spine and their grid; 0 where no tile reached."""
+    config = network.config
+    grid, tiles = _plan(spine, config.size, config.spacing_mm, overlap or config.overlap)
+    volume = resample(image, grid, config.smoothing_sigma_mm)
+    merged = np.full((*grid.size, len(config.labels)), -np.inf, np.float32)
+    for done, tile in enumerate(tiles):
+        response = network(volume[tile.box][None, ..., None])[0]
+        np.maximum(merged[tile.box], response, out=merged[tile.box])
+        if on_tile is not None:
+            on_tile(done + 1, len(tiles))
+    merged[np.isneginf(merged)] = 0.0
+    return merged, grid
+
+
+def _plan(
+    spine: SpineRegion, size: tuple[int, int, int], spacing_mm: float, overlap: int
+) -> tuple[Grid, list[_Tile]]:
+    """A grid around all tiles, and the tiles: each centred on the part of the spine it shows."""
+    low, high = spine.z_range_mm()
+    middle = 0.5 * (low + high)
+    length = max(int(np.ceil((high - low + 2 * _MARGIN_MM) / spacing_mm)), size[2])
+    bottom = middle - 0.5 * (length - 1) * spacing_mm
+    starts = tile_starts(length, size[2], overlap)
+    centres = []
+    for start in starts:
+        z_mm = bottom + start * spacing_mm
+        centres.append(spine.centre_between(z_mm, z_mm + (size[2] - 1) * spacing_mm))
+    corners = np.array(centres) - 0.5 * (np.array(size[:2]) - 1) * spacing_mm
+    origin = corners.min(axis=0)
+    shifts = np.rint((corners - origin) / spacing_mm).astype(int)
+    x, y = (int(n) for n in shifts.max(axis=0) + size[:2])
+    extent = np.array([x, y, length]) - 1
+    centre = np.array([*origin, bottom]) + 0.5 * extent * spacing_mm
+    grid = Grid.axis_aligned(centre, (x, y, length), (spacing_mm,) * 3)
+    tiles = [
+        _Tile((int(shift[0]), int(shift[1]), start), size)
+        for shift, start in zip(shifts, starts, strict=True)
+    ]
+    return grid, tiles
