@@ -1,0 +1,144 @@
+"""Pins, container and start script agree with each other and with the source tree."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from vertseg.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[1]
+PINNED_FILES = ("requirements.txt", "tests/requirements.txt", ".requirements/cuda.txt")
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(file: str) -> dict[str, str]:
+    """Name -> version of a pinned file; fails unless every entry has a version and a hash."""
+    found = {}
+    text = (ROOT / file).read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = re.match(r"([\w.-]+)==(\S+) .*--hash=sha256:[0-9a-f]{64}", line)
+        assert match, f"{file}: not pinned by version and hash: {line[:80]}"
+        found[canonical(match[1])] = match[2]
+    return found
+
+
+def wanted(requirements: list[str]) -> list[str]:
+    return [canonical(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements]
+
+
+def test_pinned_files_agree():
+    product = pins("requirements.txt")
+    for file in PINNED_FILES[1:]:
+        other = pins(file)
+        differing = {n for n in product.keys() & other.keys() if product[n] != other[n]}
+        assert not differing, file
+    assert product.keys() <= pins(".requirements/cuda.txt").keys()
+    assert not any(name.startswith("nvidia-") for name in product)
+
+
+def test_declared_dependencies_are_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    product, tools = pins("requirements.txt"), pins("tests/requirements.txt")
+    assert set(wanted(project["project"]["dependencies"])) <= product.keys()
+    assert set(wanted(project["dependency-groups"]["test"])) <= tools.keys()
+
+
+def test_image_is_built_from_files_that_exist():
+    text = (ROOT / "Dockerfile").read_text()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
+    sources = [name for names in copied for name in names if not name.startswith("--")]
+    for name in sources:
+        if name.startswith("/"):
+            continue
+        assert (ROOT / name).exists(), name
+        assert "!" + name.split("/")[0] in ignored, name
+
+
+def test_one_version_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    assert f"ARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_tracked_files_are_small():
+    """All tracked files together stay under 40 MiB."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert sum(f.stat().st_size for f in files if f.exists()) < 40 * 2**20
+
+
+def run_sh(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(ROOT / "run.sh"), *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_names_every_command():
+    done = run_sh("help")
+    assert done.returncode == 0
+    for command in ("predict", "docker", "test", "help"):
+        assert f"./run.sh {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fly",), "unknown command: fly"),
+        (("predict", "only-one"), "predict needs two paths"),
+        (("docker",), "docker needs two paths"),
+    ],
+)
+def test_wrong_use_is_told(arguments, said):
+    done = run_sh(*arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_missing_python_is_told(tmp_path):
+    """Only the shell's own tools on PATH, and a python3 that is too old."""
+    for tool in ("bash", "dirname", "cat", "tr"):
+        (tmp_path / tool).symlink_to(subprocess.check_output(["which", tool], text=True).strip())
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = run_sh("predict", "a", "b", PATH=str(tmp_path), VERTSEG_VENV=str(tmp_path / "venv"))
+    assert done.returncode == 1
+    assert "no Python 3.11, 3.12 or 3.13 found" in done.stderr
+
+
+def test_set_up_happens_once(tmp_path):
+    """With the stamps in place nothing is installed and the program starts."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin/pip").write_text("#!/bin/sh\nexit 1\n")
+    (venv / "bin/pip").chmod(0o755)
+    log = tmp_path / "log"
+    python = venv / "bin/python"
+    python.write_text(f'#!/bin/sh\necho "$*" >>"{log}"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()
+    (venv / ".installed-requirements-txt").write_text(digest + "\n")
+    done = run_sh("predict", "a", "b", "--help", VERTSEG_VENV=str(venv), VERTSEG_CUDA="0")
+    assert done.returncode == 0, done.stderr
+    assert "--input" in done.stdout
+    assert "pip install" not in log.read_text()
