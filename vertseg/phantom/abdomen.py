@@ -20,12 +20,33 @@ def _place(spine: Spine, level: float, x: float, y: float) -> FloatArray:
 def great_vessels(spine: Spine, blood_hu: float) -> list[Organ]:
     """Aorta with arch and iliac branches, and the caval veins."""
     scale = spine.scale
-    course = [(12.2, 6, -66), (11.0, 2, -62), (10.4, 10, -48), (10.6, 20, -28), (11.6, 24, -14),
-              (14, 22, -20), (16, 15, -27), (18, 8, -30), (20, 6, -32), (22, 6, -33), (23.3, 3, -33)]
+    course = [
+        (12.2, 6, -66),
+        (11.0, 2, -62),
+        (10.4, 10, -48),
+        (10.6, 20, -28),
+        (11.6, 24, -14),
+        (14, 22, -20),
+        (16, 15, -27),
+        (18, 8, -30),
+        (20, 6, -32),
+        (22, 6, -33),
+        (23.3, 3, -33),
+    ]
     aorta = np.array([_place(spine, *p) for p in course])
     radii = np.array([15, 14.5, 13.5, 12.5, 12, 11.5, 11, 10.5, 9.5, 8.8, 8.2]) * scale
-    vein = np.array([_place(spine, *p) for p in
-                     [(15.6, -22, -52), (17, -24, -44), (19, -20, -36), (21, -17, -33), (23.6, -12, -30)]])
+    vein = np.array(
+        [
+            _place(spine, *p)
+            for p in [
+                (15.6, -22, -52),
+                (17, -24, -44),
+                (19, -20, -36),
+                (21, -17, -33),
+                (23.6, -12, -30),
+            ]
+        ]
+    )
     wide = np.array([(11, 11), (12, 10), (11, 9), (11, 8), (9, 7)]) * scale
     flat = np.tile((1.0, 0, 0), (5, 1))
     organs = [
@@ -33,8 +54,12 @@ def great_vessels(spine: Spine, blood_hu: float) -> list[Organ]:
         Organ(Tissue.AORTA, tuple(tube(aorta, radii)), blood_hu),
     ]
     for side in (1, -1):
-        branch = np.array([_place(spine, *p) for p in
-                           [(23.3, 2, -33), (24.3, side * 24, -34), (25.4, side * 44, -36)]])
+        branch = np.array(
+            [
+                _place(spine, *p)
+                for p in [(23.3, 2, -33), (24.3, side * 24, -34), (25.4, side * 44, -36)]
+            ]
+        )
         branch = np.vstack([branch, branch[-1] + (side * 18, -40, -70)])
         organs.append(Organ(Tissue.AORTA, tuple(tube(branch, [7, 6, 5.5, 5])), blood_hu))
         veins = np.vstack([vein[-1:], branch[1:] + (-side * 2, 13, -4)])
@@ -73,7 +98,9 @@ def solid_organs(spine: Spine, torso: Torso, blood_hu: float) -> list[Organ]:
         Organ(Tissue.SPLEEN, (spleen,), 48 + rise, inside=3.0),
         Organ(Tissue.STOMACH, stomach, 42, 8.0, inside=3.0),
         Organ(Tissue.STOMACH, filling, 14, 8.0, inside=8.0),
-        Organ(Tissue.STOMACH, (Ellipsoid(vector(bubble), (26 * s, 11 * s, 28 * s)),), -980, inside=9.0),
+        Organ(
+            Tissue.STOMACH, (Ellipsoid(vector(bubble), (26 * s, 11 * s, 28 * s)),), -980, inside=9.0
+        ),
     ]
     for side in (1, -1):
         organs += _kidney(spine, side, 32 + 1.2 * rise)
@@ -91,18 +118,22 @@ def _kidney(spine: Spine, side: int, hu: float) -> list[Organ]:
     return [
         Organ(Tissue.KIDNEY, (whole,), hu),
         Organ(Tissue.FAT, (Ellipsoid(sinus, (16 * s, 9 * s, 26 * s), axes),), -70.0),
-        Organ(Tissue.KIDNEY, (Limb(sinus, vector(np.add(sinus, (-side * 12, -3, -12))), (5, 7), (4, 4)),), 15.0),
+        Organ(
+            Tissue.KIDNEY,
+            (Limb(sinus, vector(np.add(sinus, (-side * 12, -3, -12))), (5, 7), (4, 4)),),
+            15.0,
+        ),
     ]
 
 
 def bowels(rng: np.random.Generator, spine: Spine, torso: Torso) -> list[Organ]:
     """Colon with stool and gas, loops of small bowel, and vessels of their mesentery."""
     organs: list[Organ] = []
-    for _ in range(24):
-        start = _place(spine, rng.uniform(20, 26.5), rng.uniform(-75, 75), rng.uniform(-92, -52))
+    for _ in range(42):
+        start = _place(spine, rng.uniform(20, 26.5), rng.uniform(-80, 80), rng.uniform(-96, -46))
         steps = rng.normal(0, 1, (4, 3)) * (24, 9, 14)
         loop = start + np.cumsum(np.vstack([np.zeros(3), steps]), axis=0)
-        radius = rng.uniform(9, 13)
+        radius = rng.uniform(9, 14)
         organs.append(Organ(Tissue.BOWEL, tuple(tube(loop, [radius] * 5)), 45.0, inside=12.0))
         inside = float(rng.choice([15.0, 30.0, 60.0, 220.0], p=[0.5, 0.25, 0.2, 0.05]))
         organs.append(Organ(Tissue.BOWEL, tuple(tube(loop, [radius - 3] * 5)), inside, inside=14.0))
@@ -127,10 +158,16 @@ def _colon(rng: np.random.Generator, line: FloatArray) -> list[Organ]:
     along = np.linspace(0, len(line) - 1, 8 * len(line))
     points = np.stack([np.interp(along, range(len(line)), line[:, a]) for a in range(3)], axis=1)
     points += rng.normal(0, 1.5, points.shape)
-    radii = rng.uniform(15, 19) + 3.0 * np.sin(along * 7.0 + rng.uniform(0, 6)) + rng.normal(0, 1, len(along))
+    radii = (
+        rng.uniform(15, 19)
+        + 3.0 * np.sin(along * 7.0 + rng.uniform(0, 6))
+        + rng.normal(0, 1, len(along))
+    )
     organs = [
         Organ(Tissue.BOWEL, tuple(tube(points, radii)), 40.0, inside=5.0),
-        Organ(Tissue.BOWEL, tuple(tube(points, radii - 2.5)), float(rng.uniform(-60, 50)), inside=7.5),
+        Organ(
+            Tissue.BOWEL, tuple(tube(points, radii - 2.5)), float(rng.uniform(-60, 50)), inside=7.5
+        ),
     ]
     gas: list[Solid] = []
     for point, radius in zip(points, radii, strict=True):
@@ -153,4 +190,3 @@ def pelvic_organs(spine: Spine) -> list[Organ]:
         Organ(Tissue.BOWEL, tuple(tube(rectum, [17, 18, 12])), 42.0, inside=0.0),
         Organ(Tissue.BOWEL, tuple(tube(rectum, [8, 11, 4])), -400.0, inside=3.0),
     ]
-

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Solid, Vector, unit, vector
+from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Prism, Solid, Vector, unit, vector
 from vertseg.phantom.spine import PosedVertebra
 
-_JOINT_GAP_MM = 1.4
+_JOINT_GAP_MM = 1.0
 
 
-def canal(vertebra: PosedVertebra) -> Limb:
+def canal(vertebra: PosedVertebra) -> Solid:
     """The vertebral canal as a rod along z, to be cut out of the arch."""
     size = vertebra.size
     reach = 0.7 * (vertebra.gap_above + vertebra.gap_below)
-    y = back_wall(vertebra) + 0.5 * size.canal_depth
-    radii = (0.5 * size.canal_width, 0.5 * size.canal_depth)
-    return Limb((0, y, -reach), (0, y, reach), radii, radii)
+    wall, half = back_wall(vertebra), 0.5 * size.canal_width
+    if vertebra.name == "C1":
+        middle, radii = wall + 0.5 * size.canal_depth, (half, 0.5 * size.canal_depth)
+        return Limb((0, middle, -reach), (0, middle, reach), radii, radii)
+    narrowing = {"cervical": 0.6, "thoracic": 0.3, "lumbar": 0.55}[vertebra.region]
+    return Prism(wall, wall + size.canal_depth, half, narrowing, reach)
 
 
 def back_wall(vertebra: PosedVertebra) -> float:
@@ -66,10 +69,14 @@ def _pedicle_and_lamina(vertebra: PosedVertebra, side: int) -> list[Solid]:
     tall = (0.46 if thoracic else 0.34) * vertebra.height
     low = z - (0.22 if thoracic else 0.33) * vertebra.height
     thick = 3.0 if thoracic else 3.6
-    edge = wall + size.canal_depth
-    outer: Vector = (side * (0.5 * size.canal_width + 1.5), edge - 0.3 * size.canal_depth, low + 1.0)
+    edge, share = wall + size.canal_depth, (0.4 if thoracic else 0.55)
+    outer: Vector = (
+        side * (0.5 * size.canal_width + 1.5),
+        edge - share * size.canal_depth,
+        low + 1.0,
+    )
     inner: Vector = (side * 0.5, edge + 0.8 * thick, low - 1.5)
-    slant = unit((side * 0.75, 0.65, 0.25 if thoracic else 0.12))
+    slant = unit((side * 0.8, 0.6, 0.25 if thoracic else 0.12))
     lamina = Limb(outer, inner, (thick, 0.85 * tall), (thick, tall), vector(slant), cap=4.0)
     return [pedicle, lamina]
 
@@ -126,7 +133,10 @@ def _lower_joint(vertebra: PosedVertebra, side: int) -> list[Solid]:
     wall, size = back_wall(vertebra), vertebra.size
     x = side * 0.42 * size.canal_width
     top: Vector = (x, wall + size.canal_depth + 1.0, pedicle_point(vertebra, side)[2] - 6.0)
-    return [plate, Limb(top, vector(centre), (3.2 * scale, 6.5 * scale), (half[0], half[1]), (0, 1, 0))]
+    return [
+        plate,
+        Limb(top, vector(centre), (3.2 * scale, 6.5 * scale), (half[0], half[1]), (0, 1, 0)),
+    ]
 
 
 def _transverse(vertebra: PosedVertebra, side: int) -> list[Solid]:
@@ -154,11 +164,14 @@ def _spinous(vertebra: PosedVertebra) -> list[Solid]:
     tip = np.array([0.0, wall + reach * np.cos(fall), -reach * np.sin(fall)])
     tip[0] = np.sin(turn) * (tip[1] - root[1])
     if vertebra.region == "lumbar":
-        tall = (0.36 if vertebra.name in ("L5", "L6") else 0.43) * vertebra.height
+        tall = (0.36 if vertebra.name in ("L5", "L6") else 0.47) * vertebra.height
         end = root + 0.88 * (tip - root)
         blade = Limb(vector(root), vector(end), (3.2, 0.8 * tall), (3.0, tall), cap=3.0)
         edge = Limb(
-            vector(end + (0, 0, 0.6 * tall)), vector(end - (0, 0.5, 0.75 * tall)), (4.0, 3.5), (4.6, 4.5)
+            vector(end + (0, 0, 0.6 * tall)),
+            vector(end - (0, 0.5, 0.75 * tall)),
+            (4.0, 3.5),
+            (4.6, 4.5),
         )
         return [blade, edge]
     tall = 0.36 * vertebra.height
@@ -168,4 +181,3 @@ def _spinous(vertebra: PosedVertebra) -> list[Solid]:
         Limb(vector(middle), vector(tip), (2.6, 0.75 * tall), (2.8, 0.5 * tall)),
         Ellipsoid(vector(tip), (3.8, 3.6, 4.2)),
     ]
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from vertseg.grid import Grid
 from vertseg.phantom.fields import Array, Solid
-from vertseg.phantom.patch import Frame, Slices, bounds_of, cut_patch
+from vertseg.phantom.patch import Frame, Patch, Slices, bounds_of, cut_patch
 from vertseg.phantom.tissues import Tissue
 
 AIR_HU = -1000.0
@@ -27,6 +27,7 @@ class Organ:
         fillet: rounding of the seams, mm.
         inside: paint only inside the body cavity, this far (mm) from its wall; None: anywhere.
         frame: the frame of the solids.
+        rigid: painted exactly; other organs in the LPS frame are bent by the canvas's ripple.
     """
 
     label: int
@@ -34,15 +35,41 @@ class Organ:
     hu: float
     fillet: float = 3.0
     inside: float | None = None
-    frame: Frame = field(default_factory=Frame.world)
+    frame: Frame | None = None
+    rigid: bool = False
+
+
+class Ripple:
+    """A smooth random displacement of a few mm that keeps organs from being perfect."""
+
+    _WAVES = ((4.0, 17.0), (1.6, 5.5))  # amplitude and wavelength / 2 pi, mm
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Draw the phases."""
+        self._phases = rng.uniform(0, 2 * np.pi, (len(self._WAVES), 3, 3))
+
+    def bend(self, patch: Patch, waves: int = 2) -> Patch:
+        """The patch with displaced coordinates; `waves` 1 leaves the short wave out."""
+        axes = (patch.x, patch.y, patch.z)
+        bent = list(axes)
+        for (amplitude, length), phases in list(zip(self._WAVES, self._phases, strict=True))[
+            :waves
+        ]:
+            scaled = [axis * np.float32(1 / length) for axis in axes]
+            for a, phase in enumerate(phases.astype(np.float32)):
+                b, c = scaled[(a + 1) % 3], scaled[(a + 2) % 3]
+                bent[a] = bent[a] + np.float32(amplitude) * np.sin(b + phase[0]) * np.sin(
+                    c + phase[1]
+                )
+        return Patch(patch.slices, bent[0], bent[1], bent[2], patch.to_index)
 
 
 class Canvas:
     """HU and labels on a grid; edges are blended over about a voxel, as a scanner would."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, ripple: Ripple) -> None:
         """Start with air everywhere."""
-        self.grid = grid
+        self.grid, self.ripple = grid, ripple
         self.hu = np.full(grid.size, AIR_HU, dtype=np.float32)
         self.labels = np.full(grid.size, Tissue.AIR, dtype=np.uint8)
         self.cavity: Array | None = None
@@ -53,23 +80,31 @@ class Canvas:
         share = np.clip(0.5 - distance / (2 * self._soft), 0, 1)
         view = self.hu[slices]
         view += share * (np.asarray(hu, dtype=np.float32) - view)
-        self.labels[slices][distance < 0] = label
+        np.copyto(self.labels[slices], np.uint8(label), where=distance < 0)
 
-    def paint(self, organ: Organ, margin_mm: float = 4.0) -> None:
+    def paint(self, organ: Organ, margin_mm: float = 8.0) -> None:
         """Paint an organ where it touches the grid."""
         lower, upper = bounds_of(organ.solids)
-        patch = cut_patch(self.grid, organ.frame, lower - margin_mm, upper + margin_mm)
+        patch = cut_patch(
+            self.grid, organ.frame or Frame.world(), lower - margin_mm, upper + margin_mm
+        )
         if patch is None:
             return
-        distance = patch.fuse(organ.solids, organ.fillet)
+        if organ.frame is None and not organ.rigid:
+            patch = self.ripple.bend(patch)
+        distance = patch.fuse(organ.solids, organ.fillet, margin=margin_mm)
         if organ.inside is not None and self.cavity is not None:
             distance = np.maximum(distance, self.cavity[patch.slices] + np.float32(organ.inside))
         self.fill(patch.slices, distance, organ.hu, organ.label)
 
 
-def texture(rng: np.random.Generator, grid: Grid, sigma_mm: tuple[float, ...]) -> NDArray[np.float32]:
+def texture(
+    rng: np.random.Generator, grid: Grid, sigma_mm: tuple[float, ...]
+) -> NDArray[np.float32]:
     """Smooth random field of mean 0 and SD 1 on a grid; `sigma_mm` along its three axes."""
     noise = rng.standard_normal(grid.size, dtype=np.float32)
     sigma = [s / step for s, step in zip(sigma_mm, grid.spacing, strict=True)]
-    smooth = gaussian_filter(noise, sigma, mode="wrap", truncate=3.0)
-    return np.asarray(smooth / max(float(smooth.std()), 1e-6), dtype=np.float32)
+    if max(sigma) > 0.3:
+        noise = gaussian_filter(noise, sigma, mode="wrap", truncate=3.0)
+        noise /= np.float32(max(float(noise.std()), 1e-6))
+    return noise

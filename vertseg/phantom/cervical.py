@@ -9,7 +9,7 @@ from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Solid, Vector, tube, 
 from vertseg.phantom.spine import PosedVertebra
 from vertseg.phantom.vertebral_body import VertebralBody
 
-_JOINT_GAP_MM = 1.2
+_JOINT_GAP_MM = 1.0
 _FACET = unit((0.0, 1.0, 1.0))  # the upper facets look back and up at 45 degrees
 
 
@@ -62,11 +62,13 @@ def _pedicle_and_lamina(vertebra: PosedVertebra, side: int) -> list[Solid]:
     half = (0.5 * size.pedicle_width, 0.5 * size.pedicle_height)
     pedicle = Limb((side * 0.3 * size.width_lower, wall - 3, 1.0), (x, wall + 5, 0.5), half, half)
     back = wall + size.canal_depth + 1.5
-    slant = unit((side * 0.7, 0.7, 0.3))
+    slant = unit((side * 0.75, 0.65, 0.3))
     tall = 0.42 * vertebra.height
     return [
         pedicle,
-        Limb((x, wall + 8, -1.0), (side * 0.5, back, -2.5), (2.2, tall), (2.2, tall), vector(slant)),
+        Limb(
+            (x, wall + 6, -1.0), (side * 0.5, back, -2.5), (2.2, tall), (2.2, tall), vector(slant)
+        ),
     ]
 
 
@@ -98,8 +100,10 @@ def _spinous(vertebra: PosedVertebra) -> list[Solid]:
     blade = Limb(vector(root), vector(tip), (2.8, 1.1 * tall), (2.6, 0.8 * tall))
     if vertebra.name in ("C6", "C7"):
         return [blade, Ellipsoid(vector(tip), (3.8, 3.5, 4.5))]
-    fork = [Limb(vector(0.4 * root + 0.6 * tip), vector(tip + (s * 4, 1.5, -0.5)), (2.2, 3.0), (2, 2.4))
-            for s in (1, -1)]
+    fork = [
+        Limb(vector(0.4 * root + 0.6 * tip), vector(tip + (s * 4, 1.5, -0.5)), (2.2, 3.0), (2, 2.4))
+        for s in (1, -1)
+    ]
     return [blade, *fork]
 
 
@@ -108,10 +112,20 @@ def _first(vertebra: PosedVertebra) -> list[Solid]:
     scale = vertebra.size.transverse_width / 76.0
     back = 0.92 * vertebra.size.canal_depth + 14.0
     solids: list[Solid] = [
-        *_arch([(-15, -3, 0), (-8, -8.5, 0.5), (0, -10, 1), (8, -8.5, 0.5), (15, -3, 0)], (2.8, 4.8)),
         *_arch(
-            [(-19, 11, 0), (-18, 20, 1), (-11, back - 4, 1), (0, back, 2), (11, back - 4, 1),
-             (18, 20, 1), (19, 11, 0)], (2.8, 3.8),
+            [(-15, -3, 0), (-8, -8.5, 0.5), (0, -10, 1), (8, -8.5, 0.5), (15, -3, 0)], (2.8, 4.8)
+        ),
+        *_arch(
+            [
+                (-19, 11, 0),
+                (-18, 20, 1),
+                (-11, back - 4, 1),
+                (0, back, 2),
+                (11, back - 4, 1),
+                (18, 20, 1),
+                (19, 11, 0),
+            ],
+            (2.8, 3.8),
         ),
         Ellipsoid((0, back + 1.5, 2), (3.0, 3.0, 4.0)),
     ]
@@ -141,7 +155,9 @@ def _second(vertebra: PosedVertebra) -> list[Solid]:
         VertebralBody.of(vertebra),
         Ellipsoid((0, 0, 3), (9.5, 7.5, 8.0)),
         Limb((0, -0.5, 2), (0, 0.5, vertebra.gap_above - 3), (6.0, 6.0), (4.8, 4.8)),
-        Limb((0, 0.5, vertebra.gap_above - 3), (0, 1.5, top - 4.0), (4.8, 4.8), (4.6, 4.6), cap=4.0),
+        Limb(
+            (0, 0.5, vertebra.gap_above - 3), (0, 1.5, top - 4.0), (4.8, 4.8), (4.6, 4.6), cap=4.0
+        ),
     ]
     for side in (1, -1):
         slope = (vector(unit((1, 0, -side * 0.4))), (0, 1, 0), vector(unit((side * 0.4, 0, 1))))
@@ -150,9 +166,16 @@ def _second(vertebra: PosedVertebra) -> list[Solid]:
             Ellipsoid((side * 14.0, 3.5, 7.0), (8.5, 8.5, 4.0), slope),
             Limb((side * 12, 4, 5), (x, wall + 6, 0), (4.5, 5.5), (4.5, 5.0)),
             *_pillar(vertebra, side, upper=False),
-            Limb((x, wall + 7, 0), (side * 0.5, wall + size.canal_depth + 2, -3),
-                 (3.0, 5.5), (3.2, 6.0), vector(unit((side * 0.7, 0.7, 0.3)))),
-            Limb((side * 17, 5, 1), (side * 0.5 * size.transverse_width, 5, -3), (2.6, 3.5), (2.4, 3)),
+            Limb(
+                (x, wall + 7, 0),
+                (side * 0.5, wall + size.canal_depth + 2, -3),
+                (3.0, 5.5),
+                (3.2, 6.0),
+                vector(unit((side * 0.7, 0.7, 0.3))),
+            ),
+            Limb(
+                (side * 17, 5, 1), (side * 0.5 * size.transverse_width, 5, -3), (2.6, 3.5), (2.4, 3)
+            ),
             Limb((side * 13, -1, 2), (side * 24, 0, -2), (1.8, 2.5), (2.0, 2.5), (0, 1, 0)),
         ]
     return solids + _spinous_of_second(vertebra)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vertseg.phantom.canvas import Canvas, Organ
-from vertseg.phantom.fields import Array, Ellipsoid, Limb, Solid, tube, unit, vector
+from vertseg.phantom.fields import Array, Ellipsoid, Solid, tube, unit, vector
 from vertseg.phantom.patch import FloatArray, Patch
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
-from vertseg.phantom.torso import Torso
 
 _DOMES = ((-58.0, 16.3), (60.0, 16.8))  # x of each dome, level of its top
 
@@ -26,7 +25,9 @@ def dome_height(patch: Patch, spine: Spine) -> Array:
         u = (patch.x - np.float32(top[0])) / np.float32(66 * spine.scale)
         v = (patch.y - np.float32(top[1])) / np.float32(76 * spine.scale)
         heights.append(np.float32(top[2]) - np.float32(40 * spine.scale) * (u * u + v * v))
-    return patch.z - np.maximum(np.maximum(heights[0], heights[1]), np.float32(spine.point(20.2)[2]))
+    return patch.z - np.maximum(
+        np.maximum(heights[0], heights[1]), np.float32(spine.point(20.2)[2])
+    )
 
 
 def mediastinum(spine: Spine) -> tuple[Solid, ...]:
@@ -34,17 +35,19 @@ def mediastinum(spine: Spine) -> tuple[Solid, ...]:
     s = spine.scale
     upper = tube(
         [_place(spine, 8, 0, -20), _place(spine, 10.5, 2, -44), _place(spine, 13, 2, -60)],
-        np.array([(28, 22), (30, 38), (26, 58)]) * s, np.tile((1, 0, 0), (3, 1)),
+        np.array([(28, 22), (30, 38), (26, 58)]) * s,
+        np.tile((1, 0, 0), (3, 1)),
     )
     lower = tube(
         [_place(spine, 13, 2, -40), _place(spine, 17, 6, -34), _place(spine, 19, 6, -30)],
-        np.array([(24, 40), (20, 34), (20, 32)]) * s, np.tile((1, 0, 0), (3, 1)),
+        np.array([(24, 40), (20, 34), (20, 32)]) * s,
+        np.tile((1, 0, 0), (3, 1)),
     )
     return (*upper, *lower, *_heart(spine))
 
 
-def _heart(spine: Spine) -> tuple[Solid, ...]:
-    s = spine.scale
+def _heart(spine: Spine, coat_mm: float = 0.0) -> tuple[Solid, ...]:
+    s = spine.scale * (1 + coat_mm / 45)
     up = unit((-0.5, 0.35, 0.75))
     across = unit(np.cross((0, 1, 0), up))
     axes = (vector(across), vector(np.cross(up, across)), vector(up))
@@ -53,31 +56,34 @@ def _heart(spine: Spine) -> tuple[Solid, ...]:
     return ventricle, atrium
 
 
+def lung_distance(patch: Patch, cavity: Array, spine: Spine) -> Array:
+    """Signed distance to the lungs, bones not considered, mm; voxels in LPS mm."""
+    top = np.float32(spine.point(8.6)[2])
+    lung = np.maximum(cavity + np.float32(2.5), -0.8 * dome_height(patch, spine))
+    lung = np.maximum(lung, patch.z - top)
+    return np.maximum(lung, -patch.fuse(mediastinum(spine), 8.0, margin=12.0))
+
+
 def paint_lungs(
-    canvas: Canvas, whole: Patch, spine: Spine, bone: Array, rng: np.random.Generator
+    canvas: Canvas, lung: Array, gravity: Array, spine: Spine, rng: np.random.Generator
 ) -> None:
-    """Fill the chest cavity with lung, and the lung with vessels.
+    """Fill the lungs, and the lungs with vessels.
 
     Args:
-        canvas: its `cavity` must be set.
-        whole: all voxels in LPS mm.
-        spine: places the lungs.
-        bone: signed distance to the nearest bone.
+        canvas: where to paint.
+        lung: signed distance to the lungs.
+        gravity: -1 in front, 1 behind, where lung is denser.
+        spine: places the vessels.
         rng: draws the vessels.
     """
-    top = spine.point(8.6)[2]
-    if canvas.cavity is None or whole.z.max() < spine.point(20)[2] or whole.z.min() > top:
+    trees = _vessel_trees(spine, rng)
+    if lung.min() > 0:
         return
-    lung = np.maximum(canvas.cavity + np.float32(2.5), -0.8 * dome_height(whole, spine))
-    lung = np.maximum(lung, np.float32(4.5) - bone)
-    lung = np.maximum(lung, whole.z - np.float32(top))
-    lung = np.maximum(lung, -whole.fuse(mediastinum(spine), 8.0, margin=8.0))
-    middle = spine.point(13)[1] - 40
-    weight = np.clip((whole.y - np.float32(middle)) / 100, -1, 1)
-    canvas.fill(whole.slices, lung, np.float32(-858) + 38 * weight, Tissue.LUNG)
+    slices = tuple(slice(0, n) for n in lung.shape)
+    canvas.fill(slices, lung, np.float32(-858) + 38 * gravity, Tissue.LUNG)  # type: ignore[arg-type]
     inside = canvas.labels == Tissue.LUNG
     before = canvas.hu.copy()
-    for solids in _vessel_trees(spine, rng):
+    for solids in trees:
         canvas.paint(Organ(Tissue.LUNG, solids, 35.0, fillet=0.5))
     canvas.hu[~inside] = before[~inside]
 
@@ -85,32 +91,83 @@ def paint_lungs(
 def _vessel_trees(spine: Spine, rng: np.random.Generator) -> list[tuple[Solid, ...]]:
     trees = []
     for side in (1, -1):
-        hilum = _place(spine, 13.2, side * 36, -46)
-        for _ in range(34):
-            direction = unit(rng.normal(0, 1, 3) * (0.7, 0.9, 1.2) + (side * 0.7, 0.25, -0.15))
-            joint = hilum + direction * rng.uniform(25, 50)
-            tree: list[Solid] = [Limb(vector(hilum), vector(joint), (4.0, 4.0), (2.4, 2.4))]
-            for _ in range(3):
-                turn = unit(direction + 0.55 * rng.normal(0, 1, 3))
-                end = joint + turn * rng.uniform(35, 65)
-                tree.append(Limb(vector(joint), vector(end), (2.0, 2.0), (0.9, 0.9)))
+        hilum = _place(spine, 13.2, side * 34, -46)
+        for number in range(22):
+            height = 0.9 - 1.8 * number / 21
+            turn = 2.4 * number + rng.uniform(-0.3, 0.3)
+            flat = np.sqrt(1 - height * height)
+            aim = np.array(
+                [side * (0.45 + 0.55 * abs(np.cos(turn))) * flat, np.sin(turn) * flat, height]
+            )
+            trunk = _wander(rng, hilum, aim, 110.0 * spine.scale)
+            tree: list[Solid] = list(tube(trunk, np.linspace(3.6, 0.9, len(trunk))))
+            for start in trunk[2:-1]:
+                twig = _wander(rng, start, unit(aim + 0.8 * rng.normal(0, 1, 3)), 45.0)
+                tree += tube(twig, np.linspace(1.5, 0.6, len(twig)))
             trees.append(tuple(tree))
     return trees
+
+
+def _wander(
+    rng: np.random.Generator, start: FloatArray, aim: FloatArray, length: float
+) -> FloatArray:
+    """(n, 3) points of a winding path."""
+    count = 2 + int(length // 14)
+    steps = aim + 0.35 * rng.normal(0, 1, (count, 3))
+    steps *= length / count / np.linalg.norm(steps, axis=1, keepdims=True)
+    return np.vstack([start, start + np.cumsum(steps, axis=0)])
 
 
 def chest_organs(spine: Spine, blood_hu: float) -> list[Organ]:
     """Heart, lung arteries, gullet, windpipe."""
     s = spine.scale
-    trachea = [_place(spine, *p) for p in [(6, 0, -30), (8, 0, -32), (10, -1, -32), (12.2, -2, -34)]]
+    trachea = [
+        _place(spine, *p) for p in [(6, 0, -30), (8, 0, -32), (10, -1, -32), (12.2, -2, -34)]
+    ]
     organs = [
+        Organ(Tissue.FAT, _heart(spine, 5.0), -85.0, 10.0),
         Organ(Tissue.HEART, _heart(spine), 0.95 * blood_hu, 10.0),
-        Organ(Tissue.HEART, tuple(tube([_place(spine, 13.4, 24, -64), _place(spine, 12.8, 6, -46),
-                                        _place(spine, 13.0, -30, -46)], [13, 12, 9])), blood_hu),
-        Organ(Tissue.VENA_CAVA, tuple(tube([_place(spine, 10, -18, -48), _place(spine, 13.5, -24, -52)],
-                                           [8 * s, 9 * s])), blood_hu),
-        Organ(Tissue.OESOPHAGUS, tuple(tube([_place(spine, *p) for p in [
-            (6, 2, -16), (9, 4, -22), (12, 4, -26), (16, 8, -32), (18, 18, -38)]],
-            [(8, 5), (9, 6), (9, 6), (9, 7), (9, 8)], [(1, 0, 0)] * 5)), 38.0),
+        Organ(
+            Tissue.HEART,
+            tuple(
+                tube(
+                    [
+                        _place(spine, 13.4, 24, -64),
+                        _place(spine, 12.8, 6, -46),
+                        _place(spine, 13.0, -30, -46),
+                    ],
+                    [13, 12, 9],
+                )
+            ),
+            blood_hu,
+        ),
+        Organ(
+            Tissue.VENA_CAVA,
+            tuple(
+                tube([_place(spine, 10, -18, -48), _place(spine, 13.5, -24, -52)], [8 * s, 9 * s])
+            ),
+            blood_hu,
+        ),
+        Organ(
+            Tissue.OESOPHAGUS,
+            tuple(
+                tube(
+                    [
+                        _place(spine, *p)
+                        for p in [
+                            (6, 2, -16),
+                            (9, 4, -22),
+                            (12, 4, -26),
+                            (16, 8, -32),
+                            (18, 18, -38),
+                        ]
+                    ],
+                    [(8, 5), (9, 6), (9, 6), (9, 7), (9, 8)],
+                    [(1, 0, 0)] * 5,
+                )
+            ),
+            38.0,
+        ),
     ]
     for side in (1, -1):
         bronchus = [trachea[-1], _place(spine, 13.4, side * 36, -44)]
@@ -123,23 +180,42 @@ def chest_organs(spine: Spine, blood_hu: float) -> list[Organ]:
 
 def neck_organs(spine: Spine, blood_hu: float) -> list[Organ]:
     """Throat, thyroid, vessels, and the fat between the muscles of the neck."""
-    throat = [_place(spine, lv, 0, y) for lv, y in ((0.4, -24), (2, -22), (4, -24), (6, -30))]
+    throat = [_place(spine, lv, 0, y) for lv, y in ((0.6, -25), (2, -22), (4, -24), (6, -30))]
     organs = [
         Organ(Tissue.MUSCLE, tuple(tube(throat, [(18, 8)] * 4, [(1, 0, 0)] * 4)), 50.0),
-        Organ(Tissue.AIRWAY, tuple(tube(throat, [(13, 5), (12, 5), (10, 5), (8, 8)], [(1, 0, 0)] * 4)), -980),
-        Organ(Tissue.THYROID, tuple(tube([_place(spine, 6.2, 0, -44), _place(spine, 7, 0, -40)], [12, 10])), 60),
+        Organ(
+            Tissue.AIRWAY,
+            tuple(tube(throat, [(13, 5), (12, 5), (10, 5), (8, 8)], [(1, 0, 0)] * 4)),
+            -980,
+        ),
+        Organ(
+            Tissue.THYROID,
+            tuple(tube([_place(spine, 6.2, 0, -44), _place(spine, 7, 0, -40)], [12, 10])),
+            60,
+        ),
     ]
     for side in (1, -1):
-        space = [_place(spine, lv, side * x, y) for lv, x, y in
-                 ((1, 38, -14), (3, 36, -16), (5, 36, -18), (7, 40, -18), (8.5, 46, -14))]
-        sterno = [_place(spine, lv, side * x, y) for lv, x, y in
-                  ((1, 50, 4), (3, 46, -16), (5, 42, -30), (7.5, 26, -44))]
-        vessel = [_place(spine, lv, side * x, y) for lv, x, y in ((1, 28, -16), (4, 27, -20), (8, 18, -30))]
+        space = [
+            _place(spine, lv, side * x, y)
+            for lv, x, y in ((1, 38, -14), (3, 36, -16), (5, 36, -18), (7, 40, -18), (8.5, 46, -14))
+        ]
+        sterno = [
+            _place(spine, lv, side * x, y)
+            for lv, x, y in ((1, 50, 4), (3, 46, -16), (5, 42, -30), (7.5, 26, -44))
+        ]
+        vessel = [
+            _place(spine, lv, side * x, y)
+            for lv, x, y in ((1, 28, -16), (4, 27, -20), (8, 18, -30))
+        ]
         organs += [
             Organ(Tissue.FAT, tuple(tube(space, [(12, 14)] * 5, [(1, 0, 0)] * 5)), -85.0),
             Organ(Tissue.FAT, tuple(tube(sterno, [10.5] * 4)), -85.0),
             Organ(Tissue.MUSCLE, tuple(tube(sterno, [8.5] * 4)), 58.0),
             Organ(Tissue.AORTA, tuple(tube(vessel, [3.6] * 3)), blood_hu),
-            Organ(Tissue.VENA_CAVA, tuple(tube(np.array(vessel) + (side * 9, 3, 0), [5.5] * 3)), blood_hu),
+            Organ(
+                Tissue.VENA_CAVA,
+                tuple(tube(np.array(vessel) + (side * 9, 3, 0), [5.5] * 3)),
+                blood_hu,
+            ),
         ]
     return organs

@@ -9,6 +9,7 @@ exact on the surface and good to a few per cent within a shell's thickness of it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float32]
 Vector = tuple[float, float, float]
+
+Radius = Array | np.float32
 
 FAR_MM = 1000.0
 
@@ -57,7 +60,7 @@ def vector(values: ArrayLike) -> Vector:
     return float(x), float(y), float(z)
 
 
-def _ellipsoid(u: Array, v: Array, w: Array, ru: Array, rv: Array, rw: Array) -> Array:
+def _ellipsoid(u: Array, v: Array, w: Array, ru: Radius, rv: Radius, rw: Radius) -> Array:
     """First-order distance to the ellipsoid with radii (ru, rv, rw) centred on the origin."""
     u, v, w = u / ru, v / rv, w / rw
     tiny = np.float32(1e-4)
@@ -139,12 +142,7 @@ class Limb:
         return np.minimum(start - first, end - last), np.maximum(start + first, end + last)
 
     def _directions(self) -> NDArray[np.float64]:
-        along = unit(np.subtract(self.end, self.start))
-        thin = np.asarray(self.thin) - np.dot(self.thin, along) * along
-        if np.linalg.norm(thin) < 1e-6:
-            thin = np.cross(along, (0.3, 0.5, 0.8))
-        thin = unit(thin)
-        return np.stack([along, thin, np.cross(along, thin)])
+        return _limb_axes(self.start, self.end, self.thin)
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance in mm."""
@@ -154,6 +152,39 @@ class Limb:
         ru = self.radii_start[0] + fraction * np.float32(self.radii_end[0] - self.radii_start[0])
         rv = self.radii_start[1] + fraction * np.float32(self.radii_end[1] - self.radii_start[1])
         return _ellipsoid(t - fraction * length, u, v, np.float32(self._cap()), ru, rv)
+
+
+@dataclass(frozen=True)
+class Prism:
+    """A rounded triangular rod along z with its flat side in front (low y).
+
+    Attributes:
+        front, back: y of the flat side and of the blunt tip.
+        half_width: of the flat side; `narrowing` is the share of it that is lost at the tip.
+        reach: half length along z.
+    """
+
+    front: float
+    back: float
+    half_width: float
+    narrowing: float
+    reach: float
+
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Box of the rod, mm."""
+        return (
+            np.array([-self.half_width, self.front, -self.reach]),
+            np.array([self.half_width, self.back, self.reach]),
+        )
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Signed distance in mm (true near the sides, the ends are open)."""
+        depth = self.back - self.front
+        lean = self.half_width * self.narrowing / (0.75 * depth)
+        width = self.half_width - np.float32(lean) * (y - np.float32(self.front + 0.25 * depth))
+        side = (np.abs(x) - np.minimum(width, self.half_width)) * np.float32(1 / np.hypot(1, lean))
+        side = smooth_max(side, np.float32(self.front) - y, 0.3 * depth)
+        return smooth_max(side, y - np.float32(self.back), 0.25 * depth)
 
 
 @dataclass(frozen=True)
@@ -171,6 +202,22 @@ class Shell:
         """Signed distance in mm."""
         half = np.float32(0.5 * self.thickness)
         return np.abs(self.solid.distance(x, y, z) + half) - half
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A solid made smaller by `depth` mm on all sides."""
+
+    solid: Solid
+    depth: float
+
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Box of the solid, mm."""
+        return self.solid.bounds()
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Signed distance in mm."""
+        return self.solid.distance(x, y, z) + np.float32(self.depth)
 
 
 @dataclass(frozen=True)
@@ -203,6 +250,17 @@ def _rotate(
     return u, v, w
 
 
+@lru_cache(maxsize=8192)
+def _limb_axes(start: Vector, end: Vector, thin: Vector) -> NDArray[np.float64]:
+    """Rows: along the rod, its thin direction, and across both."""
+    along = unit(np.subtract(end, start))
+    flat = np.asarray(thin) - np.dot(thin, along) * along
+    if np.linalg.norm(flat) < 1e-6:
+        flat = np.cross(along, (0.3, 0.5, 0.8))
+    flat = unit(flat)
+    return np.stack([along, flat, np.cross(along, flat)])
+
+
 def tube(points: ArrayLike, radii: ArrayLike, thin: ArrayLike | None = None) -> list[Limb]:
     """A bent rod through `points` (n, 3) mm as n - 1 limbs.
 
@@ -213,11 +271,17 @@ def tube(points: ArrayLike, radii: ArrayLike, thin: ArrayLike | None = None) -> 
     thin: (n, 3) directions of the first radius; needed for elliptical sections only.
     """
     points = np.asarray(points, dtype=np.float64)
-    pairs = np.broadcast_to(np.asarray(radii, dtype=np.float64).reshape(len(points), -1), (len(points), 2))
+    pairs = np.broadcast_to(
+        np.asarray(radii, dtype=np.float64).reshape(len(points), -1), (len(points), 2)
+    )
     flat = np.broadcast_to((1.0, 0.0, 0.0), points.shape) if thin is None else np.asarray(thin)
     return [
-        Limb(tuple(a), tuple(b), tuple(ra), tuple(rb), tuple(f))
+        Limb(vector(a), vector(b), _two(ra), _two(rb), vector(f))
         for a, b, ra, rb, f in zip(
             points[:-1], points[1:], pairs[:-1], pairs[1:], flat[:-1], strict=True
         )
     ]
+
+
+def _two(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

@@ -43,7 +43,8 @@ class Patch:
 
     Attributes:
         slices: the box in the volume.
-        x, y, z: coordinates of its voxel centres in the frame, mm, each of the box's shape.
+        x, y, z: coordinates of its voxel centres in the frame, mm; arrays that broadcast to the
+            box's shape (an axis along which a coordinate does not change may have length 1).
         to_index: (3, 4) map from frame coordinates to the index inside the box.
     """
 
@@ -56,12 +57,16 @@ class Patch:
     @property
     def shape(self) -> tuple[int, ...]:
         """Voxels along each axis."""
-        return self.x.shape
+        return tuple(s.stop - s.start for s in self.slices)
+
+    def at(self, window: Slices) -> tuple[Array, Array, Array]:
+        """Coordinates inside a window of the patch."""
+        return _part(self.x, window), _part(self.y, window), _part(self.z, window)
 
     def window(self, lower: ArrayLike, upper: ArrayLike) -> Slices | None:
         """Slices inside the patch that hold a box given in frame coordinates, or None."""
-        corners = _corners(lower, upper) @ self.to_index[:, :3].T + self.to_index[:, 3]
-        return _index_box(corners, self.shape)
+        points = corners(lower, upper) @ self.to_index[:, :3].T + self.to_index[:, 3]
+        return _index_box(points, self.shape)
 
     def fuse(self, solids: Iterable[Solid], fillet: float = 2.0, margin: float = 5.0) -> Array:
         """Signed distance of a union; each solid is evaluated in its own box only.
@@ -76,14 +81,14 @@ class Patch:
             lower, upper = solid.bounds()
             window = self.window(lower - margin, upper + margin)
             if window is not None:
-                piece = solid.distance(self.x[window], self.y[window], self.z[window])
+                piece = solid.distance(*self.at(window))
                 distance[window] = smooth_min(distance[window], piece, fillet)
         return distance
 
 
 def cut_patch(grid: Grid, frame: Frame, lower: ArrayLike, upper: ArrayLike) -> Patch | None:
     """The voxels of `grid` inside a box given in `frame` (mm); None where the box misses it."""
-    slices = _index_box(grid.lps_to_index(frame.to_lps(_corners(lower, upper))), grid.size)
+    slices = _index_box(grid.lps_to_index(frame.to_lps(corners(lower, upper))), grid.size)
     return None if slices is None else _patch(grid, frame, slices)
 
 
@@ -105,14 +110,23 @@ def _patch(grid: Grid, frame: Frame, slices: Slices) -> Patch:
     shift = frame.axes @ (first - frame.origin)
     i, j, k = np.ix_(*(np.arange(s.stop - s.start, dtype=np.float32) for s in slices))
     x, y, z = (
-        row[0] * i + row[1] * j + row[2] * k + start
-        for row, start in zip(matrix.astype(np.float32), shift.astype(np.float32), strict=True)
+        sum(
+            (np.float32(c) * n for c, n in zip(row, (i, j, k), strict=True) if abs(c) > 1e-12),
+            start,
+        )
+        for row, start in zip(matrix, shift.astype(np.float32), strict=True)
     )
     inverse = np.linalg.inv(matrix)
     return Patch(slices, x, y, z, np.column_stack([inverse, -inverse @ shift]))
 
 
-def _corners(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
+def _part(coordinate: Array, window: Slices) -> Array:
+    i, j, k = (s if n > 1 else slice(None) for s, n in zip(window, coordinate.shape, strict=True))
+    return coordinate[i, j, k]
+
+
+def corners(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
+    """(8, 3) corners of a box."""
     ends = np.stack([np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)])
     return np.array(list(product(*ends.T)))
 

@@ -13,11 +13,15 @@ from vertseg.phantom.vertebral_body import VertebralBody
 
 # Sacral segments S1-S5: length, bend towards the front (degrees), half width and half depth of the
 # fused bodies, half width and half thickness of the lateral mass, mm; figures of an adult.
-_SEGMENTS = np.array([
-    (29.0, 4.0, 23.0, 15.0, 52.0, 12.5), (23.0, 12.0, 18.0, 11.0, 48.0, 11.0),
-    (19.0, 30.0, 15.0, 8.5, 40.0, 8.0), (16.0, 50.0, 13.0, 7.0, 30.0, 6.0),
-    (13.0, 64.0, 11.0, 5.5, 20.0, 4.5),
-])
+_SEGMENTS = np.array(
+    [
+        (29.0, 4.0, 23.0, 15.0, 52.0, 12.5),
+        (23.0, 12.0, 18.0, 11.0, 48.0, 11.0),
+        (19.0, 30.0, 15.0, 8.5, 40.0, 8.0),
+        (16.0, 50.0, 13.0, 7.0, 30.0, 6.0),
+        (13.0, 64.0, 11.0, 5.5, 20.0, 4.5),
+    ]
+)
 
 
 def pelvic_bones(spine: Spine) -> list[Bone]:
@@ -42,21 +46,34 @@ def _sacrum(spine: Spine, places: FloatArray) -> Bone:
     solids: list[Solid] = [_first_body(scale)]
     widths = _SEGMENTS[:, 2:4] * scale
     for i in range(4):
-        radii = (widths[i, ::-1], widths[i + 1, ::-1])
         start = places[i] if i else places[0] + (0, 0, -6 * scale)
-        solids.append(Limb(vector(start), vector(places[i + 1]), *map(tuple, radii), thin=(0, 1, 0)))
+        solids += tube([start, places[i + 1]], widths[i : i + 2, ::-1], [(0, 1, 0)] * 2)
     for side in (1, -1):
         solids += _wing(places, side, scale) + _upper_facet(spine, side)
     return Bone(
-        Tissue.SACRUM, (*solids, *_roof(places, scale)), 130.0, 0.7,
-        cuts=tuple(_sacral_cuts(places, scale)), fillet=5.0, frame=spine.sacrum,
+        Tissue.SACRUM,
+        (*solids, *_roof(places, scale)),
+        130.0,
+        0.7,
+        cuts=tuple(_sacral_cuts(places, scale)),
+        fillet=5.0,
+        frame=spine.sacrum,
     )
 
 
 def _first_body(scale: float) -> VertebralBody:
     return VertebralBody(
-        (25 * scale, 21 * scale), (16.5 * scale, 13 * scale), 29 * scale, (-0.08, 0.0), 1.2, 0.05, 0.8,
-        18 * scale, 0.8, 0.0,
+        (25 * scale, 21 * scale),
+        (16.5 * scale, 13 * scale),
+        29 * scale,
+        (-0.08, 0.0),
+        1.2,
+        0.05,
+        0.8,
+        18 * scale,
+        0.8,
+        0.05,
+        0.0,
     )
 
 
@@ -68,7 +85,9 @@ def _wing(places: FloatArray, side: int, scale: float) -> list[Solid]:
         tall = 0.55 * _SEGMENTS[i, 0] * scale
         root = places[i] + (side * 0.8 * width, 2.0, 0.0)
         end = places[i] + (side * (half - 8), 10.0 - 1.5 * i, -6.0)
-        bars.append(Limb(vector(root), vector(end), (thick, tall), (thick, 0.9 * tall), (0, 1, 0), cap=8))
+        bars.append(
+            Limb(vector(root), vector(end), (thick, tall), (thick, 0.9 * tall), (0, 1, 0), cap=8)
+        )
     return bars
 
 
@@ -87,12 +106,16 @@ def _upper_facet(spine: Spine, side: int) -> list[Solid]:
 def _roof(places: FloatArray, scale: float) -> list[Solid]:
     """Laminae and median crest behind the sacral canal."""
     solids: list[Solid] = []
-    rear = [_canal_middle(places, i, scale) + (0, _canal_depth(i, scale) + 3.0, -2.0) for i in range(4)]
+    rear = [
+        _canal_middle(places, i, scale) + (0, _canal_depth(i, scale) + 3.0, -2.0) for i in range(4)
+    ]
     for i, middle in enumerate(rear):
         tall = (9.0, 9.0, 8.0, 6.0)[i] * scale
         for side in (1, -1):
             outer = places[i] + (side * 0.95 * _SEGMENTS[i, 2] * scale, _SEGMENTS[i, 3] * scale, -1)
-            solids.append(Limb(vector(outer), vector(middle), (4.0, tall), (3.0, tall), (0, 1, 0.2)))
+            solids.append(
+                Limb(vector(outer), vector(middle), (4.0, tall), (3.0, tall), (0, 1, 0.2))
+            )
     crest = np.array(rear) + (0, 4.0, 0)
     return solids + list(tube(crest, [(3, 5), (3, 5), (2.8, 4), (2.5, 3)], [(1, 0, 0)] * 4))
 
@@ -129,10 +152,19 @@ def _coccyx(spine: Spine, tip: FloatArray) -> Bone:
     return Bone(Tissue.COCCYX, tuple(solids), 130.0, 0.5, frame=spine.sacrum)
 
 
-_CREST = np.array([
-    (43, 62, -24), (60, 60, 8), (80, 47, 32), (104, 24, 46), (126, -6, 47), (138, -40, 32),
-    (133, -70, 8), (124, -84, -14),
-], dtype=np.float64)
+_CREST = np.array(
+    [
+        (43, 62, -24),
+        (60, 60, 8),
+        (80, 47, 32),
+        (104, 24, 46),
+        (126, -6, 47),
+        (138, -40, 32),
+        (133, -70, 8),
+        (124, -84, -14),
+    ],
+    dtype=np.float64,
+)
 _HUB = np.array((84.0, -22.0, -62.0))
 
 
@@ -159,7 +191,10 @@ def _hip(frame: Frame, side: int, scale: float) -> Bone:
 
 _HIP_BARS = (
     (((56, 52, -8), (60, 36, -22), (60, 30, -44)), [(8, 8), (10, 10), (9, 9)]),
-    (((43, 60, -24), (48, 50, -48), (60, 30, -58), (84, -10, -68)), [(6, 6), (6, 6), (8, 8), (12, 12)]),
+    (
+        ((43, 60, -24), (48, 50, -48), (60, 30, -58), (84, -10, -68)),
+        [(6, 6), (6, 6), (8, 8), (12, 12)],
+    ),
     (((124, -84, -14), (112, -76, -44), (94, -50, -68)), [(5, 5), (8, 8), (13, 13)]),
     (((88, -20, -100), (74, 6, -124), (62, 2, -150)), [(14, 14), (13, 13), (14, 14)]),
     (((84, -60, -92), (50, -84, -104), (16, -92, -116)), [(10, 10), (7, 7), (10, 10)]),
@@ -172,7 +207,7 @@ def _femur(frame: Frame, side: int, scale: float) -> Bone:
     head, trochanter, shaft = (
         np.array(p) * mirror for p in ((90, -40, -96), (145, -26, -118), (146, -30, -260))
     )
-    solids = (
+    solids: tuple[Solid, ...] = (
         Ellipsoid(vector(head), (24 * scale,) * 3),
         *tube(np.stack([head, trochanter]), [(15, 15), (18, 18)]),
         *tube(np.stack([trochanter, shaft]), [(18, 18), (14, 14)]),

@@ -22,8 +22,12 @@ def discs(spine: Spine) -> list[Organ]:
         end = lower.frame.origin if lower else spine.sacrum.origin
         frame = upper.frame
         reach = frame.to_local(end)
-        depth = size.depth_lower if lower is None else 0.5 * (size.depth_lower + lower.size.depth_upper)
-        width = size.width_lower if lower is None else 0.5 * (size.width_lower + lower.size.width_upper)
+        depth = (
+            size.depth_lower if lower is None else 0.5 * (size.depth_lower + lower.size.depth_upper)
+        )
+        width = (
+            size.width_lower if lower is None else 0.5 * (size.width_lower + lower.size.width_upper)
+        )
         radii = (0.49 * width, 0.49 * depth)
         start, stop = 0.3 * reach, 0.75 * reach
         rod = Limb(vector(start), vector(stop), radii, radii, cap=2.0)
@@ -49,14 +53,14 @@ def canal_contents(spine: Spine) -> list[Organ]:
     points, sizes = canal_line(spine)
     back = spine.vertebrae[10].frame.axes[1]
     flat = np.tile((1.0, 0, 0), (len(points), 1))
-    sac = np.maximum(0.5 * sizes - (3.0, 2.2), 2.0)
+    sac = np.maximum(0.5 * sizes - np.linspace((1.6, 1.4), (3.6, 2.6), len(sizes)), 2.0)
     cord_end = next(i for i, v in enumerate(spine.vertebrae) if v.name == "L1") + 1
     cord = np.minimum(0.5 * sizes[:cord_end] - 3.0, (6.0, 4.3))
     cord[-1] = (2.0, 2.0)
     return [
-        Organ(Tissue.FAT, tuple(tube(points, 0.5 * sizes, flat)), -50.0),
-        Organ(Tissue.CORD, tuple(tube(points - 0.8 * back, sac, flat)), 20.0),
-        Organ(Tissue.CORD, tuple(tube(points[:cord_end], cord, flat[:cord_end])), 42.0),
+        Organ(Tissue.FAT, tuple(tube(points, 0.62 * sizes, flat)), -50.0, rigid=True),
+        Organ(Tissue.CORD, tuple(tube(points - 0.8 * back, sac, flat)), 20.0, rigid=True),
+        Organ(Tissue.CORD, tuple(tube(points[:cord_end], cord, flat[:cord_end])), 40.0, rigid=True),
     ]
 
 
@@ -69,7 +73,13 @@ def foramina(spine: Spine) -> list[Organ]:
         wall, size = back_wall(vertebra), vertebra.size
         for side in (1, -1):
             x, z = 0.5 * size.canal_width, -0.42 * vertebra.gap_below
-            fat = Limb((side * (x - 1), wall + 4, z), (side * (x + 7), wall + 3, z), (4, 6), (4.5, 7), (0, 1, 0))
+            fat = Limb(
+                (side * (x - 1), wall + 4, z),
+                (side * (x + 7), wall + 3, z),
+                (4, 6),
+                (4.5, 7),
+                (0, 1, 0),
+            )
             root = Ellipsoid((side * (x + 4), wall + 3.5, z + 2), (5.0, 2.0, 2.2))
             organs.append(Organ(Tissue.FAT, (fat,), FAT_HU + 10, frame=vertebra.frame))
             organs.append(Organ(Tissue.CORD, (root,), 35.0, frame=vertebra.frame))
@@ -85,10 +95,14 @@ def long_muscles(spine: Spine, bulk: float) -> list[Organ]:
     """
     organs = []
     for side in (1, -1):
-        for course, radii in (_psoas(spine, side), _quadratus(spine, side), *_erectors(spine, side)):
+        for course, radii in (
+            _psoas(spine, side),
+            _quadratus(spine, side),
+            *_erectors(spine, side),
+        ):
             flat = np.tile((1.0, 0, 0), (len(course), 1))
             grown = np.array(radii) * bulk
-            organs.append(Organ(Tissue.FAT, tuple(tube(course, grown + 1.6, flat)), -70.0))
+            organs.append(Organ(Tissue.FAT, tuple(tube(course, grown + 0.9, flat)), -60.0))
             organs.append(Organ(Tissue.MUSCLE, tuple(tube(course, grown, flat)), 56.0))
     return organs
 
@@ -106,19 +120,31 @@ Course = tuple[FloatArray, list[tuple[float, float]]]
 
 def _psoas(spine: Spine, side: int) -> Course:
     places = [
-        ("L1", 25, 6), ("L2", 31, 6), ("L3", 36, 4), ("L4", 41, -2), ("L5", 48, -12), ("S1", 58, -34),
+        ("L1", 25, 6),
+        ("L2", 31, 6),
+        ("L3", 36, 4),
+        ("L4", 41, -2),
+        ("L5", 48, -12),
+        ("S1", 58, -34),
     ]
     if not any(v.name == "L5" for v in spine.vertebrae):
         places[4] = ("L4", 46, -8)
     upper = _along(spine, [(n, side * x, y) for n, x, y in places])
-    lower = upper[-1] + np.array([(side * 14, -22, -50), (side * 26, -24, -100), (side * 44, 2, -150)])
+    lower = upper[-1] + np.array(
+        [(side * 14, -22, -50), (side * 26, -24, -100), (side * 44, 2, -150)]
+    )
     radii = [(6, 8), (10, 12), (14, 16), (17, 19), (19, 19), (17, 17), (16, 16), (14, 14), (9, 9)]
     return np.vstack([upper, lower]), [(float(a), float(b)) for a, b in radii]
 
 
 def _quadratus(spine: Spine, side: int) -> Course:
     places = [("L1", 38, 26), ("L2", 52, 28), ("L3", 62, 30), ("L4", 70, 34)]
-    return _along(spine, [(n, side * x, y) for n, x, y in places]), [(10, 6), (15, 8), (18, 9), (18, 9)]
+    return _along(spine, [(n, side * x, y) for n, x, y in places]), [
+        (10, 6),
+        (15, 8),
+        (18, 9),
+        (18, 9),
+    ]
 
 
 def _erectors(spine: Spine, side: int) -> list[Course]:
@@ -134,7 +160,6 @@ def _erectors(spine: Spine, side: int) -> list[Course]:
     outer.append(spine.sacrum.to_lps((side * 30, 34, -25)))
     inner.append(spine.sacrum.to_lps((side * 10, 34, -25)))
     return [
-        (np.array(outer), [*outer_radii, (18.0, 8.0)]), (np.array(inner), [*inner_radii, (7.0, 6.0)]),
+        (np.array(outer), [*outer_radii, (18.0, 8.0)]),
+        (np.array(inner), [*inner_radii, (7.0, 6.0)]),
     ]
-
-

@@ -130,7 +130,9 @@ def level_names(variant: Variant) -> tuple[str, ...]:
     return tuple(names)
 
 
-def draw_spine(rng: np.random.Generator, variant: Variant = "usual", fractures: float = 0.0) -> Spine:
+def draw_spine(
+    rng: np.random.Generator, variant: Variant = "usual", fractures: float = 0.0
+) -> Spine:
     """Draw a spine.
 
     Args:
@@ -166,9 +168,7 @@ def _scaled(size: LevelSize, factor: float) -> LevelSize:
     return replace(size, **{name: factor * getattr(size, name) for name in lengths})
 
 
-def _segment_directions(
-    rng: np.random.Generator, sizes: list[LevelSize]
-) -> NDArray[np.float64]:
+def _segment_directions(rng: np.random.Generator, sizes: list[LevelSize]) -> NDArray[np.float64]:
     """(n, 3) unit steps downwards, one below each vertebra."""
     count = len(sizes)
     place = np.linspace(0, 1, count)

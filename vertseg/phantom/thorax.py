@@ -13,12 +13,21 @@ from vertseg.phantom.spine import PosedVertebra, Spine
 from vertseg.phantom.tissues import Tissue, rib_label
 from vertseg.phantom.torso import Torso
 
-
 # Rib: angle of the front end from straight behind (degrees), fall from back to front (mm),
 # half height of the section (mm).
 _RIBS: tuple[tuple[float, float, float], ...] = (
-    (146, 34, 3.0), (150, 58, 4.5), (152, 76, 5.5), (152, 90, 6.0), (150, 100, 6.2), (146, 110, 6.4),
-    (139, 120, 6.5), (126, 122, 6.5), (114, 116, 6.3), (99, 104, 6.0), (70, 66, 5.5), (40, 30, 4.8),
+    (146, 34, 3.0),
+    (150, 58, 4.5),
+    (152, 76, 5.5),
+    (152, 90, 6.0),
+    (150, 100, 6.2),
+    (146, 110, 6.4),
+    (139, 120, 6.5),
+    (126, 122, 6.5),
+    (114, 116, 6.3),
+    (99, 104, 6.0),
+    (70, 66, 5.5),
+    (40, 30, 4.8),
     (26, 14, 3.5),
 )
 
@@ -30,7 +39,9 @@ def rib_bones(spine: Spine, torso: Torso) -> list[Bone]:
     for number, vertebra in enumerate(thoracic, 1):
         for side in (1, -1):
             path = _rib_path(vertebra, number, side, torso, spine.scale)
-            bones.append(Bone(rib_label(number, side), _rib_solids(path, number, torso), 190.0, 0.9))
+            bones.append(
+                Bone(rib_label(number, side), _rib_solids(path, number, torso), 190.0, 0.9)
+            )
             if number <= 10:
                 bones.append(_cartilage(path[-1], number, side, torso))
     return bones
@@ -67,8 +78,15 @@ def _smooth(points: FloatArray) -> FloatArray:
 
 def _outward(points: FloatArray, torso: Torso) -> FloatArray:
     """(n, 3) horizontal directions away from the middle of the chest."""
-    middle = np.array([torso.surface("cavity", 0, z, 0) + torso.surface("cavity", 180, z, 0)
-                       for z in points[:, 2]]) / 2
+    middle = (
+        np.array(
+            [
+                torso.surface("cavity", 0, z, 0) + torso.surface("cavity", 180, z, 0)
+                for z in points[:, 2]
+            ]
+        )
+        / 2
+    )
     away = points - middle
     away[:, 2] = 0.15 * np.linalg.norm(away, axis=1)
     return away / np.linalg.norm(away, axis=1, keepdims=True)
@@ -124,7 +142,9 @@ def sternum_bone(torso: Torso) -> Bone:
     path = _sternum_path(torso)
     width = np.array([28, 27, 20, 16, 16, 18, 18, 13, 6], dtype=np.float64)
     radii = np.stack([np.full(len(path), 5.0), width], axis=1)
-    return Bone(Tissue.STERNUM, tuple(tube(path, radii, np.tile((0, 1, 0), (len(path), 1)))), 140, 0.8)
+    return Bone(
+        Tissue.STERNUM, tuple(tube(path, radii, np.tile((0, 1, 0), (len(path), 1)))), 140, 0.8
+    )
 
 
 def shoulder_bones(torso: Torso) -> list[Bone]:
@@ -134,10 +154,19 @@ def shoulder_bones(torso: Torso) -> list[Bone]:
         top = _sternum_path(torso)[0]
         glenoid = torso.surface("cavity", side * 82, torso.level_to_z(9.6), 46.0)
         acromion = glenoid + (side * 12, 14, 32)
-        collar = _smooth(np.vstack([
-            top + (side * 24, 0, 6), top + (side * 62, -4, 16), top + (side * 105, 30, 28), acromion,
-        ]))
-        bones.append(Bone(Tissue.CLAVICLE, tuple(tube(collar, np.full((len(collar), 1), 6.0))), 200, 1.6))
+        collar = _smooth(
+            np.vstack(
+                [
+                    top + (side * 24, 0, 6),
+                    top + (side * 62, -4, 16),
+                    top + (side * 105, 30, 28),
+                    acromion,
+                ]
+            )
+        )
+        bones.append(
+            Bone(Tissue.CLAVICLE, tuple(tube(collar, np.full((len(collar), 1), 6.0))), 200, 1.6)
+        )
         bones.append(Bone(Tissue.SCAPULA, _scapula(side, glenoid, acromion, torso), 170, 0.9))
         head = glenoid + (side * 24, -2, 6)
         shaft = Limb(vector(head), vector(head + (side * 48, -15, 150)), (13, 13), (11, 11))
@@ -145,7 +174,9 @@ def shoulder_bones(torso: Torso) -> list[Bone]:
     return bones
 
 
-def _scapula(side: int, glenoid: FloatArray, acromion: FloatArray, torso: Torso) -> tuple[Solid, ...]:
+def _scapula(
+    side: int, glenoid: FloatArray, acromion: FloatArray, torso: Torso
+) -> tuple[Solid, ...]:
     def on_chest(angle: float, level: float) -> FloatArray:
         return torso.surface("cavity", side * angle, torso.level_to_z(level), 21.0)
 
@@ -158,7 +189,10 @@ def _scapula(side: int, glenoid: FloatArray, acromion: FloatArray, torso: Torso)
         lateral = neck + share * (lower - neck)
         blade.append(Limb(vector(medial), vector(lateral), (1.6, 8.0), (2.2, 7.0), normal, cap=3.0))
     border = Limb(vector(neck), vector(lower), (5.0, 5.0), (3.5, 4.0))
-    ridge = tube(np.vstack([root, 0.5 * (root + acromion) + (0, 12, 0), acromion]),
-                 np.array([(3.0, 4.0), (3.0, 6.0), (5.0, 7.0)]), np.tile((0, 0.3, 1), (3, 1)))
+    ridge = tube(
+        np.vstack([root, 0.5 * (root + acromion) + (0, 12, 0), acromion]),
+        np.array([(3.0, 4.0), (3.0, 6.0), (5.0, 7.0)]),
+        np.tile((0, 0.3, 1), (3, 1)),
+    )
     knob = Ellipsoid(vector(glenoid), (7.0, 14.0, 17.0))
     return (*blade, border, *ridge, knob, Limb(vector(neck), vector(glenoid), (8, 8), (9, 12)))

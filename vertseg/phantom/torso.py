@@ -18,23 +18,66 @@ FloatArray = NDArray[np.float64]
 
 # Level (C1 = 1, T1 = 8, L1 = 20, S1 = 25), half width, reach to the front and to the back of the
 # spine's centre line, mm. Read off axial CT of adults with the arms raised; round figures.
-_MUSCLE = np.array([
-    (1, 56, 52, 52), (4, 54, 52, 48), (6, 60, 52, 56), (7, 82, 50, 62), (8, 130, 56, 68),
-    (9, 158, 70, 72), (11, 162, 104, 74), (13, 156, 132, 72), (15, 150, 150, 70),
-    (17, 146, 152, 72), (19, 140, 146, 80), (21, 134, 134, 92), (23, 134, 118, 96),
-    (25, 150, 112, 92), (27, 168, 116, 78), (30, 176, 110, 70), (36, 176, 90, 70),
-], dtype=np.float64)
-_CAVITY = np.array([
-    (6, 22, 30, -4), (7, 30, 36, 2), (8, 50, 46, 18), (9, 78, 62, 38), (10, 98, 78, 48),
-    (11, 110, 92, 51), (13, 125, 118, 51), (15, 132, 134, 50), (17, 133, 136, 48),
-    (19, 126, 130, 45), (21, 118, 118, 36), (23, 114, 102, 30), (25, 112, 94, 12),
-    (27, 92, 92, -4), (29, 62, 84, -6), (31, 50, 70, 0), (33, 20, 40, 10),
-], dtype=np.float64)
-_FAT_SHARE = np.array([
-    (1, 0.5, 0.6, 0.5), (6, 0.5, 0.6, 0.7), (8, 0.6, 0.6, 0.9), (12, 0.7, 0.8, 0.8),
-    (16, 0.9, 0.8, 0.7), (19, 1.0, 1.0, 0.8), (22, 1.3, 1.4, 1.0), (25, 1.4, 1.5, 1.4),
-    (28, 1.4, 1.2, 1.8), (36, 1.4, 1.0, 1.8),
-], dtype=np.float64)
+_MUSCLE = np.array(
+    [
+        (1, 56, 52, 52),
+        (4, 54, 52, 48),
+        (6, 60, 52, 56),
+        (7, 82, 50, 62),
+        (8, 130, 56, 68),
+        (9, 158, 70, 72),
+        (11, 162, 104, 74),
+        (13, 156, 132, 72),
+        (15, 150, 150, 70),
+        (17, 146, 152, 72),
+        (19, 140, 146, 80),
+        (21, 134, 134, 92),
+        (23, 134, 118, 96),
+        (25, 150, 112, 92),
+        (27, 168, 116, 78),
+        (30, 176, 110, 70),
+        (36, 176, 90, 70),
+    ],
+    dtype=np.float64,
+)
+_CAVITY = np.array(
+    [
+        (5, 2, 30, -24),
+        (6, 16, 34, -10),
+        (7, 30, 38, 2),
+        (8, 50, 46, 18),
+        (9, 78, 62, 38),
+        (10, 98, 78, 48),
+        (11, 110, 92, 51),
+        (13, 125, 118, 51),
+        (15, 132, 134, 50),
+        (17, 133, 136, 48),
+        (19, 126, 130, 45),
+        (21, 118, 118, 36),
+        (23, 114, 102, 30),
+        (25, 112, 94, 12),
+        (27, 92, 92, -4),
+        (29, 62, 84, -6),
+        (31, 50, 70, 0),
+        (33, 20, 40, 10),
+    ],
+    dtype=np.float64,
+)
+_FAT_SHARE = np.array(
+    [
+        (1, 0.5, 0.6, 0.5),
+        (6, 0.5, 0.6, 0.7),
+        (8, 0.6, 0.6, 0.9),
+        (12, 0.7, 0.8, 0.8),
+        (16, 0.9, 0.8, 0.7),
+        (19, 1.0, 1.0, 0.8),
+        (22, 1.3, 1.4, 1.0),
+        (25, 1.4, 1.5, 1.4),
+        (28, 1.4, 1.2, 1.8),
+        (36, 1.4, 1.0, 1.8),
+    ],
+    dtype=np.float64,
+)
 _STEP_MM = 1.0
 
 
@@ -59,7 +102,9 @@ class Torso:
         self.habitus = habitus
         levels = np.arange(-8.0, 40.0, 0.25)
         points = np.array([spine.point(level) for level in np.clip(levels, 1, 25)])
-        points[:, 2] += np.where(levels < 1, (1 - levels) * 20, 0) - np.clip(levels - 25, 0, None) * 24
+        points[:, 2] += (
+            np.where(levels < 1, (1 - levels) * 20, 0) - np.clip(levels - 25, 0, None) * 24
+        )
         order = np.argsort(points[:, 2])
         self._z0 = float(points[order[0], 2])
         z = np.arange(self._z0, points[order[-1], 2], _STEP_MM)
@@ -67,8 +112,8 @@ class Torso:
         centre = np.stack([np.interp(z, points[order, 2], points[order, a]) for a in (0, 1)])
         self._tables: dict[Envelope, FloatArray] = {}
         for name in ("muscle", "cavity", "skin"):
-            sizes = self._sizes(name, level) * spine.scale  # type: ignore[arg-type]
-            self._tables[name] = _envelope(centre, sizes, 8.0)  # type: ignore[index]
+            sizes = self._sizes(name, level) * spine.scale
+            self._tables[name] = _envelope(centre, sizes, 8.0)
         self.level_to_z = lambda at: float(np.interp(at, levels, points[:, 2]))
 
     def _sizes(self, name: Envelope, level: FloatArray) -> FloatArray:

@@ -22,18 +22,26 @@ def vertebra_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
     return lower - _MARGIN_MM, upper + _MARGIN_MM
 
 
-def vertebra_shape(patch: Patch, vertebra: PosedVertebra, trabecular_hu: float) -> BoneShape:
+def body_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
+    """Box of the vertebral body alone (of all of C1 or C2), in its own frame, mm."""
+    return bounds_of(_all_solids(vertebra)[: None if vertebra.name in ("C1", "C2") else 1])
+
+
+def vertebra_shape(
+    patch: Patch, vertebra: PosedVertebra, trabecular_hu: float, arch_gain_hu: float = 150.0
+) -> BoneShape:
     """The vertebra on a patch given in its frame.
 
     Args:
         patch: voxels around it.
         vertebra: which one.
-        trabecular_hu: mean HU of its cancellous bone.
+        trabecular_hu: mean HU of the cancellous bone of its body.
+        arch_gain_hu: how much denser the inside of arch and processes is.
     """
     patch = _rippled(patch, vertebra)
     if vertebra.name in ("C1", "C2"):
         arch = _cut(patch, patch.fuse(upper_cervical(vertebra), 2.5), vertebra)
-        return BoneShape(arch, trabecular_hu + 130.0, 1.1)
+        return BoneShape(arch, trabecular_hu + arch_gain_hu, 1.1)
     body = VertebralBody.of(vertebra)
     far = patch.fuse([body], 0.0)
     wall, plate = body.wall_and_plate(patch.x, patch.y, patch.z)
@@ -45,10 +53,8 @@ def vertebra_shape(patch: Patch, vertebra: PosedVertebra, trabecular_hu: float) 
     shell = np.where(plate > wall, np.float32(0.8), np.float32(0.5))
     dense = np.exp(-((plate / 3.0) ** 2)) * (plate < 0)
     core = trabecular_hu + 45.0 * dense - 90.0 * _basivertebral(patch, vertebra)
-    return BoneShape(
-        distance, core + in_arch * (trabecular_hu * 0.3 + 110.0 - (core - trabecular_hu)),
-        shell + in_arch * (1.0 - shell),
-    )
+    core += in_arch * (trabecular_hu + arch_gain_hu - core)
+    return BoneShape(distance, core, shell + in_arch * (1.1 - shell))
 
 
 def _all_solids(vertebra: PosedVertebra) -> list[Solid]:
@@ -74,7 +80,7 @@ def _rippled(patch: Patch, vertebra: PosedVertebra) -> Patch:
 
 def _cut(patch: Patch, arch: Array, vertebra: PosedVertebra) -> Array:
     """The arch without the canal and, in the neck, without the transverse foramina."""
-    holes: list[Limb] = [canal(vertebra)]
+    holes: list[Solid] = [canal(vertebra)]
     if vertebra.region == "cervical":
         holes += cervical_cuts(vertebra)
     return smooth_max(arch, -patch.fuse(holes, 0.0), 1.5)

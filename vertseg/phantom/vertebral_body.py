@@ -25,6 +25,7 @@ class VertebralBody:
         waist: narrowing half way up, as a share.
         hollow: concavity of the posterior wall; `hollow_radius` its radius.
         lip: osteophytes at the rims.
+        taper: narrowing towards the front, as a share (the heart shape of thoracic bodies).
         uncus: height of the cervical uncinate processes; 0 elsewhere.
     """
 
@@ -37,6 +38,7 @@ class VertebralBody:
     hollow: float
     hollow_radius: float
     lip: float
+    taper: float
     uncus: float
 
     @staticmethod
@@ -57,16 +59,22 @@ class VertebralBody:
             hollow={"cervical": 0.6, "thoracic": 2.2, "lumbar": 1.4}[vertebra.region],
             hollow_radius=0.62 * size.canal_width,
             lip=variation.lip_mm,
+            taper={"cervical": 0.03, "thoracic": 0.22, "lumbar": 0.06}[vertebra.region],
             uncus=3.2 if cervical else 0.0,
         )
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Box of the body, mm."""
-        half = np.array([
-            max(self.half_width) + self.lip,
-            max(self.half_depth) + self.lip,
-            0.5 * self.height + self.uncus + 4.0 + max(map(abs, self.slope)) * max(self.half_depth),
-        ])
+        half = np.array(
+            [
+                max(self.half_width) + self.lip,
+                max(self.half_depth) + self.lip,
+                0.5 * self.height
+                + self.uncus
+                + 4.0
+                + max(map(abs, self.slope)) * max(self.half_depth),
+            ]
+        )
         return -half, half
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
@@ -82,6 +90,7 @@ class VertebralBody:
         rim = rim * (0.6 - 0.4 * np.clip(y / max(self.half_depth), -1, 1))
         a = self._at(self.half_width, level) * (1 - self.waist * middle) + rim
         b = self._at(self.half_depth, level) * (1 - 0.7 * self.waist * middle) + rim
+        a = a * (1 + np.float32(self.taper) * np.clip(y / b, -1, 0.8))
         u, v = x / a, y / b
         uu, vv = np.minimum(u * u, 1.5), np.minimum(v * v, 1.5)
         radius = np.sqrt(u * u + v * v - _SQUARENESS * uu * vv) + np.float32(1e-3)

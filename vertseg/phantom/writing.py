@@ -1,0 +1,54 @@
+"""A phantom as files: CT, mask and centroids, named as the pipeline names its own outputs."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from vertseg.phantom.generate import Phantom
+from vertseg.writing import atomic_writer, write_centroids, write_mask
+
+
+def truth_paths(path: Path) -> tuple[Path, Path]:
+    """Names of the mask and the centroid file that belong to a CT."""
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    if stem.endswith("_ct"):
+        bids = stem.removesuffix("_ct")
+        return path.with_name(bids + "_seg-vert_msk.nii.gz"), path.with_name(
+            bids + "_seg-subreg_ctd.json"
+        )
+    return path.with_name(stem + "_seg.nii.gz"), path.with_name(stem + "_ctd.json")
+
+
+def write_phantom(
+    phantom: Phantom, path: str | os.PathLike[str], step_hu: int = 1
+) -> tuple[Path, Path, Path]:
+    """Write CT, mask and centroid file beside each other; the same phantom gives the same bytes.
+
+    Args:
+        phantom: what to write.
+        path: of the CT, ``X.nii.gz``; ``X_ct.nii.gz`` gives BIDS names for the other two.
+        step_hu: HU are rounded to multiples of it, which packs better.
+
+    Returns:
+        Paths of CT, mask and centroid file.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    path = Path(path)
+    mask, centroids = truth_paths(path)
+    hu = (np.rint(phantom.hu / step_hu) * step_hu).astype(np.int16)
+    image = nib.Nifti1Image(hu, phantom.grid.affine_ras)
+    image.set_sform(phantom.grid.affine_ras, code=1)
+    image.set_qform(phantom.grid.affine_ras, code=1)
+    image.header.set_xyzt_units("mm")
+    with atomic_writer(path) as stream, gzip.GzipFile("", "wb", 9, stream, mtime=0) as packed:
+        packed.write(image.to_bytes())
+    write_mask(mask, phantom.vertebra_mask(), phantom.image)
+    write_centroids(centroids, phantom.centroids, phantom.grid)
+    return path, mask, centroids
