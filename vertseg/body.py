@@ -137,11 +137,16 @@ def _sample(
     """Positions in mm along left, back, up, and the mask there, 0 to 1."""
     counts = np.round(_REACH_MM / step_mm).astype(int)
     left, back, up = (np.arange(-n, n + 1) * step_mm for n in counts)
-    local = np.stack(np.meshgrid(left, back, up, indexing="ij"), axis=-1)
-    index = grid.lps_to_index(frame.to_lps(local))
+    to_index = np.linalg.inv(grid.affine_lps)[:3, :3] @ frame.axes_lps.T
+    first = grid.lps_to_index(frame.to_lps(-counts * step_mm))
     # float32: a mask has no finer edge, and a block takes half the memory.
-    inside = ndimage.map_coordinates(
-        mask.astype(np.float32), np.moveaxis(index, -1, 0), order=1, output=np.float32
+    inside = ndimage.affine_transform(
+        mask.astype(np.float32),
+        to_index * step_mm,
+        first,
+        output_shape=tuple(2 * counts + 1),
+        output=np.float32,
+        order=1,
     )
     return (left, back, up), inside
 

@@ -89,8 +89,8 @@ def _no_spine() -> Flag:
 def _level_flags(result: Result) -> Iterator[Flag]:
     if result.level_shift_possible:
         sentence = (
-            f"The levels may be shifted (rival: {result.rival}; margin {result.margin:.1f} nats): "
-            "count from C2, the last rib or the sacrum."
+            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f} nats). "
+            "Count from C2, the last rib or the sacrum."
         )
         yield Flag("level_shift", "check", (), sentence)
     numbers = [vertebra.label for vertebra in result.vertebrae]

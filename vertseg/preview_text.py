@@ -10,6 +10,7 @@ from vertseg.drawing import font, shorten, wrap
 from vertseg.labels import Colour
 from vertseg.report import Report
 from vertseg.version import NOTICE
+from vertseg.words import count_flags, flagged_in_words, found_in_words
 
 TEXT: Colour = (232, 234, 237)
 DIM: Colour = (154, 160, 170)
@@ -27,8 +28,7 @@ def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
     """Name of the case, and what was found, in the box left, top, right, bottom."""
     left, top, right, _ = box
     title, found = font(22, bold=True), found_in_words(report)
-    doubtful = any(flag["severity"] == "check" for flag in report["flags"])
-    colour = _CHECK if doubtful else _GOOD
+    colour = _CHECK if count_flags(report)[0] else _GOOD
     room = right - left - title.getlength(found) - 30
     draw.text((left, top), shorten(report["case"], title, room), TEXT, title, "la")
     draw.text((right, top), found, colour, title, "ra")
@@ -73,26 +73,6 @@ def _lines(report: Report, width: int) -> list[tuple[str, Colour | None]]:
     ]
 
 
-def found_in_words(report: Report) -> str:
-    """Such as ``"17 vertebrae, T1-L5"``."""
-    names = [row["name"] for row in report["vertebrae"]]
-    if not names:
-        return "No spine found"
-    if len(names) == 1:
-        return f"1 vertebra, {names[0]}"
-    return f"{len(names)} vertebrae, {names[0]}–{names[-1]}"
-
-
-def flagged_in_words(report: Report) -> str:
-    """Such as ``"2 to check, 1 note"``; empty where nothing was flagged."""
-    severities = [flag["severity"] for flag in report["flags"]]
-    checks = severities.count("check")
-    notes = len(severities) - checks
-    parts = [f"{checks} to check"] * bool(checks)
-    parts += [f"{notes} note{'s' if notes > 1 else ''}"] * bool(notes)
-    return ", ".join(parts)
-
-
 def _scan_in_words(report: Report) -> str:
     geometry = report["geometry"]
     size = "×".join(str(n) for n in geometry["size"])
@@ -104,6 +84,6 @@ def _sentences(report: Report) -> Iterator[tuple[str, Colour]]:
     flags = report["flags"]
     yield from ((f["sentence"], _CHECK) for f in flags if f["severity"] == "check")
     yield from ((f["sentence"], DIM) for f in flags if f["severity"] != "check")
-    yield from ((f"{text[:1].upper()}{text[1:]}.", DIM) for text in report["warnings"])
+    yield from ((f"{text[:1].upper()}{text[1:]}.", DIM) for text in report["geometry"]["repairs"])
     if not flags:
         yield "Nothing was flagged. Look at the masks all the same.", _GOOD

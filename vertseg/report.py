@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -49,47 +49,33 @@ class RunInfo:
 
     Attributes:
         version: of this program.
-        preset: name of the networks' preset.
-        weights: name of each weight file -> its SHA-256.
+        weights: ``preset``, the configuration of the networks, and ``sha256``, stage -> hash of
+            the weights file.
         options: what was asked for and changes the outputs.
         device: kind, name and precision.
     """
 
     version: str
-    preset: str
-    weights: dict[str, str]
+    weights: dict[str, Any]
     options: dict[str, Any]
     device: dict[str, Any]
+
+    @property
+    def preset(self) -> str:
+        """Name of the networks' preset."""
+        return str(self.weights["preset"]["name"])
 
     @classmethod
     def of(cls, segmenter: Segmenter, options: Mapping[str, Any]) -> RunInfo:
         """Describe a loaded segmenter."""
-        device = segmenter.device
+        device, manifest = segmenter.device, segmenter.manifest
+        hashes = {stage: entry["sha256"] for stage, entry in manifest["files"].items()}
         return cls(
             version=VERSION,
-            preset=str(segmenter.manifest.get("preset", "")),
-            weights=weight_hashes(segmenter.manifest),
+            weights={"preset": manifest["preset"], "sha256": hashes},
             options=dict(options),
             device={"kind": device.kind, "name": device.name, "precision": device.precision},
         )
-
-
-def weight_hashes(manifest: Any) -> dict[str, str]:
-    """Name of each weight file -> SHA-256, from wherever in the manifest they stand."""
-    hashes: dict[str, str] = {}
-    if isinstance(manifest, Mapping):
-        for key, value in manifest.items():
-            if isinstance(value, Mapping) and "sha256" in value:
-                hashes[str(value.get("file", key))] = str(value["sha256"])
-            else:
-                hashes |= weight_hashes(value)
-    elif isinstance(manifest, list | tuple):
-        for value in manifest:
-            if isinstance(value, Mapping) and "sha256" in value:
-                hashes[str(value.get("file", len(hashes)))] = str(value["sha256"])
-            else:
-                hashes |= weight_hashes(value)
-    return hashes
 
 
 def build_report(
@@ -179,6 +165,15 @@ def read_report(path: str | os.PathLike[str]) -> Report | None:
     return report if isinstance(report, dict) and report.get("schema") == SCHEMA else None
 
 
+def collect_reports(output: str | os.PathLike[str]) -> Iterator[tuple[Path, Report]]:
+    """All reports in a folder and below it, each with its folder relative to the first."""
+    root = Path(output)
+    for path in sorted(root.rglob("*_report.json")):
+        report = read_report(path)
+        if report is not None:
+            yield path.parent.relative_to(root), report
+
+
 def _head(case: Case, status: str, run: RunInfo) -> Report:
     return {
         "schema": SCHEMA,
@@ -187,7 +182,7 @@ def _head(case: Case, status: str, run: RunInfo) -> Report:
         "status": status,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": {"vertseg": run.version, **_versions()},
-        "weights": {"preset": run.preset, "sha256": run.weights},
+        "weights": run.weights,
         "options": run.options,
         "device": run.device,
     }

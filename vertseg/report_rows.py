@@ -33,6 +33,7 @@ def vertebra_rows(vertebrae: Sequence[Vertebra], measurements: Sequence[Measurem
                 "region": region_of(vertebra.label),
                 "centroid_lps_mm": [rounded(value, 2) for value in vertebra.centroid_lps_mm],
                 "peak": rounded(vertebra.peak, 3),
+                "margin_nats": rounded(vertebra.margin, 2),
                 "voxels": vertebra.voxels,
                 "volume_ml": rounded(measured.volume_ml, 2),
                 "trabecular_hu": rounded(measured.trabecular_hu, 1),

@@ -13,8 +13,8 @@ from vertseg.writing import write_text
 
 _PER_CASE = ("case", "status")
 _PER_VERTEBRA = (
-    *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm", "peak", "voxels"),
-    *("volume_ml", "trabecular_hu", "trabecular_sd_hu", "touches_border"),
+    *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm", "peak", "margin_nats"),
+    *("voxels", "volume_ml", "trabecular_hu", "trabecular_sd_hu", "touches_border"),
     *("body_width_mm", "body_depth_mm"),
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
     *("anterior_ratio", "middle_ratio", "genant_grade_hint"),

@@ -1,0 +1,51 @@
+"""What a user can ask of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the command line needs the options before anything else is imported
+    from vertseg.centroids import CentroidFormat
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command line, checked by it.
+
+    Attributes:
+        input: folder with scans, or one scan.
+        output: folder for the outputs, which mirrors the input folder.
+        weights: folder with the weights; None for those that come with the program.
+        device: ``"auto"``, ``"gpu"`` or ``"cpu"``.
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        tile_overlap: voxels by which tiles of the second stage overlap; None for the default.
+        threads: processor threads; None for all.
+        centroid_format: of the centroid files.
+        resume: leave out cases that are complete.
+        only: shell pattern of file names or relative paths; None for all.
+        force: also run on scans whose values do not look like HU.
+        verbose: log details and tracebacks.
+    """
+
+    input: Path
+    output: Path
+    weights: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    tile_overlap: int | None = None
+    threads: int | None = None
+    centroid_format: CentroidFormat = "verse20"
+    resume: bool = True
+    only: str | None = None
+    force: bool = False
+    verbose: bool = False
+
+    def recorded(self) -> dict[str, Any]:
+        """Those that change the outputs of a case, for its report."""
+        return {
+            "precision": self.precision,
+            "tile_overlap": self.tile_overlap,
+            "centroid_format": self.centroid_format,
+        }

@@ -1,0 +1,49 @@
+"""What a report says, in a few words."""
+
+from __future__ import annotations
+
+from vertseg.report import Report
+
+
+def levels_in_words(report: Report) -> str:
+    """First and last vertebra, ``"T1–L5"``; empty where there is none."""
+    names = [row["name"] for row in report["vertebrae"]]
+    return "–".join(dict.fromkeys((names[0], names[-1]))) if names else ""
+
+
+def found_in_words(report: Report) -> str:
+    """Such as ``"17 vertebrae, T1–L5"``."""
+    count = len(report["vertebrae"])
+    if not count:
+        return "No spine found" if report["status"] == "no_spine" else "Nothing found"
+    return f"{count} {'vertebra' if count == 1 else 'vertebrae'}, {levels_in_words(report)}"
+
+
+def count_flags(report: Report) -> tuple[int, int]:
+    """How many flags are to be checked, and how many are notes."""
+    severities = [flag["severity"] for flag in report["flags"]]
+    checks = severities.count("check")
+    return checks, len(severities) - checks
+
+
+def flagged_in_words(report: Report) -> str:
+    """Such as ``"2 to check, 1 note"``; empty where nothing was flagged."""
+    checks, notes = count_flags(report)
+    parts = [f"{checks} to check"] * bool(checks)
+    parts += [f"{notes} note{'s' if notes > 1 else ''}"] * bool(notes)
+    return ", ".join(parts)
+
+
+def failure_in_words(report: Report) -> str:
+    """What went wrong and what to do; empty where nothing did."""
+    error = report.get("error")
+    if not error:
+        return ""
+    text = error["what"] + (f" (expected {error['expected']})" if error["expected"] else "")
+    return f"{text}. {error['remedy']}".strip() if error["remedy"] else f"{text}."
+
+
+def case_in_words(report: Report) -> str:
+    """One line for a log."""
+    parts = [found_in_words(report), flagged_in_words(report)]
+    return "; ".join([*filter(None, parts), f"{report['seconds'].get('total', 0):.1f} s"])
