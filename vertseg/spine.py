@@ -58,6 +58,7 @@ def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
         x, y, z = (slice(s, s + n) for s, n in zip(start, config.size, strict=True))
         response = network(volume[None, x, y, z, None])[0, ..., 0]
         np.maximum(heatmap[x, y, z], response, out=heatmap[x, y, z])
+    heatmap[~_seen(grid, image.grid)] = 0.0
     smallest_voxels = _SMALLEST_ML * 1000.0 / grid.voxel_volume_mm3
     heatmap = _keep_spine(heatmap, config.threshold, smallest_voxels)
     return SpineRegion(heatmap, grid) if heatmap.any() else None
@@ -70,6 +71,12 @@ def _grid(source: Grid, size: tuple[int, int, int], spacing_mm: float) -> Grid:
     needed = np.ceil((high - low) / spacing_mm).astype(int)
     x, y, z = (max(int(n), s) for n, s in zip(needed, size, strict=True))
     return Grid.axis_aligned(0.5 * (low + high), (x, y, z), (spacing_mm,) * 3)
+
+
+def _seen(grid: Grid, source: Grid) -> npt.NDArray[np.bool_]:
+    """Voxels of `grid` that lie in the scan; what is said about padding does not count."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), axis=-1)
+    return source.contains(grid.index_to_lps(index))
 
 
 def _keep_spine(

@@ -1,0 +1,71 @@
+"""What the bundled weights were made from; goes into the manifest of every export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vertseg.training.real import HELD_OUT
+
+LICENCE = "CC BY-SA 4.0"
+
+SOURCES: tuple[dict[str, str], ...] = (
+    {
+        "name": "Z-Anatomy / Open3DModel / BodyParts3D atlas, voxelised",
+        "licence": "CC BY-SA 4.0",
+        "credit": "(c) The Database Center for Life Science",
+        "use": "posed and painted bodies, all stages",
+    },
+    {
+        "name": "ImFusion vertebra identification dataset, centroids",
+        "licence": "CC BY-SA 4.0",
+        "credit": "ImFusion; CT Colonography, VerSe, Pancreas-CT",
+        "use": "spine courses that pose the atlas",
+    },
+    {
+        "name": "VerSe'19 and VerSe'20 centroids and five vertebra masks",
+        "licence": "CC BY-SA 4.0",
+        "credit": "Sekuboyina et al. 2021, Loeffler et al. 2020, Liebl et al. 2021",
+        "use": "spine courses; vertebra shapes, segmentation stage",
+    },
+    {
+        "name": "OnkoDICOM test data (thorax4mm)",
+        "licence": "LGPL-2.1 repository",
+        "credit": "didymo/OnkoDICOM",
+        "use": "scan with points, spine and vertebrae stages",
+    },
+    {
+        "name": "OpenGATE GateContrib (trunk4mm)",
+        "licence": "GPL-2 repository",
+        "credit": "OpenGATE collaboration",
+        "use": "scan with points, spine and vertebrae stages",
+    },
+    {
+        "name": "TCIA ACRIN-FLT-Breast 001 (acrinhead, acrinabdomen)",
+        "licence": "CC BY 3.0",
+        "credit": "The Cancer Imaging Archive",
+        "use": "scans with points, spine and vertebrae stages",
+    },
+    {
+        "name": "ITKElastix example (thorax2mm)",
+        "licence": "Apache-2.0",
+        "credit": "Insight Software Consortium",
+        "use": "scan with points, spine and vertebrae stages",
+    },
+    {
+        "name": "TCIA CMB-CRC MSB-01068 (cmbcrc)",
+        "licence": "CC BY 4.0",
+        "credit": "The Cancer Imaging Archive",
+        "use": "scan with points, spine and vertebrae stages",
+    },
+    {
+        "name": "TCIA Lung-Fused-CT-Pathology (lfcp)",
+        "licence": "CC BY 3.0",
+        "credit": "The Cancer Imaging Archive",
+        "use": "scan with points, spine and vertebrae stages",
+    },
+)
+
+
+def provenance() -> dict[str, Any]:
+    """Entries of the manifest: licence, sources, and the scans that were kept for validation."""
+    return {"licence": LICENCE, "sources": list(SOURCES), "held_out": list(HELD_OUT)}
