@@ -2,8 +2,8 @@
 
 The mask of the vertebra is sampled in a frame that follows the spine. Straight lines from inside
 the body to the edge of the mask give its walls: the back wall in the median plane, where the spinal
-canal lies behind it, the side walls in the front half, where no pedicle begins. Lines parallel to
-the spine give the end plates, to which planes are fitted.
+canal lies behind it, the side walls around the middle of the depth, in front of the pedicles. Lines
+parallel to the spine give the end plates, to which planes are fitted.
 
 Heights are those of vertebral morphometry (Genant et al., J Bone Miner Res 1993;8:1137), taken in
 the median plane: anterior, middle and posterior. They are medians over bands of the body's depth
@@ -39,7 +39,7 @@ class Body:
     Attributes:
         frame: origin in the middle of the body; the third axis is the mean normal of the end
             plates.
-        width_mm: left to right, in the front half of the body.
+        width_mm: left to right at the waist, around the middle of the depth.
         depth_mm: front to back in the median plane.
         anterior_mm: height of the median plane near the front, at 10-25 % of the depth.
         middle_mm: height in the middle, at 42-58 % of the depth.
@@ -89,7 +89,7 @@ def _measure_once(
     if walls is None:
         return None
     front, depth = walls[0], walls[1] - walls[0]
-    forward = (back >= front + 0.2 * depth) & (back <= front + 0.5 * depth)
+    forward = (back >= front + 0.35 * depth) & (back <= front + 0.55 * depth)
     sides = _median_edges(inside[np.ix_(np.arange(len(left)), forward, level)], 0, left)
     if sides is None:
         return None
