@@ -16,8 +16,9 @@ from vertseg.phantom.abdomen import (
     solid_organs,
 )
 from vertseg.phantom.bone import Skeleton
-from vertseg.phantom.canvas import Canvas, Ripple, texture
+from vertseg.phantom.canvas import Canvas, Ripple
 from vertseg.phantom.chest import chest_organs, neck_organs, paint_lungs
+from vertseg.phantom.coarse import texture
 from vertseg.phantom.envelopes import Envelopes, build_envelopes
 from vertseg.phantom.fields import Array
 from vertseg.phantom.head import brain, head_bones
@@ -110,7 +111,7 @@ def paint_body(subject: Subject, grid: Grid) -> Canvas:
     canvas = Canvas(grid, Ripple(rng))
     skeleton = build_skeleton(subject, torso, grid)
     blotch = texture(rng, grid, (4.0, 4.0, 4.0))
-    body = build_envelopes(grid, spine, torso, canvas.ripple)
+    body = build_envelopes(grid, spine, torso, canvas.ripple, rng)
     _paint_envelopes(canvas, body, subject, blotch)
     lung = np.maximum(body.lung, np.float32(2.2) - skeleton.nearest)
     paint_lungs(canvas, lung, body.gravity, spine, rng)
@@ -143,18 +144,17 @@ def _paint_envelopes(canvas: Canvas, body: Envelopes, subject: Subject, blotch: 
     canvas.fill(whole, body.skin, 35.0, Tissue.SKIN)
     canvas.fill(whole, body.skin + 2.0, -108 + 4 * blotch, Tissue.FAT)
     canvas.fill(whole, body.muscle, subject.muscle_hu, Tissue.MUSCLE)
-    _fascia(canvas, body.muscle, blotch)
+    _fascia(canvas, body.muscle, blotch, body.drift)
     canvas.fill(whole, body.cavity, -102 + 5 * blotch, Tissue.FAT)
 
 
-def _fascia(canvas: Canvas, muscle: Array, blotch: Array) -> None:
+def _fascia(canvas: Canvas, muscle: Array, blotch: Array, drift: Array) -> None:
     """Thin broken sheets of fat between the layers of the body wall."""
-    for depth, wobble in ((7.0, 0.8), (13.0, -1.0), (21.0, 1.5)):
-        sheet = np.abs(muscle + np.float32(depth) + np.float32(wobble) * blotch) - np.float32(0.5)
-        share = np.clip(0.5 - sheet / 1.6, 0, 1) * np.clip(
-            0.9 + 0.5 * blotch * np.sign(wobble), 0, 1
-        )
-        canvas.hu -= 110 * share * (muscle < 0)
+    for depth, wobble, sign in ((7.0, 2.0, 1.0), (14.0, 4.0, -1.0)):
+        sheet = np.abs(muscle + depth + wobble * drift + 0.6 * blotch) - 0.5
+        share = np.clip(0.5 - sheet / 1.6, 0, 1)
+        share *= np.clip(0.5 + 0.5 * blotch + 0.6 * sign * drift, 0, 1) * (muscle < 0)
+        canvas.hu -= 110 * share
 
 
 def _couch_shell(canvas: Canvas, height: Array) -> Array:
@@ -169,7 +169,7 @@ def _mottle(canvas: Canvas, subject: Subject, blotch: Array, streaks: Array, bon
     fat = np.clip(1.6 * (streaks + 0.4 * blotch - threshold), 0, 1.2) * 90
     canvas.hu[muscle] += (4 * blotch - fat)[muscle]
     bowel = (canvas.labels == Tissue.BOWEL) & (canvas.hu > -200)
-    canvas.hu[bowel] += (22 * streaks)[bowel]
+    canvas.hu[bowel] += 16 * blotch[bowel]
     solid = (canvas.labels >= Tissue.HEART) & (canvas.labels <= Tissue.STOMACH)
     canvas.hu[solid] += (3 * blotch)[solid]
     disc = canvas.labels == Tissue.DISC

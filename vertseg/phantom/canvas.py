@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from vertseg.grid import Grid
 from vertseg.phantom.fields import Array, Solid
@@ -42,7 +40,7 @@ class Organ:
 class Ripple:
     """A smooth random displacement of a few mm that keeps organs from being perfect."""
 
-    _WAVES = ((4.0, 17.0), (1.6, 5.5))  # amplitude and wavelength / 2 pi, mm
+    _WAVES = ((3.5, 30.0), (1.8, 6.5))  # amplitude and wavelength / 2 pi, mm
 
     def __init__(self, rng: np.random.Generator) -> None:
         """Draw the phases."""
@@ -96,15 +94,3 @@ class Canvas:
         if organ.inside is not None and self.cavity is not None:
             distance = np.maximum(distance, self.cavity[patch.slices] + np.float32(organ.inside))
         self.fill(patch.slices, distance, organ.hu, organ.label)
-
-
-def texture(
-    rng: np.random.Generator, grid: Grid, sigma_mm: tuple[float, ...]
-) -> NDArray[np.float32]:
-    """Smooth random field of mean 0 and SD 1 on a grid; `sigma_mm` along its three axes."""
-    noise = rng.standard_normal(grid.size, dtype=np.float32)
-    sigma = [s / step for s, step in zip(sigma_mm, grid.spacing, strict=True)]
-    if max(sigma) > 0.3:
-        noise = gaussian_filter(noise, sigma, mode="wrap", truncate=3.0)
-        noise /= np.float32(max(float(noise.std()), 1e-6))
-    return noise

@@ -9,6 +9,7 @@ import numpy as np
 from vertseg.grid import Grid
 from vertseg.phantom.canvas import Ripple
 from vertseg.phantom.chest import lung_distance
+from vertseg.phantom.coarse import coarse_grid, coarse_steps, texture, upsample
 from vertseg.phantom.fields import Array, Limb, Solid, vector
 from vertseg.phantom.head import head_envelope, head_frame
 from vertseg.phantom.patch import Frame, Patch, bounds_of, cut_patch, whole_patch
@@ -30,6 +31,7 @@ class Envelopes:
         lung: the lungs, not yet without the bones.
         couch: height above the couch's upper face.
         gravity: -1 at the front of the chest to 1 at its back.
+        drift: slow random field of SD 1, for what changes over centimetres.
     """
 
     skin: Array
@@ -38,15 +40,15 @@ class Envelopes:
     lung: Array
     couch: Array
     gravity: Array
+    drift: Array
 
 
-def build_envelopes(grid: Grid, spine: Spine, torso: Torso, ripple: Ripple) -> Envelopes:
+def build_envelopes(
+    grid: Grid, spine: Spine, torso: Torso, ripple: Ripple, rng: np.random.Generator
+) -> Envelopes:
     """The envelopes of a body on a grid."""
-    steps = np.maximum(np.floor(_COARSE_MM / np.asarray(grid.spacing)), 1).astype(int)
-    size = [int(-(-(n - 1) // s)) + 1 for n, s in zip(grid.size, steps, strict=True)]
-    coarse = Grid(
-        (size[0], size[1], size[2]), grid.affine_lps @ np.diag([*steps.astype(float), 1.0])
-    )
+    steps = coarse_steps(grid, [_COARSE_MM] * 3)
+    coarse = coarse_grid(grid, steps)
     exact = whole_patch(coarse)
     bent = ripple.bend(exact, waves=1)
     skin, muscle = torso.distance(bent, "skin"), torso.distance(bent, "muscle")
@@ -55,23 +57,9 @@ def build_envelopes(grid: Grid, spine: Spine, torso: Torso, ripple: Ripple) -> E
     lung = lung_distance(bent, cavity, spine)
     middle = np.float32(spine.point(13)[1] - 40)
     gravity = np.clip((exact.y - middle) / np.float32(100), -1, 1)
-    fields = (skin, muscle, cavity, lung, _couch(exact, torso), gravity)
-    return Envelopes(*(_upsample(field, grid.size, steps) for field in fields))
-
-
-def _upsample(field: Array, size: tuple[int, int, int], steps: np.ndarray) -> Array:
-    """Linear interpolation of a field whose voxels lie `steps` apart."""
-    for axis, (count, step) in enumerate(zip(size, steps, strict=True)):
-        if field.shape[axis] == 1 or step == 1:
-            continue
-        place = np.arange(count, dtype=np.float32) / np.float32(step)
-        low = np.minimum(place.astype(int), field.shape[axis] - 2)
-        shape = [1, 1, 1]
-        shape[axis] = count
-        weight = (place - low).reshape(shape).astype(np.float32)
-        first, last = np.take(field, low, axis), np.take(field, low + 1, axis)
-        field = first + weight * (last - first)
-    return field
+    drift = texture(rng, coarse, (16.0, 16.0, 16.0))
+    fields = (skin, muscle, cavity, lung, _couch(exact, torso), gravity, drift)
+    return Envelopes(*(upsample(field, grid.size, steps) for field in fields))
 
 
 def _add_head_and_arms(grid: Grid, skin: Array, muscle: Array, spine: Spine, torso: Torso) -> None:

@@ -13,7 +13,7 @@ from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.labels import is_vertebra
 from vertseg.phantom.body import Subject, draw_subject, paint_body
-from vertseg.phantom.canvas import texture
+from vertseg.phantom.coarse import texture
 from vertseg.phantom.patch import FloatArray, corners
 from vertseg.phantom.spine import PosedVertebra, Variant
 from vertseg.phantom.tissues import Tissue

@@ -106,18 +106,16 @@ def _upper_facet(spine: Spine, side: int) -> list[Solid]:
 def _roof(places: FloatArray, scale: float) -> list[Solid]:
     """Laminae and median crest behind the sacral canal."""
     solids: list[Solid] = []
-    rear = [
-        _canal_middle(places, i, scale) + (0, _canal_depth(i, scale) + 3.0, -2.0) for i in range(4)
-    ]
-    for i, middle in enumerate(rear):
-        tall = (9.0, 9.0, 8.0, 6.0)[i] * scale
+    for i in range(4):
+        middle = _canal_middle(places, i, scale) + (0, _canal_depth(i, scale) + 2.5, -2.0)
+        tall = (8.0, 8.0, 7.0, 5.0)[i] * scale
         for side in (1, -1):
             outer = places[i] + (side * 0.95 * _SEGMENTS[i, 2] * scale, _SEGMENTS[i, 3] * scale, -1)
-            solids.append(
-                Limb(vector(outer), vector(middle), (4.0, tall), (3.0, tall), (0, 1, 0.2))
-            )
-    crest = np.array(rear) + (0, 4.0, 0)
-    return solids + list(tube(crest, [(3, 5), (3, 5), (2.8, 4), (2.5, 3)], [(1, 0, 0)] * 4))
+            flat = (0, 1, 0.2)
+            solids.append(Limb(vector(outer), vector(middle), (3.6, tall), (2.4, tall), flat))
+        spine = middle + (0, 4.0 - 0.8 * i, -2.0)
+        solids.append(Ellipsoid(vector(spine), (3.0, 5.5 - 0.8 * i, 0.75 * tall)))
+    return solids
 
 
 def _canal_depth(segment: int, scale: float) -> float:
@@ -125,7 +123,7 @@ def _canal_depth(segment: int, scale: float) -> float:
 
 
 def _canal_middle(places: FloatArray, segment: int, scale: float) -> FloatArray:
-    depth = _SEGMENTS[segment, 3] * scale + 0.9 * _canal_depth(segment, scale)
+    depth = _SEGMENTS[segment, 3] * scale + 0.75 * _canal_depth(segment, scale)
     return places[segment] + (0, depth, 0)
 
 
@@ -139,6 +137,10 @@ def _sacral_cuts(places: FloatArray, scale: float) -> list[Solid]:
         middle = 0.5 * (places[i] + places[i + 1])
         x = (0.5 * (_SEGMENTS[i, 2] + _SEGMENTS[i + 1, 2]) + 2.5) * scale
         r = (5.2, 5.0, 4.2, 3.4)[i] * scale
+        width, depth = _SEGMENTS[i, 2:4] * scale
+        cuts.append(
+            Ellipsoid(vector(middle), (0.7 * width, (0.62 - 0.1 * i) * depth, 1.5 - 0.3 * i))
+        )
         for side in (1, -1):
             inner, outer = middle + (side * x, 8, 0), middle + (side * (x + 6), -22, -3)
             cuts.append(Limb(vector(inner), vector(outer), (0.8 * r, 0.8 * r), (1.3 * r, 1.3 * r)))
@@ -146,7 +148,7 @@ def _sacral_cuts(places: FloatArray, scale: float) -> list[Solid]:
 
 
 def _coccyx(spine: Spine, tip: FloatArray) -> Bone:
-    steps = np.array([(0, -4, -3), (0, -13, -7), (0, -24, -8), (0, -32, -6)]) * spine.scale
+    steps = np.array([(0, 1, -2), (0, -10, -6), (0, -20, -7), (0, -28, -5)]) * spine.scale
     radii = [(4.0, 9.0), (3.8, 7.0), (3.2, 5.0), (2.5, 3.5)]
     solids = tube(tip + steps, radii, [(0, 0, 1)] * 4)
     return Bone(Tissue.COCCYX, tuple(solids), 130.0, 0.5, frame=spine.sacrum)
