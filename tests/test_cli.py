@@ -1,0 +1,142 @@
+"""The command line: options, exit codes, what is said where."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_segmenter import POINTS, FakeSegmenter, write_scan
+
+from vertseg.cli import main, parse
+from vertseg.errors import ConfigurationError
+from vertseg.options import Options
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(tmp_path: Path, *arguments: str, segmenter=None) -> int:
+    paths = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    return main([*paths, *arguments], lambda _: segmenter or FakeSegmenter(POINTS))
+
+
+def test_help_answers_at_once_and_names_every_option() -> None:
+    command = [sys.executable, str(ROOT / "predict.py"), "--help"]
+    seconds = []
+    for _ in range(3):  # the machine may be busy
+        start = time.perf_counter()
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+    for option in (
+        *("--input", "--output", "--weights", "--device", "--precision", "--tile-overlap"),
+        *("--centroid-format", "--resume", "--no-resume", "--only", "--threads", "--verbose"),
+        *("--force", "exit codes", "Not a medical device"),
+    ):
+        assert option in answer.stdout
+
+
+def test_the_package_is_imported_without_keras() -> None:
+    code = (
+        "import sys, vertseg, vertseg.cli, vertseg.batch\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_options() -> None:
+    plain = parse(["--input", "a", "--output", "b"])
+    assert plain == Options(Path("a"), Path("b"))
+    full = parse(
+        [
+            *("--input", "a", "--output", "b", "--weights", "w", "--device", "gpu"),
+            *("--precision", "bfloat16", "--tile-overlap", "64", "--threads", "2"),
+            *("--centroid-format", "verse19", "--no-resume", "--only", "x*", "--force"),
+            "--verbose",
+        ]
+    )
+    assert full == Options(
+        input=Path("a"),
+        output=Path("b"),
+        weights=Path("w"),
+        device="gpu",
+        precision="bfloat16",
+        tile_overlap=64,
+        threads=2,
+        centroid_format="verse19",
+        resume=False,
+        only="x*",
+        force=True,
+        verbose=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--input", "a"],
+        ["--input", "a", "--output", "b", "--device", "tpu"],
+        ["--input", "a", "--output", "b", "--threads", "0"],
+        ["--input", "a", "--output", "b", "--tile-overlap", "-1"],
+        ["--input", "a", "--output", "b", "--unknown"],
+        ["--input", "a", "--output", "b", "--verb"],
+    ],
+)
+def test_bad_options_end_with_code_1(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 1
+    assert "See --help" in capsys.readouterr().err
+
+
+def test_a_good_run_says_device_precision_results_and_notice(tmp_path, capsys) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    assert run(tmp_path) == 0
+    said = capsys.readouterr()
+    assert "on the CPU (fake processor, float32), weights fake" in said.err
+    assert "[1/1] a.nii.gz: 3 vertebrae, L1–L3" in said.err
+    row = next(line for line in said.out.splitlines() if line.startswith("a.nii.gz"))
+    assert row.split()[1:4] == ["ok", "3", "L1–L3"]
+    assert "Not a medical device" in said.out
+
+
+def test_failures_are_listed_with_reason_and_remedy_and_traceback_if_asked(
+    tmp_path, capsys
+) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    (tmp_path / "in" / "b.nii.gz").write_bytes(b"hello there")
+    assert run(tmp_path) == 2
+    said = capsys.readouterr()
+    assert "1 of 2 scans failed" in said.out
+    assert "b.nii.gz: is a text file (expected a NIfTI volume). Remove it" in said.out
+    assert "Traceback" not in said.err
+    assert run(tmp_path, "--verbose") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_no_input_ends_with_code_3(tmp_path, capsys) -> None:
+    assert run(tmp_path) == 3
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_unusable_weights_end_with_code_1_before_anything_is_written(tmp_path, capsys) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+
+    def refuse(_: Options):
+        raise ConfigurationError("weights are missing", remedy="Get them.")
+
+    paths = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main(paths, refuse) == 1
+    assert "weights are missing. Get them." in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_single_file_is_taken(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    write_scan(tmp_path / "in" / "b.nii.gz")
+    paths = ["--input", str(tmp_path / "in" / "b.nii.gz"), "--output", str(tmp_path / "out")]
+    assert main(paths, lambda _: FakeSegmenter(POINTS)) == 0
+    assert (tmp_path / "out" / "b_seg.nii.gz").is_file()
+    assert not (tmp_path / "out" / "a_seg.nii.gz").exists()

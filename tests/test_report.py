@@ -1,0 +1,188 @@
+"""Reports, flags and the summary."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_segmenter import MANIFEST, POINTS, FakeSegmenter, fake_result, phantom_scan
+
+from vertseg.curvature import spine_angles
+from vertseg.errors import InputError
+from vertseg.fingerprint import Fingerprint, is_same_file, sha256_of
+from vertseg.flags import Flag, quality_flags
+from vertseg.image import Image
+from vertseg.inputs import Case
+from vertseg.labels import name_of
+from vertseg.measure import Heights, Measurement, measure_vertebrae
+from vertseg.pipeline import Vertebra
+from vertseg.report import RunInfo, build_failure, build_report, read_report, write_report
+from vertseg.summary import COLUMNS, write_summary
+from vertseg.version import VERSION
+
+CASE = Case(Path("in/sub/a.nii.gz"), Path("sub"), "a", False)
+RUN = RunInfo.of(FakeSegmenter(), {"precision": "auto"})
+FINGERPRINT = Fingerprint(10, 20, "ab")
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
+
+
+def report_of(result):
+    rows = measure_vertebrae(result.image, result.labels, result.vertebrae)
+    flags = quality_flags(result, rows)
+    angles = spine_angles(rows)
+    return build_report(CASE, FINGERPRINT, RUN, result, rows, angles, flags, result.seconds)
+
+
+def sound(label: int, volume_ml: float = 45.0, **changes) -> Measurement:
+    values = {
+        "label": label,
+        "volume_ml": volume_ml,
+        "trabecular_hu": 160.0,
+        "trabecular_sd_hu": 30.0,
+        "touches_border": "",
+        "heights": Heights(25.0, 23.0, 25.0),
+        "body": None,
+        "metal_ml": 0.0,
+        "centroid_in_mask": True,
+    }
+    return Measurement(**{**values, **changes})
+
+
+def chain(labels, steps=None, peak=0.9) -> tuple[Vertebra, ...]:
+    """Vertebrae at usual distances, or at given ones, one below the other."""
+    steps = steps or [30.0] * len(labels)
+    heights = -np.cumsum([0.0, *steps])
+    return tuple(
+        Vertebra(label, name_of(label), (0.0, 0.0, float(z)), peak, 100)
+        for label, z in zip(labels, heights, strict=False)
+    )
+
+
+def flags_of(image, vertebrae, rows=None, **changes) -> dict[str, Flag]:
+    result = fake_result(image, {}, **{"status": "ok", "vertebrae": vertebrae, **changes})
+    rows = rows or [sound(vertebra.label) for vertebra in vertebrae]
+    return {flag.code: flag for flag in quality_flags(result, rows)}
+
+
+def test_a_report_survives_the_disk_and_holds_only_plain_json(image, tmp_path) -> None:
+    report = report_of(fake_result(image, POINTS, margin=math.inf))
+    path = tmp_path / "a_report.json"
+    write_report(path, report)
+    assert read_report(path) == report
+    assert json.loads(path.read_text()) == report
+    assert '"spacing_mm": [4.0, 4.0, 4.0]' in path.read_text()
+    assert report["status"] == "ok" and report["case"] == "sub/a.nii.gz"
+    assert report["sequence"]["margin_nats"] is None
+    assert report["software"]["vertseg"] == VERSION
+    assert report["weights"]["sha256"]["spine"] == MANIFEST["files"]["spine"]["sha256"]
+    assert report["geometry"]["axes_towards"] == ["L", "P", "S"]
+    first = report["vertebrae"][0]
+    assert first["name"] == "L1" and first["centroid_lps_mm"] == list(POINTS[20])
+    assert first["volume_ml"] == pytest.approx(first["voxels"] * 0.064, abs=0.01)
+    assert "Not a medical device" in report["notice"]
+
+
+def test_a_failure_says_what_where_and_what_to_do(tmp_path) -> None:
+    report = build_failure(CASE, InputError("is broken", "a.nii.gz", "a scan", "Mend it."), RUN)
+    write_report(tmp_path / "r.json", report)
+    assert report["status"] == "failed"
+    assert report["error"] == {
+        "what": "is broken",
+        "where": "a.nii.gz",
+        "expected": "a scan",
+        "remedy": "Mend it.",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "other"}', "\x00"])
+def test_what_is_no_report_is_none(tmp_path, text) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    assert read_report(path) is None
+    assert read_report(tmp_path / "absent.json") is None
+
+
+def test_the_summary_has_a_row_for_each_vertebra(image, tmp_path) -> None:
+    found = report_of(fake_result(image, POINTS))
+    none = report_of(fake_result(image, {}))
+    write_summary(tmp_path / "summary.csv", [found, none])
+    lines = (tmp_path / "summary.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["case"], row["name"]) for row in rows] == [
+        ("sub/a.nii.gz", name) for name in ("L1", "L2", "L3")
+    ]
+    assert float(rows[0]["z_lps_mm"]) == POINTS[20][2]
+
+
+def test_fingerprints(tmp_path) -> None:
+    path = tmp_path / "scan"
+    path.write_bytes(b"abc")
+    recorded = Fingerprint.of(path).as_dict()
+    assert recorded["sha256"] == sha256_of(path)
+    assert recorded["sha256"].startswith("ba7816bf")
+    assert is_same_file(path, recorded)
+    assert is_same_file(path, {**recorded, "modified_ns": 0})
+    assert not is_same_file(path, {**recorded, "modified_ns": 0, "sha256": "00"})
+    assert not is_same_file(path, {**recorded, "bytes": 4})
+    assert not is_same_file(path, None)
+    assert not is_same_file(tmp_path / "absent", recorded)
+
+
+def test_a_sound_spine_is_not_flagged(image) -> None:
+    assert flags_of(image, chain(range(18, 25))) == {}
+
+
+def test_flags_of_the_chain(image) -> None:
+    labels = list(range(16, 25))
+    steps = [25.6, 27.4, 29.7, 31.6, 33.1, 18.0, 33.9, 31.8]
+    spacing = flags_of(image, chain(labels, steps))
+    assert spacing["spacing"].vertebrae == ("L2", "L3") and "18 mm" in spacing["spacing"].sentence
+    gap = flags_of(image, chain([18, 19, 21, 22], [30.0, 64.0, 33.0]))
+    assert gap["gap"].vertebrae == ("T12", "L2")
+    assert "numbering_variant" in flags_of(image, chain([18, 20, 21]))
+    assert "numbering_variant" in flags_of(image, chain([23, 24, 25]))
+    shifted = flags_of(
+        image, chain([20, 21]), level_shift_possible=True, margin=0.5, rival="L1-L2 may be L2-L3"
+    )
+    assert "L1-L2 may be L2-L3" in shifted["level_shift"].sentence
+    assert shifted["level_shift"].severity == "check"
+    bent = list(chain([20, 21, 22]))
+    bent[2] = Vertebra(22, "L3", (33.0, 0.0, -32.0), 0.9, 100)
+    assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
+    assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
+    assert set(flags_of(image, ())) == {"no_spine"}
+
+
+def test_flags_of_masks_and_bone(image) -> None:
+    vertebrae = chain([20, 21, 22, 23])
+
+    def flags(**changes):
+        return flags_of(image, vertebrae, [sound(20, **changes), *map(sound, (21, 22, 23))])
+
+    assert flags(volume_ml=12.0)["volume"].vertebrae == ("L1",)
+    assert "small" in flags(volume_ml=12.0)["volume"].sentence
+    assert "large" in flags(volume_ml=95.0)["volume"].sentence
+    assert "volume" not in flags(volume_ml=12.0, touches_border="S")
+    assert "cut_off" in flags(touches_border="S") and "cut_off" not in flags(touches_border="L")
+    assert flags(volume_ml=0.0)["mask_empty"].vertebrae == ("L1",)
+    assert flags(centroid_in_mask=False)["mask_centroid"].vertebrae == ("L1",)
+    assert flags(metal_ml=2.0)["metal"].vertebrae == ("L1",)
+    assert "low_density" in flags(trabecular_hu=20.0)
+    crushed = flags(heights=Heights(14.0, 13.0, 14.5))
+    assert crushed["height_loss"].vertebrae == ("L1",)
+    assert "not a diagnosis" in crushed["height_loss"].sentence
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project.get("version", VERSION) == VERSION
