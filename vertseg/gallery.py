@@ -19,6 +19,7 @@ from urllib.parse import quote
 from PIL import Image as Pillow
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.preview import HEADER
 from vertseg.report import Report
 from vertseg.version import NOTICE, VERSION
 from vertseg.words import count_flags, failure_in_words, levels_in_words
@@ -133,7 +134,8 @@ def _thumbnail(root: Path, picture: Path | None) -> str:
         return ""
     try:
         with Pillow.open(root / picture) as large:
-            small = large.convert("RGB")
+            # Without its heading, which nobody can read at this size.
+            small = large.convert("RGB").crop((0, HEADER, large.width, large.height))
     except (OSError, Pillow.DecompressionBombError):
         return ""
     small.thumbnail(_THUMBNAIL_PIXELS, reducing_gap=2.0)

@@ -28,10 +28,12 @@ from vertseg.writing import atomic_writer
 
 WIDTH = 1200
 """Width of a preview in pixels; its text is legible when it is shown 1000 pixels wide."""
+HEADER = 78
+"""Rows of text above the pictures."""
 
 _GROUND: Colour = (18, 20, 24)
 _OUTSIDE: Colour = (32, 35, 42)
-_MARGIN, _HEADER, _FOOTER, _GAP, _NAMES = 18, 78, 44, 10, 64
+_MARGIN, _FOOTER, _GAP, _NAMES = 18, 44, 10, 64
 _BESIDE, _BELOW = 290, 190  # most room for sentences beside or below the pictures
 _TALLEST, _LOWEST = 860, 260
 _FINEST_PIXELS_PER_MM = 3.2
@@ -62,7 +64,7 @@ class _Layout:
     def bottom(self) -> int:
         """Lower edge of pictures and sentences."""
         height = max(self.rows, _LOWEST) if self.beside else self.rows + self.below
-        return _HEADER + height
+        return HEADER + height
 
     @property
     def width(self) -> int:
@@ -98,13 +100,13 @@ def render_preview(image: Image, labels: npt.NDArray[np.uint8], report: Report) 
         if plane == "coronal":
             _draw_names(draw, report, layout, left)
             left += _NAMES
-        canvas.paste(_picture(views[plane], masked), (left, _HEADER))
+        canvas.paste(_picture(views[plane], masked), (left, HEADER))
         _annotate(draw, report if masked else None, layout, plane, left)
         left += layout.columns(plane) + (0 if (plane, masked) == ("sagittal", True) else _GAP)
     right = WIDTH - _MARGIN
-    words = (left + _GAP, _HEADER, right, layout.bottom)
-    below = (_MARGIN, _HEADER + layout.rows + 14, right, layout.bottom)
-    draw_header(draw, report, (_MARGIN, 14, right, _HEADER))
+    words = (left + _GAP, HEADER, right, layout.bottom)
+    below = (_MARGIN, HEADER + layout.rows + 14, right, layout.bottom)
+    draw_header(draw, report, (_MARGIN, 14, right, HEADER))
     draw_sentences(draw, report, words if layout.beside else below)
     draw_footer(draw, report, (_MARGIN, layout.bottom, right, layout.bottom + _FOOTER - 12))
     return canvas
@@ -144,10 +146,10 @@ def _annotate(
     draw: ImageDraw.ImageDraw, report: Report | None, layout: _Layout, plane: Plane, left: int
 ) -> None:
     """Sides of the body and, with a report, centroids; else the scale bar."""
-    right, bottom = left + layout.columns(plane), _HEADER + layout.rows
+    right, bottom = left + layout.columns(plane), HEADER + layout.rows
     first, second = _SIDES[plane]
-    outlined(draw, (left + 8, _HEADER + 6), first, font(18, bold=True), TEXT, "la")
-    outlined(draw, (right - 8, _HEADER + 6), second, font(18, bold=True), TEXT, "ra")
+    outlined(draw, (left + 8, HEADER + 6), first, font(18, bold=True), TEXT, "la")
+    outlined(draw, (right - 8, HEADER + 6), second, font(18, bold=True), TEXT, "ra")
     if report is None:
         _scale_bar(draw, layout, left + 12, bottom - 14)
         return
@@ -155,7 +157,7 @@ def _annotate(
     for row in report["vertebrae"]:
         x, y, z = row["centroid_lps_mm"]
         column = left + ((x if plane == "coronal" else y) - frame.left_mm) * layout.scale
-        line = _HEADER + (frame.top_mm - z) * layout.scale
+        line = HEADER + (frame.top_mm - z) * layout.scale
         box = (column - 3, line - 3, column + 3, line + 3)
         draw.ellipse(box, colour_of(row["label"]), (0, 0, 0))
 
@@ -173,7 +175,7 @@ def _draw_names(draw: ImageDraw.ImageDraw, report: Report, layout: _Layout, left
     """Names between the two pictures with masks, at the height of the vertebrae."""
     rows = report["vertebrae"]
     frame, face = layout.frames["sagittal"], font(17, bold=True)
-    lines = [_HEADER + (frame.top_mm - row["centroid_lps_mm"][2]) * layout.scale for row in rows]
+    lines = [HEADER + (frame.top_mm - row["centroid_lps_mm"][2]) * layout.scale for row in rows]
     middle = left + _NAMES / 2
     for row, line, place in zip(rows, lines, _spread(lines, 19.0), strict=True):
         draw.text((middle, place), row["name"], lightened(colour_of(row["label"])), face, "mm")
