@@ -52,7 +52,7 @@ SKIPS: dict[Pair, int] = {
 
 # Rates in the general population: Tins 2016, doi 10.1007/s13244-016-0468-7 (one more 18, one fewer
 # 14 of 418); six lumbar-type vertebrae 3-6 %, 11 rib pairs 3-8 %, 13 rib pairs 0.4 %.
-LITERATURE_RATES = {"L6": 0.04, "T13": 0.004, "no T12": 0.03, "no L5": 0.02, "no C7": 0.001}
+LITERATURE_RATES = {"L6": 0.04, "T13": 0.004, "no T12": 0.03, "no C7": 0.001}
 
 
 def compute_table(courses: Sequence[Course]) -> dict[str, Any]:
@@ -152,7 +152,6 @@ def count_variants(courses: Sequence[Course]) -> dict[str, dict[str, Any]]:
         "L6": (_having(verse, _L6), _having(verse, _L5)),
         "T13": (_having(with_t13, _T13), len(with_t13)),
         "no T12": (len(junction) - _having(junction, _T12), len(junction)),
-        "no L5": (0, 0),
         "no C7": (0, 0),
     }
     variants = {}

@@ -51,8 +51,8 @@ class OffsetStatistics:
             directly, numbering variants included.
         skips: offsets of pairs with one vertebra between them.
         scale_sd: standard deviation of the scale between scans; its mean is 1.
-        variant_priors: probabilities of the numbering variants ``"L6"``, ``"T13"``, ``"no T12"``,
-            ``"no C7"`` and ``"no L5"``.
+        variant_priors: probabilities of the numbering variants ``"L6"``, ``"T13"``, ``"no T12"``
+            and ``"no C7"``.
     """
 
     neighbours: dict[Pair, Offset]

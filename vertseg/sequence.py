@@ -1,0 +1,236 @@
+"""Choosing the vertebrae of an image among all places that the heatmaps propose.
+
+A vertebra is a place with a label; the vertebrae of an image form a chain whose labels follow each
+other from the head downwards. The best chain is found exactly, by dynamic programming over all
+(place, label) pairs and over sizes and tilts of the body. Its evidence is summed over the whole
+chain, so single wrong labels, and runs that are shifted by a level, are put right by the rest.
+Partial spines are normal: a chain may begin and end anywhere, and a place that would cost more than
+it adds is left out. Nothing is invented: undetected vertebrae are reported as gaps, not filled in.
+
+The constraints are those of Payer et al., VISAPP 2020, section 3.2 (neighbours 12.5-50 mm apart,
+never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, L5-L6.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.best_path import BestPaths, Path, best_paths
+from vertseg.chain_graph import ChainGraph, build_chain_graph
+from vertseg.chain_scores import STATES, place_mass
+from vertseg.labels import name_of
+from vertseg.sequence_config import SequenceConfig
+from vertseg.statistics import OffsetStatistics, load_statistics
+
+__all__ = ["FoundVertebra", "Rival", "SequenceConfig", "SequenceResult", "solve_sequence"]
+
+
+@dataclass(frozen=True)
+class FoundVertebra:
+    """One vertebra of the chain.
+
+    Attributes:
+        label: its id.
+        point_lps_mm: its place.
+        score: height of its own channel's heatmap at this place (0 for labels without a channel).
+        mass: how sure the heatmaps are that some vertebra is here, 0 to 1.
+        margin: nats between the best chain and the best one that labels this place otherwise.
+        place: row of the input arrays.
+    """
+
+    label: int
+    point_lps_mm: tuple[float, float, float]
+    score: float
+    mass: float
+    margin: float
+    place: int
+
+    @property
+    def name(self) -> str:
+        """Short name, such as ``"T12"``."""
+        return name_of(self.label)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The best chain that gives some place of the result another label.
+
+    Attributes:
+        labels: place -> label, for all places of the rival chain.
+        description: what is different, in words.
+    """
+
+    labels: dict[int, int]
+    description: str
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """The vertebrae of an image.
+
+    Attributes:
+        vertebrae: from the head downwards; empty where there is no evidence of a spine.
+        score: log odds of the chain against false alarms at all places.
+        margin: nats between the best chain and its rival; 0 for an empty result.
+        rival: the best chain that labels some place otherwise.
+        level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
+        gaps: labels of vertebrae inside the chain that were not detected.
+        scale: size of the body relative to the mean.
+        warnings: sentences for a report.
+    """
+
+    vertebrae: tuple[FoundVertebra, ...] = ()
+    score: float = 0.0
+    margin: float = 0.0
+    rival: Rival | None = None
+    level_shift_possible: bool = False
+    gaps: tuple[int, ...] = ()
+    scale: float = 1.0
+    warnings: tuple[str, ...] = field(default=("no spine was found",))
+
+
+def solve_sequence(
+    points_lps_mm: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    channel_labels: Sequence[int] | None = None,
+    *,
+    z_limits_mm: tuple[float, float] | None = None,
+    statistics: OffsetStatistics | None = None,
+    config: SequenceConfig | None = None,
+) -> SequenceResult:
+    """The best chain of vertebrae through the given places.
+
+    Args:
+        points_lps_mm: (N, 3) places, candidates of one vertebra already merged
+            (`vertseg.heatmaps.find_places`).
+        scores: (N, L) height of every label's heatmap at every place; clipped to 0..1.
+        channel_labels: (L,) label of every channel; 1, 2, ... L where not given.
+        z_limits_mm: lower and upper end of the image along z, where known: a chain that stops in
+            the middle of the image should stop at C1 or at the sacrum.
+        statistics: offsets of neighbours; the stored table where not given.
+        config: tunables.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
+    """
+    config = config or SequenceConfig()
+    points, values, labels = _checked(points_lps_mm, scores, channel_labels)
+    mass = place_mass(values, config)
+    if not (mass >= config.minimum_peak).any():
+        return SequenceResult()
+    chains = build_chain_graph(
+        points, values, labels, z_limits_mm, statistics or load_statistics(), config
+    )
+    solved = best_paths(chains.graph)
+    best = solved.path_through(*_highest(solved.through))
+    rows = chains.places[[place for place, _ in best.nodes]]
+    if best.score <= 0 or mass[rows].max() < config.minimum_peak:
+        return SequenceResult()
+    margins, rival = _rivals(solved, best)
+    vertebrae = []
+    for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
+        label = STATES[state]
+        x, y, z = points[row].tolist()
+        own = values[row, labels.index(label)] if label in labels else 0.0
+        found = FoundVertebra(label, (x, y, z), float(own), float(mass[row]), margin, int(row))
+        vertebrae.append(found)
+    return _result(tuple(vertebrae), best, rival, chains, config)
+
+
+def _checked(
+    points_lps_mm: npt.ArrayLike, scores: npt.ArrayLike, channel_labels: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """The input as arrays of the right shapes, scores clipped to 0..1."""
+    points = np.asarray(points_lps_mm, float).reshape(-1, 3)
+    values = np.asarray(scores, float)
+    if values.ndim != 2 or len(values) != len(points):
+        raise ValueError(f"scores must have the shape ({len(points)}, labels), got {values.shape}")
+    count = values.shape[1]
+    labels = list(range(1, count + 1)) if channel_labels is None else list(channel_labels)
+    if len(labels) != count or len(set(labels)) != count:
+        raise ValueError(f"channel_labels must be {count} different labels, got {channel_labels}")
+    if not set(labels) <= set(STATES):
+        raise ValueError(f"channel_labels must be labels of vertebrae, got {labels}")
+    if not (np.isfinite(points).all() and np.isfinite(values).all()):
+        raise ValueError("points_lps_mm and scores must be finite")
+    return points, np.clip(values, 0, 1), labels
+
+
+def _highest(values: np.ndarray) -> tuple[int, int]:
+    """Row and column of the largest value."""
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    return int(row), int(column)
+
+
+def _rivals(solved: BestPaths, best: Path) -> tuple[list[float], Path]:
+    """Margin of every node of the best path, and the best path that relabels one of its places.
+
+    Exact: a path labels some place of the best path otherwise if and only if it passes a node
+    (place, other state), and `BestPaths.through` holds the best path through every node.
+    """
+    others = solved.through[[place for place, _ in best.nodes]]
+    others[np.arange(len(others)), [state for _, state in best.nodes]] = -np.inf
+    row, state = _highest(others)
+    margins = (best.score - others.max(1)).tolist()
+    return margins, solved.path_through(best.nodes[row][0], state)
+
+
+def _result(
+    vertebrae: tuple[FoundVertebra, ...],
+    best: Path,
+    rival: Path,
+    chains: ChainGraph,
+    config: SequenceConfig,
+) -> SequenceResult:
+    """Put the result together with its gaps and warnings."""
+    links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
+    other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
+    description = _describe(vertebrae, other)
+    margin = best.score - rival.score
+    uncertain = margin < config.shift_margin
+    warnings = [
+        f"{' and '.join(name_of(label) for label in link.skipped)} not detected between "
+        f"{name_of(link.upper)} and {name_of(link.lower)}"
+        for link in links
+        if link.skipped
+    ]
+    warnings += [
+        f"numbering variant: {name_of(link.lower)} follows {name_of(link.upper)}"
+        for link in links
+        if not link.skipped and link.is_variant
+    ]
+    if uncertain:
+        warnings.append(f"levels are uncertain (margin {margin:.1f} nats): {description}")
+    return SequenceResult(
+        vertebrae=vertebrae,
+        score=best.score,
+        margin=margin,
+        rival=Rival(other, description),
+        level_shift_possible=uncertain,
+        gaps=tuple(label for link in links for label in link.skipped),
+        scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
+        warnings=tuple(warnings),
+    )
+
+
+def _describe(vertebrae: Sequence[FoundVertebra], other: dict[int, int]) -> str:
+    """In words, which vertebrae a rival chain labels otherwise."""
+    both = [(found.label, other[found.place]) for found in vertebrae if found.place in other]
+    changed = [(label, rival) for label, rival in both if label != rival]
+    ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
+    shifts = {STATES.index(rival) - STATES.index(label) for label, rival in changed}
+    whole = "the whole chain: " if len(changed) == len(vertebrae) > 1 else ""
+    direction = ""
+    if len(shifts) == 1:
+        shift = shifts.pop()
+        levels = "one level" if abs(shift) == 1 else f"{abs(shift)} levels"
+        direction = f", {levels} {'lower' if shift > 0 else 'higher'}"
+    return f"{whole}{ours} may be {theirs}{direction}"
+
+
+def _span(labels: Sequence[int]) -> str:
+    """Names of the first and last of some labels."""
+    first, last = name_of(labels[0]), name_of(labels[-1])
+    return first if len(labels) == 1 else f"{first}-{last}"

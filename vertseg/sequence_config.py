@@ -1,0 +1,108 @@
+"""Every tunable of the sequence solver, in one value."""
+
+from dataclasses import dataclass, fields
+
+from vertseg.labels import label_of
+
+
+@dataclass(frozen=True)
+class SequenceConfig:
+    """How evidence and anatomy are weighed; scores are natural logarithms (nats).
+
+    Attributes:
+        presence_reference: mass of a place at which a vertebra and a false alarm are equally
+            likely; false alarms outside the spine rarely reach 0.3.
+        presence_slope: how fast the log odds of a vertebra grow with the log of the mass.
+        shared_mass_weight: how much of the mass in other channels than the strongest counts. The
+            network spreads the mass of one vertebra over neighbouring labels when it is unsure.
+        minimum_mass: places with less mass are ignored.
+        minimum_peak: without a place of at least this mass there is no spine.
+        end_mass: a chain begins and ends at places of at least this mass, because vertebrae that
+            are cut by the border of the image, and S1, are seen faintly.
+        relative_end_mass: the same as a share of the typical mass of the vertebrae in the image
+            (the median of the places above `minimum_peak`); the smaller of both counts.
+        maximum_places: only so many places, the heaviest, are considered.
+        score_floor: added to the score of every channel, so that weak places say little of levels.
+        confusion_levels: over how many levels the network's labels are blurred (decay length).
+        anchor_confusion_levels: the same where it claims one of the `anchor_labels`.
+        confusion_floor: share of claims that are wrong by any number of levels.
+        anchor_labels: labels with landmarks of their own, which the network rarely mistakes: the
+            atlas and dens, the last rib and the first vertebra without, the sacrum below.
+        start_cost: evidence that a chain needs before it is believed at all.
+        skip_cost: cost of every vertebra inside the chain that was not detected.
+        maximum_skipped: longest run of undetected vertebrae that a chain bridges, 0 to 2.
+        open_end_cost: cost of ending the chain at a vertebra that has a neighbour although the
+            image goes on; used where the extent of the image is given.
+        minimum_distance_mm: smallest distance of neighbours (the paper's hard limit).
+        maximum_distance_mm: largest distance of neighbours (the paper's hard limit).
+        distance_tolerance_mm: the hard limits hold for true positions; measured ones may break them
+            by so much. Without it 3 % of the cervical neighbours of VerSe, whose smallest distance
+            is 11 mm, were lost to localisation errors of 1.5 mm.
+        localisation_sd_mm: error of a place along each axis.
+        link_bonus: evidence of a typical offset; false alarms rarely lie just so.
+        residual_variance: share of the variance of offsets that is left when the size and tilt of
+            the body are known. Fitted to the courses of VerSe, as is the next.
+        tail_freedom: degrees of freedom of the Student distribution of offsets, whose heavy tails
+            stand for scoliosis and fractures.
+        minimum_link: links less likely than this do not exist.
+        scale_limits: smallest and largest size of a body relative to the mean.
+        scale_step: logarithmic step between the sizes that are tried.
+        sagittal_tilt_sd_deg: spread of the tilt of the whole spine around the left-right axis.
+        coronal_tilt_sd_deg: spread of the tilt around the front-back axis.
+        sagittal_tilts_deg: tilts that are tried; ascending.
+        coronal_tilts_deg: tilts that are tried; ascending.
+        pose_cost_limit: the largest cost of an unusual size or tilt, each.
+        shift_margin: a smaller margin to the best rival labelling is reported as a possible shift.
+    """
+
+    presence_reference: float = 0.3
+    presence_slope: float = 4.0
+    shared_mass_weight: float = 0.7
+    minimum_mass: float = 0.1
+    minimum_peak: float = 0.3
+    end_mass: float = 0.35
+    relative_end_mass: float = 0.5
+    maximum_places: int = 60
+    score_floor: float = 0.01
+    confusion_levels: float = 0.6
+    anchor_confusion_levels: float = 0.4
+    confusion_floor: float = 0.004
+    anchor_labels: tuple[int, ...] = tuple(
+        label_of(name) for name in ("C1", "C2", "T12", "L1", "L5")
+    )
+    start_cost: float = 4.0
+    skip_cost: float = 3.5
+    maximum_skipped: int = 2
+    open_end_cost: float = 1.5
+    minimum_distance_mm: float = 12.5
+    maximum_distance_mm: float = 50.0
+    distance_tolerance_mm: float = 2.5
+    localisation_sd_mm: float = 1.5
+    link_bonus: float = 1.0
+    residual_variance: float = 0.5
+    tail_freedom: float = 5.0
+    minimum_link: float = -15.0
+    scale_limits: tuple[float, float] = (0.7, 1.3)
+    scale_step: float = 0.05
+    sagittal_tilt_sd_deg: float = 12.0
+    coronal_tilt_sd_deg: float = 8.0
+    sagittal_tilts_deg: tuple[float, ...] = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
+    coronal_tilts_deg: tuple[float, ...] = (-20.0, 0.0, 20.0)
+    pose_cost_limit: float = 6.0
+    shift_margin: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse values without meaning.
+
+        Raises:
+            ValueError: naming the value.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            signed = field.name in ("minimum_link", "sagittal_tilts_deg", "coronal_tilts_deg")
+            if isinstance(value, float | int) and not signed and value < 0:
+                raise ValueError(f"{field.name} must not be negative, got {value}")
+        if self.maximum_skipped not in (0, 1, 2):
+            raise ValueError(f"maximum_skipped must be 0, 1 or 2, got {self.maximum_skipped}")
+        if not 0 < self.minimum_distance_mm < self.maximum_distance_mm:
+            raise ValueError("minimum_distance_mm must be below maximum_distance_mm")
