@@ -135,6 +135,11 @@ def test_fingerprints(tmp_path) -> None:
     assert not is_same_file(path, {**recorded, "modified_ns": 0, "sha256": "00"})
     assert not is_same_file(path, {**recorded, "bytes": 4})
     assert not is_same_file(path, None)
+    fingerprint = Fingerprint.of(path)
+    assert fingerprint.still_fits(path)
+    path.write_bytes(b"abcd")
+    assert not fingerprint.still_fits(path)
+    assert not fingerprint.still_fits(tmp_path / "absent")
     assert not is_same_file(tmp_path / "absent", recorded)
 
 

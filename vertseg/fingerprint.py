@@ -33,6 +33,14 @@ class Fingerprint:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", str(path)) from error
 
+    def still_fits(self, path: str | os.PathLike[str]) -> bool:
+        """Whether size and time of change are still the same; False if the file is gone."""
+        try:
+            state = os.stat(path)
+        except OSError:
+            return False
+        return (state.st_size, state.st_mtime_ns) == (self.bytes, self.modified_ns)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)

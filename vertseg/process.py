@@ -87,8 +87,7 @@ def remove_outputs(case: Case, output: Path, all_of_them: bool) -> None:
 
 def _read(case: Case, options: Options, fingerprint: Fingerprint) -> Image:
     image = read_image(case.path)
-    state = case.path.stat()
-    if (state.st_size, state.st_mtime_ns) != (fingerprint.bytes, fingerprint.modified_ns):
+    if not fingerprint.still_fits(case.path):
         remedy = "Run again when it is written."
         raise InputError("changed while it was read", str(case.path), remedy=remedy)
     if image.intensities == "unknown" and not options.force:
