@@ -1,4 +1,4 @@
-"""``python -m vertseg.training``: train a stage."""
+"""``python -m vertseg.training``: train the stages and export their weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def main() -> None:
     train.add_argument("stage", choices=("spine", "vertebrae", "segmentation"))
     train.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     train.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves")
+    train.add_argument("--pool", type=Path, help="folder with phantoms, from the command phantoms")
     train.add_argument("--preset", default="default")
     train.add_argument("--minutes", type=float, default=9.0)
     train.add_argument("--steps", type=int, default=10**9)
@@ -24,9 +25,22 @@ def main() -> None:
     train.add_argument("--workers", type=int, default=1)
     train.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     train.add_argument("--precision", default="mixed_bfloat16")
+    train.set_defaults(run=_train)
+    phantoms = commands.add_parser("phantoms", help="a pool of parametric phantoms for one stage")
+    phantoms.add_argument("stage", choices=("vertebrae", "segmentation"))
+    phantoms.add_argument("--pool", type=Path, default=Path("pool"))
+    phantoms.add_argument("--count", type=int, default=40)
+    phantoms.add_argument("--preset", default="default")
+    phantoms.set_defaults(run=_phantoms)
+    export = commands.add_parser("export", help="weights and manifest of the three trained stages")
+    export.add_argument("--runs", type=Path, default=Path("runs"))
+    export.add_argument("--to", type=Path, default=Path("weights"))
+    export.add_argument("--name", required=True, help="name of this generation of weights")
+    export.add_argument("--scores", type=Path, help="JSON with measured scores, for the manifest")
+    export.set_defaults(run=_export)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    _train(arguments)
+    arguments.run(arguments)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -46,7 +60,7 @@ def _train(arguments: argparse.Namespace) -> None:
     keras.utils.set_random_seed(arguments.seed)
     preset = PRESETS[arguments.preset]
     recipe = recipe_for(arguments.stage, getattr(preset, arguments.stage))
-    sources = Sources(arguments.data, recipe)
+    sources = Sources(arguments.data, recipe, arguments.pool)
     config = TrainConfig(
         minutes=arguments.minutes,
         steps=arguments.steps,
@@ -56,6 +70,27 @@ def _train(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
     )
     train(preset, recipe, sources.draw, arguments.runs, config)
+
+
+def _phantoms(arguments: argparse.Namespace) -> None:
+    from models import PRESETS
+    from vertseg.training.draws import recipe_for
+    from vertseg.training.phantoms import make_pool
+
+    config = getattr(PRESETS[arguments.preset], arguments.stage)
+    make_pool(recipe_for(arguments.stage, config), arguments.pool, arguments.count)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    import json
+
+    from vertseg.training.export import export
+    from vertseg.training.provenance import provenance
+
+    details = {"name": arguments.name} | provenance()
+    if arguments.scores:
+        details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
+    logging.info("weights are in %s", export(arguments.runs, arguments.to, details))
 
 
 if __name__ == "__main__":

@@ -79,8 +79,10 @@ def load_masks(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVol
     return masks
 
 
-def draw_scan(recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
-    """A window of a random scan, around a random point of its spine."""
+def draw_scan(
+    recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator, outside: int = -1024
+) -> SourceVolume:
+    """A window of a random scan, around a random point of its spine; `outside` beyond it."""
     scan = scans[rng.integers(len(scans))]
     points = np.array([*scan.landmarks.values()])
     centre = points[rng.integers(len(points))].copy()
@@ -90,7 +92,7 @@ def draw_scan(recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator)
     if near.any():
         centre[:2] = points[near, :2].mean(0)
     centre[:2] += rng.uniform(-1, 1, 2) * recipe.translation_mm / spacing
-    return _window(scan, recipe, centre, outside=-1024)
+    return window_around(scan, recipe, centre, outside)
 
 
 def draw_mask(recipe: Recipe, masks: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
@@ -99,7 +101,7 @@ def draw_mask(recipe: Recipe, masks: list[RealVolume], rng: np.random.Generator)
     label = int(rng.choice(list(mask.landmarks)))
     middle = mask.landmarks[label]
     shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
-    window = _window(mask, recipe, middle + (0, shift, 0), outside=0, wanted=label)
+    window = window_around(mask, recipe, middle + (0, shift, 0), outside=0, wanted=label)
     volume = _surround(window.volume, recipe.source_spacing_mm, rng)
     return SourceVolume(volume, window.landmarks, frozenset(), window.centre, label)
 
@@ -158,7 +160,9 @@ def _touches_border(box, shape) -> bool:
     return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))
 
 
-def _window(scan: RealVolume, recipe: Recipe, centre, outside: int, wanted: int = 0):
+def window_around(
+    scan: RealVolume, recipe: Recipe, centre: np.ndarray, outside: int, wanted: int = 0
+) -> SourceVolume:
     """The part of `scan` under the recipe's source grid centred on `centre`."""
     size = np.array(recipe.source_size)
     start = np.rint(centre - 0.5 * (size - 1)).astype(int)

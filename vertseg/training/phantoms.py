@@ -1,0 +1,77 @@
+"""Parametric phantoms as a second kind of anatomy, made once into a pool of label volumes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from vertseg.phantom import make_phantom
+from vertseg.training import implants
+from vertseg.training.draws import Recipe, SourceVolume
+from vertseg.training.real import RealVolume, draw_scan, window_around
+
+log = logging.getLogger(__name__)
+
+_VARIANTS = ("usual", "L6", "T13", "no_T12", "no_L5")
+_VARIANT_SHARES = (0.8, 0.08, 0.04, 0.05, 0.03)
+_PARTS = (("C1", "T4"), ("T3", "T12"), ("T10", "L5"))
+
+
+def make_pool(recipe: Recipe, folder: Path, count: int, first_seed: int = 1000) -> None:
+    """Writes `count` phantoms for one stage to `folder`; those that are there stay.
+
+    Whole spines for the vertebrae stage, thirds of a spine for the segmentation stage.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(first_seed, first_seed + count):
+        path = folder / f"{recipe.stage}.{seed}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng(seed)
+        variant = str(rng.choice(_VARIANTS, p=_VARIANT_SHARES))
+        fractures = float(rng.choice([0.0, 0.1, 0.3], p=[0.5, 0.3, 0.2]))
+        levels, field = ("C1", "sacrum"), (260.0, 250.0)
+        if recipe.stage == "segmentation":
+            levels, field, variant = _PARTS[seed % 3], (135.0, 150.0), "usual"
+        phantom = make_phantom(
+            levels,
+            recipe.source_spacing_mm,
+            seed,
+            field_mm=field,
+            variant=variant,  # type: ignore[arg-type]
+            fractures=fractures,
+            noise_hu=0.0,
+        )
+        points = [phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids]
+        names = [c.label for c in phantom.centroids]
+        np.savez_compressed(path, labels=phantom.labels, names=names, points=points)
+        log.info("%s: %s, %s", path.name, variant, phantom.labels.shape)
+
+
+def load_pool(recipe: Recipe, folder: Path) -> list[RealVolume]:
+    """The stage's phantoms in `folder`; none if there are none."""
+    volumes = []
+    for path in sorted(folder.glob(f"{recipe.stage}.*.npz")):
+        with np.load(path) as data:
+            landmarks = {int(n): p for n, p in zip(data["names"], data["points"], strict=True)}
+            volumes.append(RealVolume(path.stem, data["labels"], landmarks, frozenset()))
+    return volumes
+
+
+def draw_phantom(
+    recipe: Recipe, phantoms: list[RealVolume], rng: np.random.Generator
+) -> SourceVolume:
+    """A window of a random phantom, around its spine or around one vertebra."""
+    if recipe.stage == "segmentation":
+        phantom = phantoms[rng.integers(len(phantoms))]
+        label = int(rng.choice(list(phantom.landmarks)))
+        shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
+        middle = phantom.landmarks[label] + (0, shift, 0)
+        source = window_around(phantom, recipe, middle, outside=0, wanted=label)
+    else:
+        source = draw_scan(recipe, phantoms, rng, outside=0)
+        label = 0
+    labels = implants.insert(source.volume, source.landmarks, recipe.source_spacing_mm, rng)
+    return SourceVolume(labels, source.landmarks, frozenset(), source.centre, label)
