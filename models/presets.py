@@ -179,7 +179,7 @@ def _from_dict(cls: type, data: Mapping[str, Any], where: str) -> Any:
     values: dict[str, Any] = {}
     for key, value in data.items():
         if dataclasses.is_dataclass(hints[key]):
-            value = _from_dict(hints[key], value, f"{where}.{key}")  # type: ignore[arg-type]
+            value = _from_dict(hints[key], value, f"{where}.{key}")
         values[key] = tuple(value) if isinstance(value, list) else value
     try:
         return cls(**values)

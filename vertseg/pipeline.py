@@ -174,11 +174,9 @@ def _result(
     labels: npt.NDArray[np.uint8],
     seconds: dict[str, float],
 ) -> Result:
-    voxels = np.bincount(labels.ravel(), minlength=256)
+    voxels = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256))
     vertebrae = tuple(
-        Vertebra(
-            v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin)
-        )
+        Vertebra(v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin))
         for v in chain.vertebrae
     )
     empty = [v.name for v in vertebrae if not v.voxels]
@@ -197,4 +195,3 @@ def _result(
         level_shift_possible=chain.level_shift_possible,
         gaps=chain.gaps,
     )
-

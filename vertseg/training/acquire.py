@@ -32,8 +32,8 @@ def slice_matrix(size: int, thickness_px: float, offset_px: float) -> np.ndarray
     count = int(np.ceil(size / thickness_px)) + 2
     centres = (np.arange(count) - 1) * thickness_px + offset_px
     position = np.arange(size)
-    average = np.abs(position[None, :] - centres[:, None]) <= 0.5 * thickness_px
-    average = average + 1e-6 * np.exp(-np.abs(position[None, :] - centres[:, None]))
+    within = np.abs(position[None, :] - centres[:, None]) <= 0.5 * thickness_px
+    average = within + 1e-6 * np.exp(-np.abs(position[None, :] - centres[:, None]))
     average = average / average.sum(1, keepdims=True)
     away = np.abs(position[:, None] - centres[None, :]) / thickness_px
     interpolate = np.maximum(0.0, 1.0 - away)

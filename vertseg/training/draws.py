@@ -7,6 +7,7 @@ made from its seed alone, so any one can be made again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,8 @@ def recipe_for(stage: str, config: StageConfig) -> Recipe:
         size, fine, margin, limits = (x - x // 6, y - y // 6, z), 1.6, 1.3, (10.0, 0.12, 18.0, 6.0)
     else:
         size, fine, margin, limits = (x, y, z - z // 4), 1.2, 1.15, (12.0, 0.12, 3.0, 3.0)
-    source = tuple(int(fine * n * margin) // 8 * 8 for n in size)
-    return Recipe(stage, config, size, config.spacing_mm / fine, source, *limits)
+    a, b, c = (int(fine * n * margin) // 8 * 8 for n in size)
+    return Recipe(stage, config, size, config.spacing_mm / fine, (a, b, c), *limits)
 
 
 class NoiseBank:
@@ -128,10 +129,10 @@ def draw_body(
 
 def draw_sample(
     recipe: Recipe, source: SourceVolume, bank: NoiseBank, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """All arrays that the graph needs for one sample of `source`."""
     real = source.volume.dtype != np.uint8
-    draw: dict[str, np.ndarray] = {"labels": source.volume.astype(np.int16)}
+    draw: dict[str, Any] = {"labels": source.volume.astype(np.int16)}
     draw["painted"] = np.int32(not real)
     tissue = draw_tissue(rng)
     draw.update(hu=tissue.hu, bone=tissue.bone, cortex=tissue.cortex, texture=tissue.texture)

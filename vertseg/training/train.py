@@ -164,7 +164,7 @@ def _save(trainer, optimizer, folder: Path, checkpoint: Path, step: int) -> None
     state = [np.asarray(v) for v in optimizer.variables]
     arrays = {f"w{i}": v for i, v in enumerate(raw)} | {f"o{i}": v for i, v in enumerate(state)}
     partial = checkpoint.with_suffix(".part.npz")
-    np.savez(partial, step=step, **arrays)
+    np.savez(partial, step=np.array(step), **arrays)  # type: ignore[arg-type]
     os.replace(partial, checkpoint)
     optimizer.finalize_variable_values(trainer.network.trainable_variables)
     partial = folder / f"{trainer.recipe.stage}.part.weights.h5"

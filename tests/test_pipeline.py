@@ -1,0 +1,106 @@
+"""The whole chain with the bundled weights on phantoms whose truth is known."""
+
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import vertseg
+from vertseg.grid import Grid
+from vertseg.phantom import box_grid, draw_subject, field_of_view, make_phantom
+
+LEVELS = ("L2", "L4")
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return vertseg.Segmenter(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom(LEVELS, 2.0, SEED, field_mm=(160.0, 160.0), noise_hu=6.0)
+
+
+@pytest.fixture(scope="module")
+def expected(segmenter, phantom):
+    return segmenter(phantom.image)
+
+
+def centroids(result):
+    return {v.label: np.array(v.centroid_lps_mm) for v in result.vertebrae}
+
+
+def assert_same_vertebrae(result, expected, tolerance_mm=1.0):
+    found, wanted = centroids(result), centroids(expected)
+    assert found.keys() == wanted.keys()
+    for label, point in wanted.items():
+        assert np.linalg.norm(found[label] - point) < tolerance_mm, label
+
+
+def test_the_phantom_is_found_at_its_places(expected, phantom):
+    assert expected.status == "ok"
+    places = np.array([c.point_lps_mm for c in phantom.centroids])
+    for point in centroids(expected).values():
+        assert np.linalg.norm(places - point, axis=1).min() < 8
+    for centroid in phantom.centroids:
+        truth = phantom.labels == centroid.label
+        assert (expected.labels[truth] > 0).mean() > 0.5, centroid.name
+
+
+@pytest.mark.parametrize("axes", list(permutations(range(3))), ids=str)
+def test_every_orientation_gives_the_same_vertebrae(axes, segmenter, phantom, expected):
+    affine = phantom.grid.affine_ras
+    for flips in product((1, -1), repeat=3):
+        ornt = np.array([[axis, flip] for axis, flip in zip(axes, flips, strict=True)], float)
+        array = nib.orientations.apply_orientation(phantom.hu, ornt)
+        turned = affine @ nib.orientations.inv_ornt_aff(ornt, phantom.hu.shape)
+        result = segmenter(vertseg.Image.from_array(array, turned))
+        assert result.labels.shape == array.shape
+        assert_same_vertebrae(result, expected)
+        same = nib.orientations.apply_orientation(expected.labels, ornt) == result.labels
+        assert same.mean() > 0.999
+
+
+def test_an_oblique_scan_gives_the_same_vertebrae(segmenter, phantom, expected):
+    angles = np.deg2rad([12.0, -9.0, 15.0])
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    turn = (
+        np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+        @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        @ np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    )
+    lower, upper = field_of_view(draw_subject(SEED), LEVELS, (160.0, 160.0))
+    straight = box_grid(lower, upper, 2.0)
+    affine = np.eye(4)
+    affine[:3, :3] = 2.0 * turn
+    middle = 0.5 * (np.array(straight.size) - 1)
+    affine[:3, 3] = np.array(straight.centre_lps_mm) - affine[:3, :3] @ middle
+    oblique = make_phantom(grid=Grid(straight.size, affine), seed=SEED, noise_hu=6.0)
+    result = segmenter(oblique.image)
+    found, wanted = centroids(result), centroids(expected)
+    shared = found.keys() & wanted.keys()
+    assert len(shared) >= 2
+    for label in shared:
+        assert np.linalg.norm(found[label] - wanted[label]) < 1.0, label
+
+
+def test_two_runs_agree_to_the_byte(segmenter, phantom, expected):
+    again = segmenter(phantom.image)
+    assert again.labels.tobytes() == expected.labels.tobytes()
+    assert centroids(again).keys() == centroids(expected).keys()
+
+
+def test_no_vertebra_is_invented_in_water(segmenter):
+    water = np.random.default_rng(0).normal(0, 8, (60, 60, 60)).astype(np.int16)
+    result = segmenter(vertseg.Image.from_array(water, np.diag([4.0, 4.0, 4.0, 1.0])))
+    assert result.status == "no_spine"
+    assert not result.vertebrae and not result.labels.any()
+
+
+def test_no_vertebra_is_invented_outside_the_body(segmenter):
+    air = np.random.default_rng(0).normal(-1000, 8, (60, 60, 60)).astype(np.int16)
+    result = segmenter(vertseg.Image.from_array(air, np.diag([4.0, 4.0, 4.0, 1.0])))
+    assert result.status == "no_spine"
