@@ -1,0 +1,157 @@
+"""Finding which prediction belongs to which reference, and reading both.
+
+A case is known by the name of its files without their endings: ``verse004_seg.nii.gz`` and
+``verse004_ctd.json`` (VerSe'19), ``sub-A_seg-vert_msk.nii.gz`` and ``sub-A_seg-subreg_ctd.json``
+(VerSe'20, BIDS). The folders in between do not matter.
+"""
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+from vertseg.centroids import read_centroids
+from vertseg.errors import InputError, NoInputError
+from vertseg.grid import Grid
+from vertseg.labels import is_vertebra
+from vertseg.nifti_geometry import choose_grid
+
+_ENDINGS = {
+    "mask": re.compile(r"(?:_seg-vert_msk|_seg|_msk)\.nii(?:\.gz)?$", re.IGNORECASE),
+    "centroids": re.compile(r"(?:_seg-subreg_ctd|_seg-vb_ctd|_ctd)\.json$", re.IGNORECASE),
+    "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
+}
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Files of one case on one side.
+
+    Attributes:
+        name: what the case is known by.
+        mask: label mask.
+        centroids: centroid file.
+        scan: the CT itself, whose grid the centroid file counts in.
+    """
+
+    name: str
+    mask: Path | None = None
+    centroids: Path | None = None
+    scan: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What one side says of a case.
+
+    Attributes:
+        points_lps_mm: label -> centroid; None where there is no centroid file.
+        mask: (i, j, k) labels, background 0, vertebrae only; None where there is no mask.
+        grid: of the mask; None without one.
+    """
+
+    points_lps_mm: dict[int, np.ndarray] | None = None
+    mask: np.ndarray | None = field(default=None, repr=False)
+    grid: Grid | None = None
+
+
+def find_case_files(root: Path) -> dict[str, CaseFiles]:
+    """All cases below a folder that have a mask or centroids, by name; or the case of one file.
+
+    Raises:
+        NoInputError: there is none.
+        InputError: two files of one kind have the same name in different folders.
+    """
+    found: dict[str, CaseFiles] = {}
+    for path in _files(root):
+        kind = next((kind for kind, ending in _ENDINGS.items() if ending.search(path.name)), None)
+        if kind is None:
+            continue
+        name = _ENDINGS[kind].sub("", path.name)
+        files = found.get(name, CaseFiles(name))
+        if getattr(files, kind) is not None:
+            if kind == "scan":
+                continue
+            raise InputError(
+                f"has the same name as {getattr(files, kind)}",
+                str(path),
+                remedy="Evaluate one folder of results at a time.",
+            )
+        found[name] = replace(files, **{kind: path})  # type: ignore[arg-type]
+    cases = {name: files for name, files in found.items() if files.mask or files.centroids}
+    if not cases:
+        remedy = "Give a folder with *_ctd.json, *_seg.nii.gz or *_msk.nii.gz in it."
+        raise NoInputError("holds no centroid file and no mask", str(root), remedy=remedy)
+    return cases
+
+
+def read_pair(reference: CaseFiles, prediction: CaseFiles) -> tuple[Annotation, Annotation]:
+    """Read both sides of a case.
+
+    Centroid files count voxels of the scan, whose grid is that of the mask beside them; where there
+    is none, the other side's files tell it.
+
+    Raises:
+        InputError: a file cannot be read, or no file tells the grid of the scan.
+    """
+    return _read(reference, prediction), _read(prediction, reference)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The file itself, or all files below a folder that are not hidden, sorted."""
+    if not root.exists():
+        raise NoInputError("does not exist", str(root), remedy="Check the path.")
+    if root.is_file():
+        yield root
+        return
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
+    mask, grid = _read_mask(files.mask) if files.mask else (None, None)
+    points = None
+    if files.centroids:
+        beside = (files.scan, other.mask, other.scan)
+        if grid is None:
+            grid_file = next((path for path in beside if path is not None), None)
+            if grid_file is None:
+                remedy = "Put the scan or its mask beside it."
+                where = str(files.centroids)
+                raise InputError("the grid of its scan is unknown", where, remedy=remedy)
+            scan_grid = _open(grid_file)[1]
+        else:
+            scan_grid = grid
+        centroids, _ = read_centroids(files.centroids, scan_grid)
+        points = {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
+    return Annotation(points, mask, grid)
+
+
+def _read_mask(path: Path) -> tuple[np.ndarray, Grid]:
+    """Labels of the vertebrae, and the grid of a mask."""
+    volume, grid = _open(path)
+    try:
+        labels = np.asanyarray(volume.dataobj).reshape(grid.size)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"cannot be read: {error}", str(path)) from error
+    whole = np.rint(labels).astype(np.uint8)
+    whole[~np.isin(whole, [label for label in range(256) if is_vertebra(label)])] = 0
+    return whole, grid
+
+
+def _open(path: Path) -> tuple[nibabel.Nifti1Image, Grid]:
+    try:
+        volume = nibabel.load(path)
+        size = volume.shape[:3]
+        if len(size) != 3 or any(count != 1 for count in volume.shape[3:]):
+            raise InputError(f"has the shape {volume.shape}", str(path), "three dimensions")
+        return volume, choose_grid(volume.header, size, str(path))[0]
+    except (OSError, EOFError, ImageFileError) as error:
+        raise InputError(f"cannot be read: {error}", str(path)) from error
