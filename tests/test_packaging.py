@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vertseg.evaluation_cases import find_case_files
+from vertseg.inputs import find_cases
 from vertseg.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +72,17 @@ def test_one_version_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
     assert f"ARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_bundled_sample_can_be_scored():
+    """What the program writes for the sample has the names of its known answers."""
+    folder = ROOT / "vertseg/data/sample"
+    truth = find_case_files(folder)
+    (case,) = find_cases(folder).cases
+    for files in truth.values():
+        assert files.mask is not None and files.mask.name == case.mask.name
+        assert files.centroids is not None and files.centroids.name == case.centroids.name
+    assert len(truth) == 1
 
 
 def test_tracked_files_are_small():
