@@ -12,10 +12,11 @@ from vertseg.centroids import Centroid
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.labels import is_vertebra
-from vertseg.phantom.body import Subject, draw_subject, paint_body
+from vertseg.phantom.body import paint_body
 from vertseg.phantom.coarse import texture
 from vertseg.phantom.patch import FloatArray, corners
 from vertseg.phantom.spine import PosedVertebra, Variant
+from vertseg.phantom.subject import Subject, draw_subject
 from vertseg.phantom.tissues import Tissue
 from vertseg.phantom.torso import Torso
 from vertseg.phantom.vertebra import body_box, vertebra_box
@@ -98,7 +99,7 @@ def make_phantom(
         lower, upper = field_of_view(subject, levels, field_mm)
         grid = box_grid(lower, upper, spacing_mm, orientation)
     canvas = paint_body(subject, grid)
-    noise = texture(np.random.default_rng(subject.seed + 1), grid, _noise_sigma(grid))
+    noise = texture(np.random.default_rng([subject.seed, 3]), grid, _noise_sigma(grid))
     strength = np.where(canvas.labels == Tissue.AIR, 0.5, 1.0).astype(np.float32)
     hu = canvas.hu + np.float32(noise_hu) * strength * noise
     centroids = tuple(

@@ -183,7 +183,7 @@ def _hip(frame: Frame, side: int, scale: float) -> Bone:
         solids += tube(np.array(points) * mirror, radii)
     socket = np.array((90, -40, -96)) * mirror
     ball = Difference(
-        Ellipsoid(vector(socket), (33 * scale,) * 3),
+        Ellipsoid(vector(socket), (31.5 * scale,) * 3),
         (Limb(vector(socket), vector(socket + mirror * (60, 8, -32)), (27, 27), (40, 40)),),
     )
     solids.append(ball)
@@ -214,4 +214,4 @@ def _femur(frame: Frame, side: int, scale: float) -> Bone:
         *tube(np.stack([head, trochanter]), [(15, 15), (18, 18)]),
         *tube(np.stack([trochanter, shaft]), [(18, 18), (14, 14)]),
     )
-    return Bone(Tissue.FEMUR, solids, 160.0, 2.0, frame=frame)
+    return Bone(Tissue.FEMUR, solids, 180.0, 1.2, frame=frame)

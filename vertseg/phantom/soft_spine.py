@@ -107,6 +107,24 @@ def long_muscles(spine: Spine, bulk: float) -> list[Organ]:
     return organs
 
 
+def gluteal_muscles(spine: Spine) -> list[Organ]:
+    """The three muscles of the buttock, each within its fat."""
+    base, s, organs = spine.sacrum.origin, spine.scale, []
+    for side in (1, -1):
+        bellies = (
+            ([(118, -6, 20), (135, -6, -50), (150, -22, -110)], [(10, 40), (20, 42), (12, 20)]),
+            ([(104, 14, -20), (120, 2, -62), (142, -20, -112)], [(6, 26), (13, 30), (8, 12)]),
+            ([(40, 72, -45), (88, 62, -90), (140, 20, -160)], [(30, 12), (40, 24), (26, 18)]),
+        )
+        for course, radii in bellies:
+            line = base + np.array(course) * (side * s, s, s)
+            thin = np.tile((side * 0.6, 0.8, 0.0), (3, 1)) if course[0][1] < 50 else None
+            belly = np.array(radii) * s
+            organs.append(Organ(Tissue.FAT, tuple(tube(line, belly + 1.8, thin)), -85.0))
+            organs.append(Organ(Tissue.MUSCLE, tuple(tube(line, belly, thin)), 55.0))
+    return organs
+
+
 def _along(spine: Spine, places: list[tuple[str, float, float]]) -> FloatArray:
     """LPS points given beside vertebrae as (name, x, y); levels that are missing are left out."""
     frames: dict[str, Frame] = {v.name: v.frame for v in spine.vertebrae}

@@ -14,6 +14,8 @@ from vertseg.phantom.vertebral_body import VertebralBody
 
 _MARGIN_MM = 6.0
 _RIPPLE_MM = 0.7
+# Dry bone is smaller than the same bone outlined on CT; mm on every side.
+_IMAGED_MM = {"cervical": 0.6, "thoracic": 0.5, "lumbar": 0.35}
 
 
 def vertebra_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
@@ -38,10 +40,10 @@ def vertebra_shape(
         trabecular_hu: mean HU of the cancellous bone of its body.
         arch_gain_hu: how much denser the inside of arch and processes is.
     """
-    patch = _rippled(patch, vertebra)
+    patch, grown = _rippled(patch, vertebra), np.float32(_IMAGED_MM[vertebra.region])
     if vertebra.name in ("C1", "C2"):
         arch = _cut(patch, patch.fuse(upper_cervical(vertebra), 2.5), vertebra)
-        return BoneShape(arch, trabecular_hu + arch_gain_hu, 1.1)
+        return BoneShape(arch - grown, trabecular_hu + arch_gain_hu, 1.1)
     body = VertebralBody.of(vertebra)
     far = patch.fuse([body], 0.0)
     wall, plate = body.wall_and_plate(patch.x, patch.y, patch.z)
@@ -54,7 +56,7 @@ def vertebra_shape(
     dense = np.exp(-((plate / 3.0) ** 2)) * (plate < 0)
     core = trabecular_hu + 45.0 * dense - 90.0 * _basivertebral(patch, vertebra)
     core += in_arch * (trabecular_hu + arch_gain_hu - core)
-    return BoneShape(distance, core, shell + in_arch * (1.1 - shell))
+    return BoneShape(distance - grown, core, shell + in_arch * (1.1 - shell))
 
 
 def _all_solids(vertebra: PosedVertebra) -> list[Solid]:
