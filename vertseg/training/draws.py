@@ -56,9 +56,11 @@ def recipe_for(stage: str, config: StageConfig) -> Recipe:
         return Recipe(stage, config, (48, 48, 80), 6.0, (80, 80, 120), 8.0, 0.15, 30.0, 10.0)
     x, y, z = config.size
     if stage == "vertebrae":
-        size, fine, margin, limits = (x - x // 6, y - y // 6, z), 1.6, 1.3, (10.0, 0.12, 18.0, 6.0)
+        size, fine, margin = (x - x // 6, y - y // 6, z), 1.6, 1.3
+        limits = (10.0, 0.12, 18.0, 6.0)
     else:
-        size, fine, margin, limits = (x, y, z - z // 4), 1.2, 1.15, (12.0, 0.12, 3.0, 3.0)
+        size, fine, margin = (x - x // 5, y - y // 5, z - z // 4), 1.2, 1.15
+        limits = (12.0, 0.12, 3.0, 3.0)
     a, b, c = (int(fine * n * margin) // 8 * 8 for n in size)
     return Recipe(stage, config, size, config.spacing_mm / fine, (a, b, c), *limits)
 
