@@ -6,16 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vertseg.best_path import Graph
-from vertseg.chain_scores import (
-    STATES,
-    Link,
-    Poses,
-    build_links,
-    build_poses,
-    link_scores,
-    node_scores,
-    place_mass,
-)
+from vertseg.chain_links import Link, Poses, build_links, build_poses, link_scores
+from vertseg.chain_scores import STATES, node_scores, place_mass
 from vertseg.labels import label_of
 from vertseg.sequence_config import SequenceConfig
 from vertseg.statistics import OffsetStatistics
@@ -62,9 +54,10 @@ def build_chain_graph(
     links, poses = build_links(statistics, config), build_poses(statistics, config)
     edges, link_of_edge = _possible_edges(points, links, config)
     offsets = points[edges[:, 2]] - points[edges[:, 0]]
-    values = link_scores(offsets, link_of_edge, links, poses, config)
-    existing = np.isfinite(values).any(0)
+    existing, values = link_scores(offsets, link_of_edge, links, poses, config)
     start, end = _end_scores(points[:, 2], z_limits_mm, links, config)
+    for name in ("T13", "L6"):
+        start[:, STATES.index(label_of(name))] += np.log(statistics.variant_priors[name])
     faint = mass[places] < _end_threshold(mass, config)
     start[faint] = end[faint] = FORBIDDEN
     graph = Graph(
@@ -72,7 +65,7 @@ def build_chain_graph(
         start=start,
         end=end,
         edges=edges[existing],
-        link=values[:, existing],
+        link=values,
         pose=poses.score.ravel(),
     )
     return ChainGraph(graph, places, links, link_of_edge[existing], poses)

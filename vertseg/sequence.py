@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from vertseg.best_path import BestPaths, Path, best_paths
 from vertseg.chain_graph import ChainGraph, build_chain_graph
+from vertseg.chain_links import Link
 from vertseg.chain_scores import STATES, place_mass
 from vertseg.labels import name_of
 from vertseg.sequence_config import SequenceConfig
@@ -190,17 +191,7 @@ def _result(
     description = _describe(vertebrae, other)
     margin = best.score - rival.score
     uncertain = margin < config.shift_margin
-    warnings = [
-        f"{' and '.join(name_of(label) for label in link.skipped)} not detected between "
-        f"{name_of(link.upper)} and {name_of(link.lower)}"
-        for link in links
-        if link.skipped
-    ]
-    warnings += [
-        f"numbering variant: {name_of(link.lower)} follows {name_of(link.upper)}"
-        for link in links
-        if not link.skipped and link.is_variant
-    ]
+    warnings = _unusual(links)
     if uncertain:
         warnings.append(f"levels are uncertain (margin {margin:.1f} nats): {description}")
     return SequenceResult(
@@ -213,6 +204,19 @@ def _result(
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
         warnings=tuple(warnings),
     )
+
+
+def _unusual(links: Sequence[Link]) -> list[str]:
+    """In words, the gaps and numbering variants of a chain."""
+    sentences = []
+    for link in links:
+        upper, lower = name_of(link.upper), name_of(link.lower)
+        if link.skipped:
+            missing = ", ".join(name_of(label) for label in link.skipped)
+            sentences.append(f"{missing} not detected between {upper} and {lower}")
+        elif link.is_variant:
+            sentences.append(f"numbering variant: {lower} follows {upper}")
+    return sentences
 
 
 def _describe(vertebrae: Sequence[FoundVertebra], other: dict[int, int]) -> str:

@@ -29,8 +29,9 @@ class SequenceConfig:
         anchor_labels: labels with landmarks of their own, which the network rarely mistakes: the
             atlas and dens, the last rib and the first vertebra without, the sacrum below.
         start_cost: evidence that a chain needs before it is believed at all.
-        skip_cost: cost of every vertebra inside the chain that was not detected.
-        maximum_skipped: longest run of undetected vertebrae that a chain bridges, 0 to 2.
+        skip_cost: cost of a vertebra inside the chain that was not detected.
+        further_skip_cost: cost of each further one of a run (metal, metastases).
+        maximum_skipped: longest run of undetected vertebrae that a chain bridges, 0 to 5.
         open_end_cost: cost of ending the chain at a vertebra that has a neighbour although the
             image goes on; used where the extent of the image is given.
         minimum_distance_mm: smallest distance of neighbours (the paper's hard limit).
@@ -70,15 +71,16 @@ class SequenceConfig:
     anchor_labels: tuple[int, ...] = tuple(
         label_of(name) for name in ("C1", "C2", "T12", "L1", "L5")
     )
-    start_cost: float = 4.0
+    start_cost: float = 5.0
     skip_cost: float = 3.5
-    maximum_skipped: int = 2
+    further_skip_cost: float = 2.0
+    maximum_skipped: int = 3
     open_end_cost: float = 1.5
     minimum_distance_mm: float = 12.5
     maximum_distance_mm: float = 50.0
     distance_tolerance_mm: float = 2.5
     localisation_sd_mm: float = 1.5
-    link_bonus: float = 1.0
+    link_bonus: float = 2.0
     residual_variance: float = 0.5
     tail_freedom: float = 5.0
     minimum_link: float = -15.0
@@ -89,7 +91,7 @@ class SequenceConfig:
     sagittal_tilts_deg: tuple[float, ...] = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
     coronal_tilts_deg: tuple[float, ...] = (-20.0, 0.0, 20.0)
     pose_cost_limit: float = 6.0
-    shift_margin: float = 3.0
+    shift_margin: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse values without meaning.
@@ -102,7 +104,7 @@ class SequenceConfig:
             signed = field.name in ("minimum_link", "sagittal_tilts_deg", "coronal_tilts_deg")
             if isinstance(value, float | int) and not signed and value < 0:
                 raise ValueError(f"{field.name} must not be negative, got {value}")
-        if self.maximum_skipped not in (0, 1, 2):
-            raise ValueError(f"maximum_skipped must be 0, 1 or 2, got {self.maximum_skipped}")
+        if self.maximum_skipped not in range(6):
+            raise ValueError(f"maximum_skipped must lie in 0..5, got {self.maximum_skipped}")
         if not 0 < self.minimum_distance_mm < self.maximum_distance_mm:
             raise ValueError("minimum_distance_mm must be below maximum_distance_mm")
