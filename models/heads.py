@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from keras import ops
 
 from models.presets import StageConfig
@@ -19,8 +20,25 @@ def activate(outputs, stage: StageConfig):
     if stage.activation == "sigmoid":
         return ops.sigmoid(outputs)
     if stage.activation == "null_softmax":
-        return ops.minimum(null_softmax(outputs) / gaussian_peak(stage.sigma_px), 1.0)
+        heatmap = gather(null_softmax(outputs), stage.gather_px)
+        sigma_px = math.hypot(stage.sigma_px, stage.gather_px)
+        return ops.minimum(heatmap / gaussian_peak(sigma_px), 1.0)
     return outputs
+
+
+def gather(heatmap, sigma_px: float):
+    """Gaussian smoothing of maps (batch, x, y, z, channels), zero outside; none for sigma 0."""
+    if not sigma_px:
+        return heatmap
+    for axis in (1, 2, 3):
+        size = heatmap.shape[axis]
+        index = np.arange(size)
+        matrix = np.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma_px) ** 2)
+        matrix = (matrix / (math.sqrt(2.0 * math.pi) * sigma_px)).astype(np.float32)
+        before, after = heatmap.shape[1:axis], heatmap.shape[axis + 1 :]
+        flat = ops.reshape(heatmap, (-1, size, math.prod(after)))
+        heatmap = ops.reshape(ops.matmul(matrix, flat), (-1, *before, size, *after))
+    return heatmap
 
 
 def null_softmax(logits):

@@ -61,6 +61,8 @@ class StageConfig:
             "not in this tile", scaled so that a sure landmark peaks near 1).
         sigma_px: standard deviation in voxels of the target Gaussian, or, for the segmentation
             stage, of the Gaussian that marks the wanted vertebra in the second input channel.
+        gather_px: ``null_softmax`` only: standard deviation of the Gaussian that gathers the
+            probability around each voxel, so that an unsure place is not a faint one.
         overlap: voxels that neighbouring z tiles share (vertebrae stage).
         labels: label of each output channel (vertebrae stage).
         shift_posterior_mm: how far behind the vertebral centroid the crop is centred.
@@ -73,6 +75,7 @@ class StageConfig:
     smoothing_sigma_mm: float = 0.75
     activation: Literal["linear", "sigmoid", "null_softmax"] = "linear"
     sigma_px: float = 3.0
+    gather_px: float = 0.0
     overlap: int = 0
     labels: tuple[int, ...] = ()
     shift_posterior_mm: float = 0.0
@@ -139,6 +142,7 @@ _DEFAULT = Preset(
         smoothing_sigma_mm=1.6,
         activation="null_softmax",
         sigma_px=1.5,
+        gather_px=2.0,
         overlap=60,
         labels=VERTEBRA_CHANNELS,
         threshold=0.05,

@@ -23,14 +23,14 @@ def export(runs: Path, folder: Path, details: dict[str, Any]) -> Path:
         folder: where the weights go.
         details: further entries of the manifest (data, licences, scores).
 
-    Raises:
-        ValueError: the stages were trained with different presets.
+    Every stage's configuration is the one that it was last trained with.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files, presets = {}, []
+    files: dict[str, Any] = {}
+    preset: dict[str, Any] = {}
     for stage in STAGES:
         legs = [json.loads(p.read_text()) for p in sorted(runs.glob(f"{stage}.[0-9]*.json"))]
-        presets.append(legs[-1]["preset"])
+        preset |= {"name": legs[-1]["preset"]["name"], stage: legs[-1]["preset"][stage]}
         target = folder / f"{stage}.weights.h5"
         _to_float16(runs / f"{stage}.weights.h5", target)
         shutil.copyfile(runs / f"{stage}.csv", folder / f"{stage}.curve.csv")
@@ -41,9 +41,7 @@ def export(runs: Path, folder: Path, details: dict[str, Any]) -> Path:
             "iterations": int(curve[-1].split(",")[0]),
             "legs": [leg["config"] | {"from_step": leg["from_step"]} for leg in legs],
         }
-    if any(preset[stage] != presets[0][stage] for preset in presets for stage in STAGES):
-        raise ValueError(f"{runs}: the stages were trained with different presets")
-    preset = preset_to_dict(preset_from_dict(presets[0]))
+    preset = preset_to_dict(preset_from_dict(preset))
     write_json(folder / MANIFEST, {"format": FORMAT, "preset": preset, "files": files} | details)
     return folder
 
