@@ -89,7 +89,9 @@ def test_patches_know_their_coordinates_on_an_oblique_grid() -> None:
 
 @pytest.mark.parametrize(("size", "steps"), [((7, 9, 11), (3, 2, 5)), ((1, 4, 6), (2, 3, 1))])
 def test_upsampling_keeps_linear_fields(size: tuple, steps: tuple) -> None:
-    i, j, k = np.ix_(*(np.arange(n) * s for n, s in zip(coarse_size(size, steps), steps)))
+    i, j, k = np.ix_(
+        *(np.arange(n) * s for n, s in zip(coarse_size(size, steps), steps, strict=True))
+    )
     fine = upsample((i + 2.0 * j - k).astype(np.float32), size, steps)
     x, y, z = np.indices(size)
     assert np.broadcast_to(fine, size) == pytest.approx(x + 2.0 * y - z, abs=1e-4)
@@ -235,10 +237,10 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_bundled_sample_is_sound() -> None:
-    path = SAMPLE / "phantom_ct.nii.gz"
+    path = SAMPLE / "sub-phantom_ct.nii.gz"
     assert path.stat().st_size < 1.5 * 2**20
-    image, mask = read_image(path), read_image(SAMPLE / "phantom_seg-vert_msk.nii.gz")
-    centroids, _ = read_centroids(SAMPLE / "phantom_seg-subreg_ctd.json", image)
+    image, mask = read_image(path), read_image(SAMPLE / "sub-phantom_seg-vert_msk.nii.gz")
+    centroids, _ = read_centroids(SAMPLE / "sub-phantom_seg-subreg_ctd.json", image)
     assert not image.warnings and image.intensities == "hounsfield"
     assert mask.grid.is_close(image.grid)
     labels = {c.label for c in centroids}

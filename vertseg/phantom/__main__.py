@@ -11,14 +11,14 @@ from vertseg.phantom import make_phantom, write_phantom
 
 _EPILOG = """\
 examples:
-  python -m vertseg.phantom /tmp/spine_ct.nii.gz --levels T9 L5
+  python -m vertseg.phantom sub-a_ct.nii.gz --levels T9 L5
   python -m vertseg.phantom neck.nii.gz --levels C1 T2 --whole-body --spacing 1 1 2 --seed 4
 the sample of this project:
-  python -m vertseg.phantom vertseg/data/sample/phantom_ct.nii.gz --sample
+  python -m vertseg.phantom vertseg/data/sample/sub-phantom_ct.nii.gz --sample
 """
 _SAMPLE = [
-    "--levels", "T9", "L5", "--spacing", "1.5", "1.5", "2", "--field", "200", "190",
-    "--seed", "7", "--noise", "8", "--step-hu", "16",
+    "--levels", "T8", "sacrum", "--spacing", "1.5", "1.5", "2", "--field", "175", "170",
+    "--seed", "2", "--noise", "7", "--step-hu", "16",
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("output", help="CT to write, X.nii.gz; X_ct.nii.gz gives BIDS names")
+    parser.add_argument("output", help="CT to write, X.nii.gz; sub-X_ct.nii.gz gives BIDS names")
     parser.add_argument("--levels", nargs=2, default=["T9", "L5"], metavar=("FIRST", "LAST"),
                         help="vertebrae that lie wholly inside; LAST may be sacrum")  # fmt: skip
     parser.add_argument("--spacing", nargs=3, type=float, default=[1.5] * 3, metavar="MM",

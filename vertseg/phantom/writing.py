@@ -9,19 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from vertseg.inputs import Case
 from vertseg.phantom.generate import Phantom
 from vertseg.writing import atomic_writer, write_centroids, write_mask
-
-
-def truth_paths(path: Path) -> tuple[Path, Path]:
-    """Names of the mask and the centroid file that belong to a CT."""
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    if stem.endswith("_ct"):
-        bids = stem.removesuffix("_ct")
-        return path.with_name(bids + "_seg-vert_msk.nii.gz"), path.with_name(
-            bids + "_seg-subreg_ctd.json"
-        )
-    return path.with_name(stem + "_seg.nii.gz"), path.with_name(stem + "_ctd.json")
 
 
 def write_phantom(
@@ -31,7 +21,7 @@ def write_phantom(
 
     Args:
         phantom: what to write.
-        path: of the CT, ``X.nii.gz``; ``X_ct.nii.gz`` gives BIDS names for the other two.
+        path: of the CT, ``X.nii.gz``; ``sub-X_ct.nii.gz`` gives BIDS names for the other two.
         step_hu: HU are rounded to multiples of it, which packs better.
 
     Returns:
@@ -41,7 +31,8 @@ def write_phantom(
         OutputError: a file cannot be written.
     """
     path = Path(path)
-    mask, centroids = truth_paths(path)
+    case = Case.from_path(path, path.parent)
+    mask, centroids = path.parent / case.mask, path.parent / case.centroids
     hu = (np.rint(phantom.hu / step_hu) * step_hu).astype(np.int16)
     image = nib.Nifti1Image(hu, phantom.grid.affine_ras)
     image.set_sform(phantom.grid.affine_ras, code=1)
