@@ -120,7 +120,7 @@ _DEFAULT = Preset(
     name="default",
     spine=StageConfig(
         NetworkConfig("unet", (16, 32, 48, 64, 64), negative_slope=0.1),
-        (64, 64, 128),
+        (48, 48, 80),
         8.0,
         smoothing_sigma_mm=3.0,
         activation="sigmoid",
@@ -137,7 +137,7 @@ _DEFAULT = Preset(
             spatial_kernel=5,
             combination="log_product",
         ),
-        (48, 48, 80),
+        (40, 40, 80),
         4.0,
         smoothing_sigma_mm=1.6,
         activation="null_softmax",
@@ -149,8 +149,8 @@ _DEFAULT = Preset(
     ),
     segmentation=StageConfig(
         NetworkConfig("unet", (16, 32, 64, 96, 96), inputs=2, negative_slope=0.1),
-        (80, 80, 64),
-        1.5,
+        (64, 64, 64),
+        1.6,
         smoothing_sigma_mm=0.6,
         activation="sigmoid",
         sigma_px=3.0,

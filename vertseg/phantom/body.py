@@ -68,7 +68,7 @@ def paint_body(subject: Subject, grid: Grid) -> Canvas:
     paint_lungs(canvas, lung, body.gravity, subject.spine, rng)
     for organ in _organs(subject, torso, rng):
         canvas.paint(organ)
-    streaks = texture(grain, grid, (1.6, 1.6, 7.0))
+    streaks = texture(grain, grid, (1.6, 1.6, 4.0))
     mottle(canvas, subject, blotch, streaks, skeleton.nearest)
     paint_bones(canvas, skeleton, subject, grain)
     return canvas

@@ -46,7 +46,7 @@ def mottle(canvas: Canvas, subject: Subject, blotch: Array, streaks: Array, bone
     """Uneven soft tissue: fat streaks in muscle, stool, and slow changes elsewhere."""
     muscle = canvas.labels == Tissue.MUSCLE
     threshold = 2.0 - subject.fat_streaks - 1.0 * np.clip(1 - bone / 6, 0, 1)
-    fat = np.clip(1.6 * (streaks + 0.4 * blotch - threshold), 0, 1.2) * 90
+    fat = np.clip(1.6 * (streaks + 0.4 * blotch - threshold), 0, 1.0) * 80
     canvas.hu[muscle] += (4 * blotch - fat)[muscle]
     bowel = (canvas.labels == Tissue.BOWEL) & (canvas.hu > -200)
     canvas.hu[bowel] += 16 * blotch[bowel]

@@ -146,16 +146,24 @@ def draw_spine(
     sizes = [_scaled(size_of(n), scale * j) for n, j in zip(names, jitter, strict=True)]
     discs = np.array([s.disc for s in sizes]) * np.clip(rng.normal(1, 0.13, len(names)), 0.5, 1.4)
     gaps = np.array([s.to_next for s in sizes]) + discs - np.array([s.disc for s in sizes])
-    tangents = _segment_directions(rng, sizes)
-    centres = np.vstack([np.zeros(3), np.cumsum(gaps[:, None] * tangents, axis=0)])
+    above, over = (np.concatenate([v[:1], v[:-1]]) for v in (gaps, discs))
+    heights = 0.5 * (above - over + gaps - discs)
+    angles = _draw_angles(rng, sizes)
     shift = rng.uniform((-15, -40, -300), (15, 40, 300))
+    turns = rng.normal(0, 1.5, len(names))
+    variations = [_draw_variation(rng, name, fractures) for name in names]
+    lost = np.array([v.collapse for v in variations]) * heights
+    gaps = gaps - 0.25 * (lost + np.append(lost[1:], 0.0))
+    depths = np.array([s.depth_upper for s in sizes])
+    tangents = _directions(angles[0] + _hunch(lost / depths), angles[1])
+    centres = np.vstack([np.zeros(3), np.cumsum(gaps[:, None] * tangents, axis=0)])
     centres += shift - centres[names.index(_ANCHOR)]
-    frames = _frames(centres, rng.normal(0, 1.5, len(names)))
-    above = np.concatenate([gaps[:1], gaps[:-1]])
-    heights = 0.5 * (above - np.concatenate([discs[:1], discs[:-1]]) + gaps - discs)
+    frames, above = _frames(centres, turns), np.concatenate([gaps[:1], gaps[:-1]])
     vertebrae = tuple(
-        PosedVertebra(n, s, float(h), float(a), float(g), f, _draw_variation(rng, n, fractures))
-        for n, s, h, a, g, f in zip(names, sizes, heights, above, gaps, frames, strict=True)
+        PosedVertebra(n, s, float(h), float(a), float(g), f, v)
+        for n, s, h, a, g, f, v in zip(
+            names, sizes, heights, above, gaps, frames, variations, strict=True
+        )
     )
     slope = np.deg2rad(_SACRAL_SLOPE_DEG + rng.normal(0, 5))
     sacrum = Frame(centres[-1], _axes(np.array([0.0, -np.sin(slope), np.cos(slope)]), 0.0))
@@ -168,8 +176,10 @@ def _scaled(size: LevelSize, factor: float) -> LevelSize:
     return replace(size, **{name: factor * getattr(size, name) for name in lengths})
 
 
-def _segment_directions(rng: np.random.Generator, sizes: list[LevelSize]) -> NDArray[np.float64]:
-    """(n, 3) unit steps downwards, one below each vertebra."""
+def _draw_angles(
+    rng: np.random.Generator, sizes: list[LevelSize]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sagittal and coronal angle, radians, of the step below each vertebra."""
     count = len(sizes)
     place = np.linspace(0, 1, count)
     sagittal = np.array([s.next_angle for s in sizes])
@@ -178,7 +188,18 @@ def _segment_directions(rng: np.random.Generator, sizes: list[LevelSize]) -> NDA
         sagittal = sagittal + bend * np.exp(-(((place - centre) / width) ** 2))
     sagittal = np.deg2rad(sagittal + rng.normal(0, 1.5, count))
     wave = rng.normal(0, 2.5) * np.sin(2 * np.pi * (rng.uniform(1, 2) * place + rng.uniform()))
-    coronal = np.deg2rad(wave + rng.normal(0, 0.8, count))
+    return sagittal, np.deg2rad(wave + rng.normal(0, 0.8, count))
+
+
+def _hunch(wedges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sagittal angles added by wedged bodies (radians each), fading over the neighbours."""
+    below = np.arange(len(wedges))[:, None] - np.arange(len(wedges))  # step below i, wedge of j
+    fade = np.exp(-np.abs(below + 0.5) / 3.0)
+    return -0.35 * np.sum(np.where(below >= 0, 1.0, -1.0) * fade * wedges, axis=1)
+
+
+def _directions(sagittal: NDArray[np.float64], coronal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) unit steps downwards at these angles."""
     steps = np.stack([np.sin(coronal), np.sin(sagittal), -np.cos(sagittal)], axis=1)
     return steps / np.linalg.norm(steps, axis=1, keepdims=True)
 

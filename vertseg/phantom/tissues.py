@@ -46,5 +46,5 @@ class Tissue(IntEnum):
 
 
 def rib_label(number: int, side: int) -> int:
-    """Label of a rib, 1-13; `side` is +1 for left and -1 for right."""
-    return (Tissue.RIB_LEFT if side > 0 else Tissue.RIB_RIGHT) + number - 1
+    """Label of a rib; `side` is +1 for left and -1 for right. A thirteenth counts as twelfth."""
+    return (Tissue.RIB_LEFT if side > 0 else Tissue.RIB_RIGHT) + min(number, 12) - 1
