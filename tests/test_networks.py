@@ -168,19 +168,24 @@ def test_null_softmax_at_the_ends_of_its_range():
     np.testing.assert_array_equal(ops.convert_to_numpy(null_softmax(sure)), expected)
 
 
-def test_a_sure_landmark_peaks_at_one():
+@pytest.mark.parametrize("gather_px", [0.0, 1.5])
+def test_a_sure_landmark_peaks_at_one(gather_px):
     stage = dataclasses.replace(
-        PRESETS["default"].vertebrae, activation="null_softmax", sigma_px=2.0
+        PRESETS["default"].vertebrae,
+        activation="null_softmax",
+        sigma_px=2.0,
+        gather_px=gather_px,
     )
-    x = np.arange(-10, 11.0)
+    x = np.arange(-15, 16.0)
     squared = x[:, None, None] ** 2 + x[None, :, None] ** 2 + x[None, None, :] ** 2
     density = np.exp(-0.5 * squared / stage.sigma_px**2)
     assert 1 / density.sum() == pytest.approx(gaussian_peak(stage.sigma_px), rel=1e-4)
     logits = (np.log(density) + 15).astype(np.float32)[None, ..., None]
     heatmap = ops.convert_to_numpy(activate(logits, stage))[0, ..., 0]
-    np.testing.assert_allclose(heatmap, density, atol=1e-3)
+    wide = np.exp(-0.5 * squared / (stage.sigma_px**2 + gather_px**2))
+    np.testing.assert_allclose(heatmap, wide, atol=2e-3)
     certain = np.full_like(logits, -100)
-    certain[0, 10, 10, 10, 0] = 100
+    certain[0, 15, 15, 15, 0] = 100
     assert ops.convert_to_numpy(activate(certain, stage)).max() == 1.0
 
 
