@@ -16,7 +16,8 @@ from vertseg.phantom.__main__ import main
 from vertseg.phantom.bone import BoneShape, Skeleton
 from vertseg.phantom.coarse import coarse_size, upsample
 from vertseg.phantom.dimensions import LEVEL_SIZES
-from vertseg.phantom.fields import Difference, Ellipsoid, Limb, Plate, Shell, smooth_min
+from vertseg.phantom.fields import Ellipsoid, Limb, Plate, smooth_min
+from vertseg.phantom.modifiers import Difference, Shell
 from vertseg.phantom.patch import Frame, cut_patch
 from vertseg.phantom.spine import draw_spine
 
@@ -133,6 +134,17 @@ def test_numbering_variants(variant: str, extra: list[str], missing: list[str]) 
     spine = draw_subject(0, variant).spine  # type: ignore[arg-type]
     assert [v.name for v in spine.vertebrae] == list(names)
     assert np.all(np.diff(spine.centres[:, 2]) < 0)
+
+
+def test_fractures_shorten_and_bend_the_trunk() -> None:
+    sound, broken = (draw_subject(1, fractures=share).spine for share in (0.0, 1.0))
+    length = [
+        np.linalg.norm(np.diff(s.centres, axis=0), axis=1)[8:23].sum() for s in (sound, broken)
+    ]
+    assert 0.7 < length[1] / length[0] < 0.95
+    assert all(v.variation.collapse > 0 for v in broken.vertebrae if v.name[0] in "TL")
+    assert not any(v.variation.collapse > 0 for v in broken.vertebrae if v.name[0] == "C")
+    assert np.all(np.diff(broken.centres[:, 2]) < 0)
 
 
 def test_the_phantom_holds_the_levels_asked_for(lumbar: Phantom) -> None:

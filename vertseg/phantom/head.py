@@ -6,18 +6,8 @@ import numpy as np
 
 from vertseg.phantom.bone import Bone
 from vertseg.phantom.canvas import Organ
-from vertseg.phantom.fields import (
-    Difference,
-    Ellipsoid,
-    Limb,
-    Plate,
-    Shell,
-    Shrunk,
-    Solid,
-    tube,
-    unit,
-    vector,
-)
+from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Solid, tube, unit, vector
+from vertseg.phantom.modifiers import Difference, Shell, Shrunk
 from vertseg.phantom.patch import Frame
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue

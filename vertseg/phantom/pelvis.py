@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vertseg.phantom.bone import Bone
-from vertseg.phantom.fields import Difference, Ellipsoid, Limb, Plate, Solid, tube, unit, vector
+from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Solid, tube, unit, vector
+from vertseg.phantom.modifiers import Difference
 from vertseg.phantom.patch import FloatArray, Frame
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
