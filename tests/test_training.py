@@ -1,0 +1,176 @@
+"""The factory and the training loop, on an atlas made from the phantom."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from keras import ops
+from scipy import ndimage
+
+from models import PRESETS, NetworkConfig, StageConfig
+from vertseg.phantom import make_phantom
+from vertseg.training import implants
+from vertseg.training.atlas import Atlas
+from vertseg.training.courses import LEVELS, Course, complete, split_by_patient
+from vertseg.training.draws import NoiseBank, Recipe, draw_body, draw_sample
+from vertseg.training.pose import Anatomy, _draw_numbering, draw_anatomy, pose
+from vertseg.training.synthesis import landmark_gaussians, render, sample_linear
+from vertseg.training.tissue import METAL, draw_tissue
+from vertseg.training.train import TrainConfig, train
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    phantom = make_phantom(("C1", "sacrum"), 5.0, 1, field_mm=(150.0, 150.0), noise_hu=0.0)
+    centres = np.array([c.point_lps_mm for c in phantom.centroids])
+    return Atlas(phantom.labels, 5.0, np.array(phantom.grid.origin), centres)
+
+
+@pytest.fixture(scope="module")
+def course(atlas):
+    return Course("phantom", "phantom", atlas.centres_lps_mm)
+
+
+def recipe(stage="vertebrae", **changes):
+    network = NetworkConfig("unet", (4, 6), outputs=26, negative_slope=0.1)
+    config = StageConfig(
+        network, (16, 16, 16), 10.0, 4.0, "null_softmax", 1.5, labels=(*range(1, 26), 28)
+    )
+    return Recipe(stage, dataclasses.replace(config, **changes), (16, 16, 16), 5.0, (36, 36, 40))
+
+
+def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
+    same = Anatomy(
+        np.arange(1, 25),
+        np.arange(24),
+        atlas.centres_lps_mm,
+        np.broadcast_to(np.eye(3), (24, 3, 3)),
+        15.0,
+        (),
+    )
+    body = pose(same, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
+    assert (body.labels == atlas.labels).mean() > 0.99
+    for level, centre in enumerate(atlas.centres_lps_mm):
+        np.testing.assert_allclose(body.landmarks[level + 1], centre, atol=0.1)
+
+
+def test_a_posed_body_has_its_vertebrae_at_its_landmarks(atlas, course):
+    rng = np.random.default_rng(5)
+    points = course.points_lps_mm * 1.1
+    anatomy = draw_anatomy(points, atlas, rng)
+    origin = points.min(0) - 80
+    size = tuple(int(n) for n in (np.ptp(points, axis=0) + 160) // 4)
+    body = pose(anatomy, atlas, origin, size, 4.0)
+    for label, point in body.landmarks.items():
+        at = tuple(np.rint((point - origin) / 4.0).astype(int))
+        box = tuple(slice(i - 2, i + 3) for i in at)
+        if label > 2:
+            assert label in body.labels[box]
+
+
+def test_numbering_variants_have_their_labels():
+    points = np.cumsum(np.tile([0.0, 0.0, -25.0], (24, 1)), axis=0)
+    seen = set()
+    for seed in range(150):
+        labels, sources, centres = _draw_numbering(points, np.random.default_rng(seed))
+        assert len(labels) == len(sources) == len(centres)
+        assert (np.diff(centres[:, 2]) < 0).all()
+        seen.add((25 in labels, 28 in labels, 19 in labels, 24 in labels))
+    usual, l6, t13, no_t12, no_l5 = (
+        (False, False, True, True),
+        (True, False, True, True),
+        (False, True, True, True),
+        (False, False, False, True),
+        (False, False, True, False),
+    )
+    assert seen == {usual, l6, t13, no_t12, no_l5}
+
+
+def test_a_short_course_is_completed_by_donors(course):
+    short = course.points_lps_mm.copy()
+    short[:15] = np.nan
+    partial = Course("short", "b", short)
+    whole = complete(partial, [course], np.random.default_rng(0))
+    assert whole.shape == (LEVELS, 3) and np.isfinite(whole).all()
+    np.testing.assert_array_equal(whole[15:], short[15:])
+    np.testing.assert_allclose(whole, course.points_lps_mm, atol=10)
+    ratio = np.diff(whole, axis=0)[:14] / np.diff(course.points_lps_mm, axis=0)[:14]
+    assert np.ptp(ratio[:, 2]) < 0.05
+
+
+def test_the_split_keeps_patients_together(course):
+    courses = [Course(f"s{i}", f"p{i // 3}", course.points_lps_mm) for i in range(60)]
+    train_set, held = split_by_patient(courses, 0.1)
+    assert {c.patient for c in train_set}.isdisjoint(c.patient for c in held)
+    assert len(train_set) + len(held) == 60 and len(held) == 6
+
+
+def test_the_same_seed_gives_the_same_sample(atlas, course):
+    def draw(seed):
+        rng = np.random.default_rng(seed)
+        source = draw_body(recipe(), [course], atlas, rng)
+        return draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+
+    first, again, other = draw(3), draw(3), draw(4)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name])
+    image, _ = render(first)
+    np.testing.assert_array_equal(image, render(again)[0])
+    assert np.abs(ops.convert_to_numpy(image) - ops.convert_to_numpy(render(other)[0])).max() > 0.1
+    assert image.shape == (16, 16, 16) and float(ops.max(ops.abs(image))) <= 1.0
+
+
+def test_landmarks_peak_where_the_image_is_sampled_at_them(atlas, course):
+    rng = np.random.default_rng(8)
+    source = draw_body(recipe(), [course], atlas, rng)
+    draw = draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+    _, coords = render(draw)
+    gaussians, peaks = (ops.convert_to_numpy(a) for a in landmark_gaussians(coords, draw))
+    coords = ops.convert_to_numpy(coords)
+    for channel in np.flatnonzero(peaks > 0.9):
+        at = np.unravel_index(gaussians[..., channel].argmax(), gaussians.shape[:3])
+        away = coords[(slice(None), *at)] - draw["landmarks"][channel]
+        assert np.linalg.norm(away) < 2.5
+
+
+def test_linear_sampling_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    volume = rng.normal(0, 1, (7, 8, 9)).astype(np.float32)
+    inside = rng.uniform(0, 6, (3, 4, 5, 6)).astype(np.float32)
+    expected = ndimage.map_coordinates(volume, inside, order=1)
+    np.testing.assert_allclose(sample_linear(volume, inside, 0.0), expected, atol=1e-5)
+    assert float(ops.max(ops.abs(sample_linear(volume, inside + 50, -3.0) + 3.0))) < 1e-5
+
+
+def test_bone_is_denser_than_muscle_and_air_is_air():
+    for seed in range(20):
+        draw = draw_tissue(np.random.default_rng(seed))
+        assert draw.hu[0] == -1000 and draw.hu[METAL] >= 2000
+        assert draw.bone[20] == 1 and draw.bone[80] == 0
+        assert draw.hu[20] + draw.cortex[20] > draw.hu[80]
+
+
+def test_implants_leave_the_given_labels_alone():
+    labels = np.full((40, 40, 60), 80, np.uint8)
+    landmarks = {20 + i: np.array([20.0, 20.0, 50.0 - 9 * i]) for i in range(5)}
+    changed = [implants.insert(labels, landmarks, 3.0, np.random.default_rng(s)) for s in range(60)]
+    assert (labels == 80).all()
+    assert any((c == METAL).any() for c in changed)
+
+
+def test_a_stage_trains_and_goes_on_from_its_checkpoint(atlas, course, tmp_path):
+    own = recipe()
+    preset = dataclasses.replace(PRESETS["default"], vertebrae=own.config)
+    bank = NoiseBank(own.source_size)
+
+    def draw(rng):
+        return draw_sample(own, draw_body(own, [course], atlas, rng), bank, rng)
+
+    config = TrainConfig(minutes=5, steps=20, rate=3e-3, warmup=1)
+    weights = train(preset, own, draw, tmp_path, config)
+    assert weights.exists()
+    train(preset, own, draw, tmp_path, config)
+    rows = [row.split(",") for row in (tmp_path / "vertebrae.csv").read_text().split()]
+    assert [int(row[0]) for row in rows] == [20, 40]
+    assert float(rows[1][1]) < float(rows[0][1])
+    assert len(list(tmp_path.glob("vertebrae.0*.json"))) == 2
