@@ -84,6 +84,14 @@ def test_mass_spread_thinly_over_channels_is_a_place() -> None:
     np.testing.assert_allclose(places.scores, np.full((1, 6), 0.04), atol=0.001)
 
 
+def test_the_overlap_of_two_neighbours_is_no_place() -> None:
+    shape = (16, 16, 40)
+    ends = [paint(shape, [((8.0, 8.0, z), 0.5)], sigma=5.0) for z in (14.0, 24.0)]
+    assert np.stack(ends, -1).sum(-1)[8, 8, 19] > 0.5
+    places = find_places(np.stack(ends, -1), (2.0, 2.0, 2.0))
+    np.testing.assert_allclose(sorted(places.index_xyz[:, 2]), (14, 24), atol=0.1)
+
+
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         find_candidates(np.zeros((4, 4, 4), np.float32))

@@ -13,7 +13,7 @@ SLAB = 8
 """Planes along x that are searched at a time; bounds the memory of the search."""
 
 SUM_OF_CHANNELS = -1
-"""The `Candidate.label_index` of a maximum of the sum over all channels."""
+"""The `Candidate.label_index` of a maximum of the sum over the faint channels."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,14 @@ def find_places(
     max_per_label: int = 8,
     merge_mm: float = 8.0,
     seed_threshold: float = 0.1,
+    faint_threshold: float = 0.2,
 ) -> Places:
     """Gather the maxima of all channels into places, each with a score for every label.
 
     The strongest candidate claims all others within ``merge_mm``, and so on downwards. A place
     lies at the mean of its candidates, weighted by their squared heights. Where the network
-    cannot tell the level, the mass of one vertebra is spread thinly over many channels:
-    maxima of the sum over channels that no other candidate explains are therefore places too.
+    cannot tell the level, the mass of one vertebra is spread thinly over many channels, each below
+    the threshold: maxima of the sum of what is below it are therefore places too.
 
     Args:
         heatmap: (x, y, z, L) floating array; values below 0 count as 0.
@@ -101,7 +102,8 @@ def find_places(
         threshold: smallest height of a channel's maximum.
         max_per_label: the strongest so many are kept of each channel.
         merge_mm: candidates closer than this are one place (vertebrae are at least 11 mm apart).
-        seed_threshold: a place needs one channel, or the sum of its scores, at least this high.
+        seed_threshold: the scores of a place sum up to at least this.
+        faint_threshold: smallest maximum of the sum of what is below the threshold.
 
     Returns:
         Places in descending order of their strongest evidence; possibly none.
@@ -111,12 +113,12 @@ def find_places(
     candidates.sort(key=lambda candidate: -candidate.value)
     total = np.empty((*heatmap.shape[:3], 1), np.float32)
     for x in range(len(total)):
-        np.maximum(heatmap[x], 0).sum(-1, dtype=np.float32, keepdims=True, out=total[x])
-    for candidate in find_candidates(total, seed_threshold, max_per_label * heatmap.shape[-1]):
+        total[x] = _faint(heatmap[x], threshold).sum(-1, dtype=np.float32, keepdims=True)
+    for candidate in find_candidates(total, faint_threshold, max_per_label * heatmap.shape[-1]):
         candidates.append(replace(candidate, label_index=SUM_OF_CHANNELS))
     positions, scores = [], []
     for group in _group(candidates, spacing, merge_mm):
-        position, score = _as_place(group, heatmap)
+        position, score = _as_place(group, heatmap, threshold)
         if score.sum() >= seed_threshold:
             positions.append(position)
             scores.append(score)
@@ -185,13 +187,20 @@ def _group(
     return groups
 
 
-def _as_place(group: list[Candidate], heatmap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _faint(values: np.ndarray, threshold: float) -> np.ndarray:
+    """Values of channels that say little here; higher ones belong to a peak, here or beside."""
+    return np.where(values < threshold, np.maximum(values, 0), 0)
+
+
+def _as_place(
+    group: list[Candidate], heatmap: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Position and score of every channel of one group."""
     peaks = [candidate for candidate in group if candidate.label_index != SUM_OF_CHANNELS]
     if not peaks:
         position = np.array(group[0].index_xyz)
         voxel = np.clip(np.rint(position).astype(int), 0, np.array(heatmap.shape[:3]) - 1)
-        return position, np.maximum(heatmap[tuple(voxel)].astype(float), 0)
+        return position, _faint(heatmap[tuple(voxel)].astype(float), threshold)
     scores = np.zeros(heatmap.shape[-1])
     for peak in peaks:
         scores[peak.label_index] = max(scores[peak.label_index], peak.value)
