@@ -73,8 +73,8 @@ install() {
     stamp="$VENV/.installed-$(echo "$1" | tr -c 'a-z\n' '-')"
     hash="$("$PY" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$ROOT/$1")"
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$hash" ]; then return; fi
-    say "Installing the packages of $1 (once)"
-    "$PY" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$ROOT/$1" ||
+    say "Installing the packages of $1 (once, some minutes)"
+    "$PY" -m pip install -qq --disable-pip-version-check --require-hashes -r "$ROOT/$1" ||
         fail "the packages of $1 could not be installed. Is the package index reachable?"
     echo "$hash" >"$stamp"
 }
