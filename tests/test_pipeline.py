@@ -8,7 +8,8 @@ import pytest
 
 import vertseg
 from vertseg.grid import Grid
-from vertseg.phantom import box_grid, draw_subject, field_of_view, make_phantom
+from vertseg.phantom import make_phantom
+from vertseg.resampling import resample_array
 
 LEVELS = ("L2", "L4")
 SEED = 3
@@ -42,9 +43,9 @@ def assert_same_vertebrae(result, expected, tolerance_mm=1.0):
 
 def test_the_phantom_is_found_at_its_places(expected, phantom):
     assert expected.status == "ok"
-    places = np.array([c.point_lps_mm for c in phantom.centroids])
-    for point in centroids(expected).values():
-        assert np.linalg.norm(places - point, axis=1).min() < 8
+    found = centroids(expected)
+    for centroid in phantom.centroids:
+        assert np.linalg.norm(found[centroid.label] - centroid.point_lps_mm) < 10, centroid.name
     for centroid in phantom.centroids:
         truth = phantom.labels == centroid.label
         assert (expected.labels[truth] > 0).mean() > 0.5, centroid.name
@@ -72,19 +73,21 @@ def test_an_oblique_scan_gives_the_same_vertebrae(segmenter, phantom, expected):
         @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
         @ np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     )
-    lower, upper = field_of_view(draw_subject(SEED), LEVELS, (160.0, 160.0))
-    straight = box_grid(lower, upper, 2.0)
+    size = (140, 140, 150)
     affine = np.eye(4)
-    affine[:3, :3] = 2.0 * turn
-    middle = 0.5 * (np.array(straight.size) - 1)
-    affine[:3, 3] = np.array(straight.centre_lps_mm) - affine[:3, :3] @ middle
-    oblique = make_phantom(grid=Grid(straight.size, affine), seed=SEED, noise_hu=6.0)
-    result = segmenter(oblique.image)
-    found, wanted = centroids(result), centroids(expected)
-    shared = found.keys() & wanted.keys()
-    assert len(shared) >= 2
-    for label in shared:
-        assert np.linalg.norm(found[label] - wanted[label]) < 1.0, label
+    affine[:3, :3] = 1.6 * turn
+    middle = 0.5 * (np.array(size) - 1)
+    affine[:3, 3] = np.array(phantom.grid.centre_lps_mm) - affine[:3, :3] @ middle
+    oblique = Grid(size, affine)
+    hu = resample_array(phantom.hu, phantom.grid, oblique, outside=-1024.0)
+    result = segmenter(vertseg.Image.from_array(hu, oblique.affine_ras))
+    assert result.labels.shape == size
+    found, wanted, away = centroids(result), centroids(expected), []
+    for centroid in phantom.centroids:
+        label = centroid.label
+        away.append(np.linalg.norm(found[label] - wanted[label]))
+    # interpolating twice shows the networks a slightly smoother scan
+    assert np.median(away) < 1.0 and max(away) < 2.5
 
 
 def test_two_runs_agree_to_the_byte(segmenter, phantom, expected):

@@ -65,12 +65,17 @@ def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
 
 
 def _grid(source: Grid, size: tuple[int, int, int], spacing_mm: float) -> Grid:
-    """A grid centred on the scan, as large as the stage's, or as the scan where that is larger."""
+    """A grid around the scan, as large as the stage's, or as the scan where that is larger.
+
+    Its voxels lie on a lattice fixed in the world, whatever the axes of the scan.
+    """
     corners = source.corners_lps_mm(0.5)
     low, high = corners.min(axis=0), corners.max(axis=0)
     needed = np.ceil((high - low) / spacing_mm).astype(int)
     x, y, z = (max(int(n), s) for n, s in zip(needed, size, strict=True))
-    return Grid.axis_aligned(0.5 * (low + high), (x, y, z), (spacing_mm,) * 3)
+    reach = 0.5 * (np.array([x, y, z]) - 1) * spacing_mm
+    origin = np.rint((0.5 * (low + high) - reach) / spacing_mm) * spacing_mm
+    return Grid.axis_aligned(origin + reach, (x, y, z), (spacing_mm,) * 3)
 
 
 def _seen(grid: Grid, source: Grid) -> npt.NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vertseg.grid import Grid
 from vertseg.heatmaps import find_places
@@ -75,7 +76,7 @@ def predict_heatmaps(
     volume = resample(image, grid, config.smoothing_sigma_mm)
     merged = np.full((*grid.size, len(config.labels)), -np.inf, np.float32)
     for done, tile in enumerate(tiles):
-        response = network(volume[tile.box][None, ..., None])[0]
+        response = _symmetric(network, volume[tile.box])
         np.maximum(merged[tile.box], response, out=merged[tile.box])
         if on_tile is not None:
             on_tile(done + 1, len(tiles))
@@ -83,21 +84,32 @@ def predict_heatmaps(
     return merged, grid
 
 
+def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:
+    """Mean of the maps of a tile and of its mirror image: the labels have no side."""
+    straight = network(tile[None, ..., None])[0]
+    mirrored = network(np.ascontiguousarray(tile[None, ::-1, ..., None]))[0, ::-1]
+    return 0.5 * (straight + mirrored)
+
+
 def _plan(
     spine: SpineRegion, size: tuple[int, int, int], spacing_mm: float, overlap: int
 ) -> tuple[Grid, list[_Tile]]:
-    """A grid around all tiles, and the tiles: each centred on the part of the spine it shows."""
+    """A grid around all tiles, and the tiles: each centred on the part of the spine it shows.
+
+    Voxels lie on a lattice fixed in the world, so that the same body gives the same voxels
+    however the scan's own axes run.
+    """
     low, high = spine.z_range_mm()
     middle = 0.5 * (low + high)
     length = max(int(np.ceil((high - low + 2 * _MARGIN_MM) / spacing_mm)), size[2])
-    bottom = middle - 0.5 * (length - 1) * spacing_mm
+    bottom = float(_on_lattice(middle - 0.5 * (length - 1) * spacing_mm, spacing_mm))
     starts = tile_starts(length, size[2], overlap)
     centres = []
     for start in starts:
         z_mm = bottom + start * spacing_mm
         centres.append(spine.centre_between(z_mm, z_mm + (size[2] - 1) * spacing_mm))
     corners = np.array(centres) - 0.5 * (np.array(size[:2]) - 1) * spacing_mm
-    origin = corners.min(axis=0)
+    origin = _on_lattice(corners.min(axis=0), spacing_mm)
     shifts = np.rint((corners - origin) / spacing_mm).astype(int)
     x, y = (int(n) for n in shifts.max(axis=0) + size[:2])
     extent = np.array([x, y, length]) - 1
@@ -108,3 +120,7 @@ def _plan(
         for shift, start in zip(shifts, starts, strict=True)
     ]
     return grid, tiles
+
+
+def _on_lattice(position_mm: npt.ArrayLike, spacing_mm: float) -> npt.NDArray[np.float64]:
+    return np.rint(np.asarray(position_mm, float) / spacing_mm) * spacing_mm
