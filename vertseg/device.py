@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -54,7 +57,8 @@ def choose_device(
     _check(device, ("auto", "gpu", "cpu"), "device")
     _check(precision, ("auto", "float32", "bfloat16", "float16"), "precision")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import keras
+    with _without_start_messages():
+        import keras
 
     find = {"tensorflow": _find_tensorflow, "jax": _find_jax}.get(keras.backend.backend())
     if find is None:
@@ -75,6 +79,26 @@ def choose_device(
     kind: Literal["gpu", "cpu"] = "cpu" if gpu is None else "gpu"
     name, native = gpu if gpu is not None else (_cpu_name(), _cpu_precision())
     return DeviceInfo(kind, name, native if precision == "auto" else precision)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _without_start_messages() -> Iterator[None]:
+    """Hides what TensorFlow's libraries write while they load, if its log level asks for it.
+
+    They write to the file descriptor before any logging is set up, whatever the level.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check(value: str, allowed: tuple[str, ...], name: str) -> None:
