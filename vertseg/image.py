@@ -122,7 +122,12 @@ def _assemble(
     if beyond:
         warnings += (f"{beyond} voxels lie beyond the range of 16 bit: limited to it",)
     if flat.min() == flat.max():
-        raise InputError(f"is constant, every voxel is {flat[0]:g}", where, "a CT scan")
+        raise InputError(
+            f"is constant, every voxel is {flat[0]:g}",
+            where,
+            "a CT scan",
+            "Export the scan again, or remove the file.",
+        )
     array: HounsfieldArray = flat.reshape(grid.size, order="F")
     intensities, doubts = _made_hounsfield(array)
     array.setflags(write=False)
