@@ -7,6 +7,7 @@ import math
 import numpy as np
 from keras import ops
 
+from models.layers import apply_matrix
 from models.presets import StageConfig
 
 
@@ -31,13 +32,10 @@ def gather(heatmap, sigma_px: float):
     if not sigma_px:
         return heatmap
     for axis in (1, 2, 3):
-        size = heatmap.shape[axis]
-        index = np.arange(size)
+        index = np.arange(heatmap.shape[axis])
         matrix = np.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma_px) ** 2)
         matrix = (matrix / (math.sqrt(2.0 * math.pi) * sigma_px)).astype(np.float32)
-        before, after = heatmap.shape[1:axis], heatmap.shape[axis + 1 :]
-        flat = ops.reshape(heatmap, (-1, size, math.prod(after)))
-        heatmap = ops.reshape(ops.matmul(matrix, flat), (-1, *before, size, *after))
+        heatmap = apply_matrix(matrix, heatmap, axis)
     return heatmap
 
 

@@ -41,6 +41,14 @@ def upsampling_matrix(kernel, radius: int, size: int, factor: int) -> np.ndarray
     return matrix.reshape(factor * size, size)
 
 
+def apply_matrix(matrix: np.ndarray, inputs, axis: int):
+    """`matrix` (m, n) along `axis` (1, 2 or 3; size n) of (batch, x, y, z, channels)."""
+    before, after = inputs.shape[1:axis], inputs.shape[axis + 1 :]
+    flat = ops.reshape(inputs, (-1, matrix.shape[1], math.prod(after)))
+    flat = ops.matmul(ops.cast(matrix, inputs.dtype), flat)
+    return ops.reshape(flat, (-1, *before, matrix.shape[0], *after))
+
+
 class _Upsample(keras.layers.Layer):
     """Base: enlarges x, y and z by `factor`, one matrix product an axis.
 
@@ -61,12 +69,8 @@ class _Upsample(keras.layers.Layer):
         return inputs
 
     def _enlarge(self, inputs, axis: int):
-        size = inputs.shape[axis]
-        matrix = upsampling_matrix(self.kernel, self.radius, size, self.factor)
-        before, after = inputs.shape[1:axis], inputs.shape[axis + 1 :]
-        flat = ops.reshape(inputs, (-1, size, math.prod(after)))
-        flat = ops.matmul(ops.cast(matrix, inputs.dtype), flat)
-        return ops.reshape(flat, (-1, *before, size * self.factor, *after))
+        matrix = upsampling_matrix(self.kernel, self.radius, inputs.shape[axis], self.factor)
+        return apply_matrix(matrix, inputs, axis)
 
     def compute_output_shape(self, input_shape):
         """Shape of the enlarged map."""

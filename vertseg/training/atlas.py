@@ -1,14 +1,13 @@
 """The labelled whole-body atlas that the CT factory poses.
 
-Label ids beyond the vertebrae (1-24) are those of the atlas file; `Tissue` names the ones that
-the factory treats specially.
+Label ids beyond the vertebrae (1-24) are those of the atlas file; the phantom shares them
+(`vertseg.phantom.Tissue`).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,31 +19,6 @@ LEVEL_NAMES = (
     *(f"T{i}" for i in range(1, 13)),
     *(f"L{i}" for i in range(1, 6)),
 )
-
-
-class Tissue(IntEnum):
-    """Label ids of the atlas that are painted or treated by name."""
-
-    AIR = 0
-    SACRUM = 26
-    COCCYX = 27
-    DISC = 30
-    COSTAL_CARTILAGE = 40
-    STERNUM = 41
-    HUMERI = 44
-    HIP_BONES = 46
-    SKULL = 48
-    MANDIBLE = 49
-    LUNGS = 60
-    AIRWAYS = 61
-    LIVER = 63
-    BOWEL = 66
-    CORD = 71
-    AORTA = 74
-    KIDNEYS = 77
-    MUSCLE = 80
-    FAT = 90
-    SKIN = 91
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.presets import StageConfig
+from models.presets import VERTEBRA_CHANNELS, StageConfig
 from vertseg.training import acquire, implants
 from vertseg.training.atlas import Atlas
 from vertseg.training.courses import Course, complete
@@ -236,7 +236,7 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
 
 def _draw_landmarks(draw, recipe: Recipe, source: SourceVolume, fov: list[np.ndarray]) -> None:
     """Landmark places in source voxels and what is known: 1 in view, 0 not, -1 unknown."""
-    labels = recipe.config.labels or (*range(1, 26), 28)
+    labels = recipe.config.labels or VERTEBRA_CHANNELS
     points = np.full((len(labels), 3), -1e4, np.float32)
     state = np.zeros(len(labels), np.float32)
     edge = 9.0 / recipe.source_spacing_mm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from vertseg.phantom import make_phantom
 from vertseg.training import implants
 from vertseg.training.draws import Recipe, SourceVolume
-from vertseg.training.real import RealVolume, draw_scan, window_around
+from vertseg.training.real import RealVolume, draw_scan, draw_vertebra
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +66,8 @@ def draw_phantom(
 ) -> SourceVolume:
     """A window of a random phantom, around its spine or around one vertebra."""
     if recipe.stage == "segmentation":
-        phantom = phantoms[rng.integers(len(phantoms))]
-        label = int(rng.choice(list(phantom.landmarks)))
-        shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
-        middle = phantom.landmarks[label] + (0, shift, 0)
-        source = window_around(phantom, recipe, middle, outside=0, wanted=label)
+        source = draw_vertebra(recipe, phantoms, rng)
     else:
         source = draw_scan(recipe, phantoms, rng, outside=0)
-        label = 0
     labels = implants.insert(source.volume, source.landmarks, recipe.source_spacing_mm, rng)
-    return SourceVolume(labels, source.landmarks, frozenset(), source.centre, label)
+    return replace(source, volume=labels)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from vertseg.training.atlas import Atlas, Tissue
+from vertseg.phantom import Tissue
+from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from models.presets import VERTEBRA_CHANNELS
 from vertseg.centroids import centroids_from_json
 from vertseg.grid import Grid
 from vertseg.image import read_image
+from vertseg.phantom import Tissue
 from vertseg.preprocess import resample
-from vertseg.training.atlas import Tissue
 from vertseg.training.draws import Recipe, SourceVolume
 
 HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
@@ -22,8 +23,6 @@ HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
 
 UNSURE_LEVELS = {"thorax4mm": range(18, 29), "cptac": range(1, 29)}
 """Labels whose numbering is doubtful in a scan; they are ignored, not learned."""
-
-_ALL_LABELS = (*range(1, 26), 28)
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,25 @@ def draw_scan(
     if near.any():
         centre[:2] = points[near, :2].mean(0)
     centre[:2] += rng.uniform(-1, 1, 2) * recipe.translation_mm / spacing
-    return window_around(scan, recipe, centre, outside)
+    return _window_around(scan, recipe, centre, outside)
 
 
 def draw_mask(recipe: Recipe, masks: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
     """A vertebra of a random mask in made-up surroundings."""
-    mask = masks[rng.integers(len(masks))]
-    label = int(rng.choice(list(mask.landmarks)))
-    middle = mask.landmarks[label]
-    shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
-    window = window_around(mask, recipe, middle + (0, shift, 0), outside=0, wanted=label)
+    window = draw_vertebra(recipe, masks, rng)
     volume = _surround(window.volume, recipe.source_spacing_mm, rng)
-    return SourceVolume(volume, window.landmarks, frozenset(), window.centre, label)
+    return replace(window, volume=volume)
+
+
+def draw_vertebra(
+    recipe: Recipe, volumes: list[RealVolume], rng: np.random.Generator
+) -> SourceVolume:
+    """The window of a random label volume that the segmentation stage sees of a random vertebra."""
+    volume = volumes[rng.integers(len(volumes))]
+    label = int(rng.choice(list(volume.landmarks)))
+    shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
+    centre = volume.landmarks[label] + (0, shift, 0)
+    return _window_around(volume, recipe, centre, outside=0, wanted=label)
 
 
 def _surround(labels: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +120,7 @@ def _surround(labels: np.ndarray, spacing_mm: float, rng: np.random.Generator) -
     result[noise > rng.uniform(0.0, 0.8)] = Tissue.FAT
     if rng.random() < 0.4:
         front = int(rng.uniform(0.0, 0.35) * labels.shape[1])
-        result[:, :front] = Tissue.LUNGS
+        result[:, :front] = Tissue.LUNG
     bone = labels > 0
     gap = int(round(7 / spacing_mm))
     closed = ndimage.binary_closing(bone, np.ones((1, 1, gap)))
@@ -135,9 +141,9 @@ def _landmarks(path: Path, source: Grid, grid: Grid, unsure):
     points = {c.label: np.array(grid.lps_to_index(c.point_lps_mm)) for c in centroids}
     ignored = set(unsure)
     first, last = min(points), max(points)
-    ignored |= {label for label in _ALL_LABELS if first - 2 <= label < first}
+    ignored |= {label for label in VERTEBRA_CHANNELS if first - 2 <= label < first}
     if last != 24:
-        ignored |= {label for label in _ALL_LABELS if last < label <= last + 2}
+        ignored |= {label for label in VERTEBRA_CHANNELS if last < label <= last + 2}
     if 28 not in points:
         ignored |= {28} if last in (18, 19) else set()
     return {k: v for k, v in points.items() if k not in ignored}, frozenset(ignored)
@@ -147,7 +153,7 @@ def _centres(labels: np.ndarray) -> dict[int, np.ndarray]:
     """Rough centre of each whole vertebral body: middle of the label's anterior half."""
     centres = {}
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or label not in _ALL_LABELS or _touches_border(box, labels.shape):
+        if box is None or label not in VERTEBRA_CHANNELS or _touches_border(box, labels.shape):
             continue
         index = np.argwhere(labels[box] == label)
         front = index[:, 1] < np.quantile(index[:, 1], 0.5)
@@ -160,7 +166,7 @@ def _touches_border(box, shape) -> bool:
     return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))
 
 
-def window_around(
+def _window_around(
     scan: RealVolume, recipe: Recipe, centre: np.ndarray, outside: int, wanted: int = 0
 ) -> SourceVolume:
     """The part of `scan` under the recipe's source grid centred on `centre`."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vertseg.training.atlas import Tissue
+from vertseg.phantom import Tissue
 
 BONES = (*range(1, 28), 28, 41, 42, 43, 44, 46, 47, 48, 49, *range(101, 113), *range(121, 133))
 METAL, CEMENT, CALCIFICATION, GAS = 200, 201, 202, 203
-_TABLE = 92
 _VERTEBRAE = (*range(1, 27), 28)
 
 
@@ -50,7 +49,7 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
     hu[METAL], hu[CEMENT] = rng.uniform(2000, 3071), rng.uniform(900, 2200)
     hu[CALCIFICATION], hu[GAS] = rng.uniform(200, 900), rng.uniform(-1000, -700)
     _draw_ribs(hu, bone, cortex, rng)
-    hu[_TABLE] = rng.uniform(-600, -50)
+    hu[Tissue.TABLE] = rng.uniform(-600, -50)
     hu[Tissue.AIR] = -1000.0
     texture[Tissue.AIR] = 0.0
     return TissueDraw(hu, bone, cortex, texture)
@@ -62,13 +61,13 @@ def _draw_soft(hu: np.ndarray, rng: np.random.Generator) -> None:
     hu[Tissue.MUSCLE] = rng.uniform(10, 75)
     hu[Tissue.FAT] = rng.uniform(-125, -70) if rng.random() < 0.8 else rng.uniform(-60, 50)
     hu[Tissue.SKIN] = rng.uniform(-20, 60) if rng.random() < 0.5 else hu[Tissue.FAT]
-    hu[81] = rng.uniform(30, 110)
-    hu[Tissue.LUNGS] = rng.uniform(-930, -650) if rng.random() < 0.9 else rng.uniform(-500, 30)
-    hu[Tissue.AIRWAYS] = rng.uniform(-1000, -850)
+    hu[Tissue.LIGAMENT] = rng.uniform(30, 110)
+    hu[Tissue.LUNG] = rng.uniform(-930, -650) if rng.random() < 0.9 else rng.uniform(-500, 30)
+    hu[Tissue.AIRWAY] = rng.uniform(-1000, -850)
     blood = rng.uniform(30, 60) if rng.random() < 0.4 else rng.uniform(80, 400)
-    hu[Tissue.AORTA], hu[75] = blood, rng.uniform(0.4, 1.0) * blood
-    hu[62] = rng.uniform(0.5, 1.0) * blood
-    hu[Tissue.KIDNEYS] = rng.uniform(25, 220)
+    hu[Tissue.AORTA], hu[Tissue.VENA_CAVA] = blood, rng.uniform(0.4, 1.0) * blood
+    hu[Tissue.HEART] = rng.uniform(0.5, 1.0) * blood
+    hu[Tissue.KIDNEY] = rng.uniform(25, 220)
     hu[Tissue.DISC] = rng.uniform(50, 130)
     if rng.random() < 0.05:
         hu[Tissue.DISC] = rng.uniform(-200, 250)
