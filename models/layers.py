@@ -91,3 +91,63 @@ class UpsampleCubic(_Upsample):
 
     kernel = staticmethod(cubic_kernel)
     radius = 2
+
+
+class Windows(keras.layers.Layer):
+    """The first channel through several windows, one channel each; the others as they are.
+
+    Bone, discs and marrow fill a small part of the range of a CT; a window spreads it over [-1, 1].
+    """
+
+    def __init__(self, windows, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.windows = tuple((float(centre), float(half)) for centre, half in windows)
+
+    def call(self, inputs):
+        """From (..., channels) to (..., windows + channels - 1)."""
+        first = inputs[..., :1]
+        seen = [ops.clip((first - c) / half, -1.0, 1.0) for c, half in self.windows]
+        return ops.concatenate([*seen, inputs[..., 1:]], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        """One channel a window instead of the first."""
+        return (*input_shape[:-1], input_shape[-1] - 1 + len(self.windows))
+
+    def get_config(self) -> dict:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "windows": self.windows}
+
+
+class LocalContrast(keras.layers.Layer):
+    """Each channel minus its local mean, over its local standard deviation.
+
+    The neighbourhood is a Gaussian of `sigma_px` voxels, zero outside. End plates and discs then
+    differ as much as bone and air do, whatever the mineral content or the noise. `floor` is
+    added to the deviation, so that noise in even tissue stays small.
+    """
+
+    def __init__(self, sigma_px: float, floor: float = 0.1, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.sigma_px, self.floor = sigma_px, floor
+
+    def call(self, inputs):
+        """Shape (batch, x, y, z, channels) in and out."""
+        mean = self._blur(inputs)
+        offset = inputs - mean
+        return offset / (ops.sqrt(self._blur(offset * offset)) + self.floor)
+
+    def _blur(self, node):
+        for axis in (1, 2, 3):
+            index = np.arange(node.shape[axis])
+            matrix = np.exp(-0.5 * ((index[:, None] - index[None, :]) / self.sigma_px) ** 2)
+            matrix /= matrix.sum(axis=1, keepdims=True)
+            node = apply_matrix(matrix.astype(np.float32), node, axis)
+        return node
+
+    def compute_output_shape(self, input_shape):
+        """Shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "sigma_px": self.sigma_px, "floor": self.floor}

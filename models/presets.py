@@ -29,8 +29,17 @@ class NetworkConfig:
         stem: SC-Net only: one 3x3x3 convolution before the U-Net.
         spatial_filters, spatial_kernel, spatial_factor: SC-Net only: the spatial
             configuration part (three hidden convolutions) and the resolution that it works at.
-        combination: SC-Net only: ``product`` of local and tanh(spatial) maps as published, or
-            ``log_product``, the same product taken on logarithms, which gives logits.
+        combination: SC-Net only: ``product`` of local and tanh(spatial) maps, one of each per
+            label, as published; or ``shared``: one local appearance map for all labels, and the
+            spatial configuration as one map of evidence per label, both as logits.
+        normalization: ``none`` as published, or ``both``, after every hidden convolution: at the
+            two finest levels the channels of each voxel by their root mean square (Zhang and
+            Sennrich, NeurIPS 2019), because small contrasts beside air and bone count there; at
+            the coarser ones group normalisation (Wu and He, ECCV 2018).
+        windows: centre and half width, in units of the first input channel, of the windows that
+            it is seen through, each clipped to [-1, 1], one channel a window; none as published.
+        local_contrast_px: standard deviation of the neighbourhood in which the last window is
+            normalised to make one more channel; 0 for none, as published.
     """
 
     kind: Literal["unet", "scnet"]
@@ -44,7 +53,10 @@ class NetworkConfig:
     spatial_filters: int = 64
     spatial_kernel: int = 7
     spatial_factor: int = 4
-    combination: Literal["product", "log_product"] = "product"
+    combination: Literal["product", "shared"] = "product"
+    normalization: Literal["none", "both"] = "none"
+    windows: tuple[tuple[float, float], ...] = ()
+    local_contrast_px: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +69,12 @@ class StageConfig:
         spacing_mm: isotropic voxel size in mm.
         smoothing_sigma_mm: Gaussian smoothing before resampling, in mm.
         activation: from the network's output to a map: ``linear`` (heatmaps), ``sigmoid``
-            (logits) or ``null_softmax`` (softmax over all voxels of a channel and one class
-            "not in this tile", scaled so that a sure landmark peaks near 1).
+            (logits) or ``shared_softmax`` (sigmoid of the first channel, which says whether any
+            vertebra is centred here, times the softmax of the others, which say which).
         sigma_px: standard deviation in voxels of the target Gaussian, or, for the segmentation
             stage, of the Gaussian that marks the wanted vertebra in the second input channel.
-        gather_px: ``null_softmax`` only: standard deviation of the Gaussian that gathers the
-            probability around each voxel, so that an unsure place is not a faint one.
         overlap: voxels that neighbouring z tiles share (vertebrae stage).
-        labels: label of each output channel (vertebrae stage).
+        labels: label of each map (vertebrae stage).
         shift_posterior_mm: how far behind the vertebral centroid the crop is centred.
         threshold: smallest map value that counts.
     """
@@ -73,9 +83,8 @@ class StageConfig:
     size: tuple[int, int, int]
     spacing_mm: float
     smoothing_sigma_mm: float = 0.75
-    activation: Literal["linear", "sigmoid", "null_softmax"] = "linear"
+    activation: Literal["linear", "sigmoid", "shared_softmax"] = "linear"
     sigma_px: float = 3.0
-    gather_px: float = 0.0
     overlap: int = 0
     labels: tuple[int, ...] = ()
     shift_posterior_mm: float = 0.0
@@ -94,9 +103,7 @@ class Preset:
 
 _PAPER = Preset(
     name="paper",
-    spine=StageConfig(
-        NetworkConfig("unet", (64,) * 5), (64, 64, 128), 8.0, threshold=0.1
-    ),
+    spine=StageConfig(NetworkConfig("unet", (64,) * 5), (64, 64, 128), 8.0, threshold=0.1),
     vertebrae=StageConfig(
         NetworkConfig(
             "scnet", (64,) * 4, outputs=25, negative_slope=0.1, stem=True, combination="product"
@@ -116,10 +123,21 @@ _PAPER = Preset(
     ),
 )
 
+_WINDOWS_HU = ((0.0, 1024.0), (50.0, 250.0), (500.0, 600.0))
+"""Everything, soft tissue and marrow, cortex: discs and marrow differ by a fiftieth of the range."""
+
+_WINDOWS = tuple((centre / 2048.0, half / 2048.0) for centre, half in _WINDOWS_HU)
+
 _DEFAULT = Preset(
     name="default",
     spine=StageConfig(
-        NetworkConfig("unet", (16, 32, 48, 64, 64), negative_slope=0.1),
+        NetworkConfig(
+            "unet",
+            (16, 32, 48, 64, 64),
+            negative_slope=0.1,
+            normalization="both",
+            windows=_WINDOWS,
+        ),
         (48, 48, 80),
         8.0,
         smoothing_sigma_mm=3.0,
@@ -131,24 +149,34 @@ _DEFAULT = Preset(
         NetworkConfig(
             "scnet",
             (16, 32, 64, 96),
-            outputs=26,
+            outputs=27,
             negative_slope=0.1,
             spatial_filters=48,
             spatial_kernel=5,
-            combination="log_product",
+            combination="shared",
+            normalization="both",
+            windows=_WINDOWS,
+            local_contrast_px=2.5,
         ),
         (40, 40, 80),
         4.0,
         smoothing_sigma_mm=1.6,
-        activation="null_softmax",
-        sigma_px=1.5,
-        gather_px=2.0,
-        overlap=60,
+        activation="shared_softmax",
+        sigma_px=1.25,
+        overlap=40,
         labels=VERTEBRA_CHANNELS,
         threshold=0.05,
     ),
     segmentation=StageConfig(
-        NetworkConfig("unet", (16, 32, 64, 96, 96), inputs=2, negative_slope=0.1),
+        NetworkConfig(
+            "unet",
+            (16, 32, 64, 96, 96),
+            inputs=2,
+            negative_slope=0.1,
+            normalization="both",
+            windows=_WINDOWS,
+            local_contrast_px=2.5,
+        ),
         (64, 64, 64),
         1.6,
         smoothing_sigma_mm=0.6,

@@ -2,67 +2,63 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
-from keras import layers, ops
+from keras import layers
 
 from models.layers import UpsampleCubic
 from models.presets import NetworkConfig
-from models.unet import convolution, linear_head, unet_features
+from models.unet import convolution, linear_head, network_input, unet_features
 
 _SPATIAL_CONVOLUTIONS = 3
+_RARE = -6.0
+"""Logit at which the shared appearance begins: few voxels are centres."""
 
 
 def build_scnet(config: NetworkConfig, size: tuple[int | None, ...], name: str) -> keras.Model:
     """SC-Net from (batch, x, y, z, inputs) to (batch, x, y, z, outputs), float32.
 
-    A U-Net gives local appearance maps; at a lower resolution large convolutions see where the
-    other landmarks are (spatial configuration); the product of both is the output.
+    A U-Net sees local appearance; at a lower resolution large convolutions see where the other
+    landmarks are (spatial configuration). As published, the output is the product of one map of
+    each per label. ``shared``: all vertebrae look alike from near, so the first output is one map
+    of appearance for all labels, and the others the evidence for each label from the spatial
+    configuration; their product is taken when they are made probabilities (`heads.activate`).
     """
-    image = keras.Input((*size, config.inputs), name="image", dtype="float32")
-    node = convolution(image, config.filters[0], 3, config, "stem") if config.stem else image
-    local = linear_head(unet_features(node, config, "local_"), config, "local_head")
-    spatial = _spatial_configuration(local, config)
-    return keras.Model(image, _combine(local, spatial, config), name=name)
+    image, node = network_input(config, size)
+    if config.stem:
+        node = convolution(node, config.filters[0], 3, config, "stem")
+    features = unet_features(node, config, "local_")
+    if config.combination == "shared":
+        node = _shared(features, config)
+    else:
+        local = linear_head(features[0], config, "local_head", config.outputs)
+        pooled = layers.AveragePooling3D(config.spatial_factor, name="spatial_pool")(local)
+        spatial = _spatial_configuration(pooled, config, config.outputs)
+        spatial = layers.Activation("tanh", dtype="float32", name="spatial_tanh")(spatial)
+        spatial = UpsampleCubic(config.spatial_factor, dtype="float32", name="spatial_upsample")(
+            spatial
+        )
+        node = layers.Multiply(dtype="float32", name="product")([local, spatial])
+    return keras.Model(image, node, name=name)
 
 
-def _spatial_configuration(local, config: NetworkConfig):
+def _shared(features, config: NetworkConfig):
+    """Appearance from the finest features; labels from the decoder's features at low resolution."""
     factor = config.spatial_factor
-    node = layers.AveragePooling3D(factor, name="spatial_pool")(local)
+    local = linear_head(features[0], config, "local_head", 1, bias=_RARE)
+    level = int(math.log2(factor))
+    pooled = layers.AveragePooling3D(factor, name="spatial_pool")(features[0])
+    seen = layers.Concatenate(name="spatial_input")([features[level], pooled])
+    spatial = _spatial_configuration(seen, config, config.outputs - 1)
+    spatial = UpsampleCubic(factor, dtype="float32", name="spatial_upsample")(spatial)
+    return layers.Concatenate(name="appearance_and_labels", dtype="float32")([local, spatial])
+
+
+def _spatial_configuration(node, config: NetworkConfig, outputs: int):
+    """Large convolutions at the low resolution, down to one linear map per label."""
     for index in range(_SPATIAL_CONVOLUTIONS):
         node = convolution(
             node, config.spatial_filters, config.spatial_kernel, config, f"spatial_conv{index}"
         )
-    node = layers.Conv3D(
-        config.outputs,
-        config.spatial_kernel,
-        padding="same",
-        kernel_initializer=keras.initializers.RandomNormal(stddev=config.head_sigma),
-        dtype="float32",
-        name="spatial_head",
-    )(node)
-    if config.combination == "product":
-        node = layers.Activation("tanh", dtype="float32", name="spatial_tanh")(node)
-    return UpsampleCubic(factor, dtype="float32", name="spatial_upsample")(node)
-
-
-def _combine(local, spatial, config: NetworkConfig):
-    if config.combination == "product":
-        return layers.Multiply(dtype="float32", name="product")([local, spatial])
-    return LogProduct(dtype="float32", name="log_product")([local, spatial])
-
-
-class LogProduct(keras.layers.Layer):
-    """log(exp(local) * sigmoid(spatial)): the product of appearance and gate, as logits.
-
-    The sum trains from the first step, where the plain product of two maps near zero has no
-    gradient; the gate keeps its meaning: a place that the configuration forbids is silenced.
-    """
-
-    def call(self, inputs):
-        """Two maps (batch, x, y, z, channels) to one of the same shape."""
-        local, spatial = inputs
-        return local + ops.log_sigmoid(spatial)
-
-    def compute_output_shape(self, input_shape):
-        """Shape of either input."""
-        return input_shape[0]
+    return linear_head(node, config, "spatial_head", outputs, config.spatial_kernel)

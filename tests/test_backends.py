@@ -36,9 +36,7 @@ def small_preset(name: str) -> Preset:
     stages = {}
     for stage in stage_names():
         config = getattr(PRESETS[name], stage)
-        stages[stage] = dataclasses.replace(
-            config, network=small(config.network), size=(8, 16, 24)
-        )
+        stages[stage] = dataclasses.replace(config, network=small(config.network), size=(8, 16, 24))
     return Preset(name=name, **stages)
 
 
@@ -88,6 +86,4 @@ def test_backends_agree_and_read_each_others_weights(name, stage, exchange):
     network.load_weights(folder / f"{name}-{stage}.new.weights.h5")
     back = output(network, image, config)
     assert np.abs(back - here).max() > 100 * TOLERANCE
-    np.testing.assert_allclose(
-        np.load(folder / f"{name}-{stage}.new.npy"), back, atol=TOLERANCE
-    )
+    np.testing.assert_allclose(np.load(folder / f"{name}-{stage}.new.npy"), back, atol=TOLERANCE)

@@ -14,74 +14,53 @@ def rng():
     return np.random.default_rng(11)
 
 
-def gaussians(rng) -> np.ndarray:
-    """One Gaussian of arbitrary height a sample and channel."""
-    axes = np.meshgrid(*(np.arange(n) for n in SHAPE[1:4]), indexing="ij")
-    maps = np.zeros(SHAPE, np.float32)
-    for sample in range(SHAPE[0]):
-        for channel in range(SHAPE[4]):
-            centre = rng.uniform(1, 3, size=3)
-            squared = sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True))
-            maps[sample, ..., channel] = rng.uniform(0.5, 5) * np.exp(-0.5 * squared)
-    return maps
+def cross_entropy(logits, target):
+    p = 1 / (1 + np.exp(-logits.astype(float)))
+    return -(target * np.log(p) + (1 - target) * np.log(1 - p))
 
 
-def crossentropy(logits, target) -> float:
-    """KL divergence of one landmark's target from softmax over the voxels and "not here"."""
-    exponentials = np.exp(logits.astype(float))
-    probability = exponentials / (exponentials.sum() + 1)
-    target = target.astype(float) / target.sum()
-    return float((target * (np.log(target) - np.log(probability))).sum())
-
-
-def not_here(logits) -> float:
-    """Cross-entropy of the class "not here"."""
-    return float(np.log(np.exp(logits.astype(float)).sum() + 1))
-
-
-def loss_of(logits, maps, present, absent, **options) -> float:
-    arrays = (np.asarray(a, np.float32) for a in (logits, maps, present, absent))
-    return float(losses.null_softmax_crossentropy(*arrays, **options))
-
-
-def test_null_softmax_crossentropy(rng):
-    logits = rng.normal(scale=2, size=SHAPE).astype(np.float32)
-    maps = gaussians(rng)
-    present, absent = [[1, 0, 1], [0, 0, 1]], [[0, 1, 0], [0, 1, 0]]
-    hits = [crossentropy(logits[s, ..., c], maps[s, ..., c]) for s, c in ((0, 0), (0, 2), (1, 2))]
-    misses = [not_here(logits[s, ..., 1]) for s in (0, 1)]
-    expected = (sum(hits) + 0.3 * sum(misses)) / (3 + 0.3 * 2)
-    got = loss_of(logits, maps, present, absent, absent_weight=0.3)
+def test_heatmap_crossentropy(rng):
+    logits = rng.normal(scale=2, size=(6, 7, 8)).astype(np.float32)
+    target = rng.uniform(0.1, 0.9, size=(6, 7, 8)).astype(np.float32)
+    weight = (rng.uniform(size=(6, 7, 8)) > 0.3).astype(np.float32)
+    best = np.log(target.astype(float) / (1 - target.astype(float)))
+    divergence = cross_entropy(logits, target) - cross_entropy(best, target)
+    expected = (divergence * weight).sum() / (target * weight).sum()
+    got = float(losses.heatmap_crossentropy(logits, target, weight))
     assert got == pytest.approx(expected, rel=1e-4)
 
 
-def test_unknown_landmarks_do_not_count(rng):
-    logits = rng.normal(size=SHAPE).astype(np.float32)
-    maps = gaussians(rng)
-    known, nothing = [[1, 0, 0]] * 2, [[0, 0, 0]] * 2
-    before = loss_of(logits, maps, known, nothing)
-    logits[..., 1:] += 100
-    maps[..., 1:] = 0
-    assert loss_of(logits, maps, known, nothing) == pytest.approx(before, rel=1e-5)
-    assert loss_of(logits, maps, nothing, nothing) == 0
+def test_heatmap_crossentropy_at_its_ends():
+    target = np.zeros((5, 5, 5), np.float32)
+    target[2, 2, 2] = 1
+    ones = np.ones_like(target)
+    sure = np.where(target > 0, 40, -40).astype(np.float32)
+    assert float(losses.heatmap_crossentropy(sure, target, ones)) == pytest.approx(0, abs=1e-4)
+    empty = float(losses.heatmap_crossentropy(np.zeros_like(sure), 0 * target, ones))
+    assert empty == pytest.approx(125 * np.log(2) / 16, rel=1e-4)
+    assert float(losses.heatmap_crossentropy(-sure, target, 0 * ones)) == 0
 
 
-def test_null_softmax_crossentropy_vanishes_for_the_right_answer(rng):
-    maps = gaussians(rng)
-    ones, zeros = np.ones((2, 3)), np.zeros((2, 3))
-    assert loss_of(np.log(maps) + 30, maps, ones, zeros) == pytest.approx(0, abs=1e-3)
-    assert loss_of(np.full(SHAPE, -60.0), maps, zeros, ones) == pytest.approx(0, abs=1e-6)
+def test_balanced_crossentropy(rng):
+    logits = rng.normal(size=(5, 4, 3)).astype(np.float32)
+    classes = rng.integers(-1, 2, (5, 4))
+    exact = logits.astype(float)
+    share = np.exp(exact) / np.exp(exact).sum(-1, keepdims=True)
+    means = [-np.log(share[classes == k][:, k]).mean() for k in (0, 1)]
+    got = float(losses.balanced_crossentropy(logits, classes.astype(np.int32)))
+    assert got == pytest.approx(np.mean(means), rel=1e-5)
+    assert float(losses.balanced_crossentropy(logits, np.full((5, 4), -1, np.int32))) == 0
 
 
-@pytest.mark.parametrize("level", [-500.0, 0.0, 500.0])
-def test_null_softmax_crossentropy_stays_finite(level, rng):
-    maps = gaussians(rng)
-    ones, zeros = np.ones((2, 3)), np.zeros((2, 3))
-    voxels = np.prod(SHAPE[1:4])
-    absent = loss_of(np.full(SHAPE, level), maps, zeros, ones)
-    expected = np.logaddexp(0, level + np.log(voxels))
-    assert absent == pytest.approx(expected, rel=1e-4, abs=1e-6)
-    assert np.isfinite(loss_of(np.full(SHAPE, level), maps, ones, zeros))
+def test_label_crossentropy(rng):
+    logits = rng.normal(scale=2, size=(3, 4, 3)).astype(np.float32)
+    known = np.array([1, 0, 1], np.float32)
+    exact = logits.astype(float)
+    share = np.exp(exact) / np.exp(exact).sum(-1, keepdims=True)
+    each = [-np.log(share[i, :, i]).mean() for i in range(3)]
+    got = float(losses.label_crossentropy(logits, known))
+    assert got == pytest.approx((each[0] + each[2]) / 2, rel=1e-5)
+    assert float(losses.label_crossentropy(logits, 0 * known)) == 0
 
 
 def test_sigmoid_crossentropy(rng):
@@ -127,9 +106,9 @@ def test_l2_heatmap_loss(rng):
 def test_losses_are_scalars(rng):
     logits = rng.normal(size=SHAPE).astype(np.float32)
     target = np.zeros(SHAPE, np.float32)
-    ones = np.ones((2, 3), np.float32)
     for loss in (
-        losses.null_softmax_crossentropy(logits, target, ones, ones),
+        losses.heatmap_crossentropy(logits, target, target),
+        losses.label_crossentropy(logits[0, 0, :3], target[0, 0, 0, 0]),
         losses.sigmoid_crossentropy(logits, target),
         losses.soft_dice_loss(logits, target),
         losses.l2_heatmap_loss(logits, target),

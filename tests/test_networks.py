@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import ndimage
 
 from models import PRESETS, NetworkConfig, activate, build_network, stage_names
-from models.heads import gaussian_peak, null_softmax
-from models.scnet import LogProduct, build_scnet
+from models.layers import LocalContrast, Windows
+from models.scnet import build_scnet
 from models.unet import build_unet
 
 PAPER_PARAMETERS = {"spine": 2_548_353, "vertebrae": 6_054_962, "segmentation": 2_550_081}
@@ -63,7 +64,8 @@ def test_presets_fit_together(name):
     for stage in (preset.spine, preset.vertebrae, preset.segmentation):
         step = 2 ** (len(stage.network.filters) - 1)
         assert all(length % step == 0 for length in stage.size)
-    assert len(preset.vertebrae.labels) == preset.vertebrae.network.outputs
+    shared = preset.vertebrae.network.combination == "shared"
+    assert len(preset.vertebrae.labels) + shared == preset.vertebrae.network.outputs
     assert 0 < preset.vertebrae.overlap < preset.vertebrae.size[2]
     assert preset.segmentation.network.inputs == 2
 
@@ -111,22 +113,70 @@ def test_unet_sees_as_far_as_its_levels_and_no_further():
     assert change[32:].max() == 0
 
 
-@pytest.mark.parametrize("combination", ["product", "log_product"])
-def test_scnet_combines_its_two_parts(combination, rng):
-    config = dataclasses.replace(SMALL_SCNET, combination=combination)
+def test_scnet_multiplies_its_two_parts(rng):
+    network = build_scnet(SMALL_SCNET, (16, 8, 8), "small")
+    local, spatial, output = outputs_of(network, rng, "local_head", "spatial_upsample")
+    np.testing.assert_allclose(output, local * spatial, atol=1e-5)
+
+
+def test_shared_scnet_says_whether_and_which(rng):
+    config = dataclasses.replace(SMALL_SCNET, combination="shared", spatial_factor=2, outputs=4)
     network = build_scnet(config, (16, 8, 8), "small")
+    local, spatial, output = outputs_of(network, rng, "local_head", "spatial_upsample")
+    assert local.shape == (1, 16, 8, 8, 1)
+    assert spatial.shape == (1, 16, 8, 8, 3)
+    np.testing.assert_array_equal(output[..., :1], local)
+    np.testing.assert_array_equal(output[..., 1:], spatial)
+    # both resolutions of the decoder are seen at the low one
+    assert network.get_layer("spatial_input").output.shape == (None, 8, 4, 4, 6 + 4)
+
+
+def outputs_of(network, rng, *names):
     parts = keras.Model(
-        network.input,
-        [network.get_layer(n).output for n in ("local_head", "spatial_upsample")],
+        network.input, [*(network.get_layer(n).output for n in names), network.output]
     )
-    image = rng.normal(size=(1, 16, 8, 8, 1)).astype(np.float32)
-    local, spatial = (ops.convert_to_numpy(part).astype(np.float64) for part in parts(image))
-    output = ops.convert_to_numpy(network(image))
-    if combination == "product":
-        np.testing.assert_allclose(output, local * spatial, atol=1e-5)
-    else:
-        gate = 1 / (1 + np.exp(-spatial))
-        np.testing.assert_allclose(output, np.log(np.exp(local) * gate), atol=1e-5)
+    image = rng.normal(size=(1, *network.input_shape[1:])).astype(np.float32)
+    return [ops.convert_to_numpy(part).astype(np.float64) for part in parts(image)]
+
+
+def test_normalisation_is_per_voxel_where_it_is_fine_and_by_groups_below(rng):
+    config = NetworkConfig("unet", (8, 8, 16), negative_slope=0.1, normalization="both")
+    network = build_unet(config, (8, 8, 8), "small")
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds.count("RMSNormalization") == 8 and kinds.count("GroupNormalization") == 4
+    fine, coarse, _ = outputs_of(network, rng, "down1_conv0_norm", "down2_conv0_norm")
+    np.testing.assert_allclose((fine**2).mean(-1), 1, atol=0.2)
+    groups = coarse.reshape(-1, 8, 2)
+    np.testing.assert_allclose(groups.mean(axis=(0, 2)), 0, atol=1e-3)
+    np.testing.assert_allclose(groups.std(axis=(0, 2)), 1, atol=2e-2)
+
+
+def test_windows_spread_their_range_and_keep_the_other_channels(rng):
+    image = rng.uniform(-1, 1, (1, 3, 4, 5, 2)).astype(np.float32)
+    seen = ops.convert_to_numpy(Windows(((0.0, 0.5), (0.2, 0.1)))(image))
+    assert seen.shape == (1, 3, 4, 5, 3)
+    np.testing.assert_allclose(seen[..., 0], np.clip(image[..., 0] / 0.5, -1, 1), atol=1e-6)
+    np.testing.assert_allclose(seen[..., 1], np.clip((image[..., 0] - 0.2) / 0.1, -1, 1), atol=1e-5)
+    np.testing.assert_array_equal(seen[..., 2], image[..., 1])
+
+
+def test_local_contrast_does_not_depend_on_brightness_or_contrast(rng):
+    image = ndimage.gaussian_filter(rng.normal(size=(24, 24, 24)), 1.0).astype(np.float32)
+    layer = LocalContrast(2.5, floor=0.0)
+    plain, changed = (
+        ops.convert_to_numpy(layer(a[None, ..., None])) for a in (image, 7 * image + 3)
+    )
+    np.testing.assert_allclose(plain, changed, atol=1e-3)
+    assert plain.std() == pytest.approx(1, abs=0.15)
+    even = np.full((1, 8, 8, 8, 1), 0.7, np.float32)
+    np.testing.assert_allclose(LocalContrast(2.5)(even), 0, atol=1e-5)
+
+
+def test_the_networks_see_through_their_windows():
+    config = NetworkConfig("unet", (4, 6), inputs=2, windows=((0.0, 1.0), (0.1, 0.2)))
+    network = build_unet(dataclasses.replace(config, local_contrast_px=2.0), (8, 8, 8), "small")
+    assert network.input_shape[-1] == 2
+    assert network.get_layer("down0_conv0").kernel.shape[3] == 2 + 1 + 1
 
 
 def test_spatial_part_works_at_the_low_resolution():
@@ -136,57 +186,14 @@ def test_spatial_part_works_at_the_low_resolution():
     assert network.get_layer("spatial_head").kernel.shape == (7, 7, 7, 5, 3)
 
 
-def test_log_product_is_the_log_of_the_product(rng):
-    local, spatial = rng.normal(scale=4, size=(2, 1, 3, 4, 5, 2)).astype(np.float32)
-    expected = np.log(np.exp(local.astype(float)) / (1 + np.exp(-spatial.astype(float))))
-    got = ops.convert_to_numpy(LogProduct()([local, spatial]))
-    np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-def test_log_product_stays_finite_where_the_product_underflows():
-    extreme = np.full((1, 1, 1, 1, 1), -500, np.float32)
-    got = ops.convert_to_numpy(LogProduct()([extreme, extreme]))
-    np.testing.assert_allclose(got, -1000)
-
-
-def test_null_softmax_sums_to_the_probability_of_being_there(rng):
-    logits = rng.normal(scale=3, size=(2, 4, 5, 6, 3)).astype(np.float32)
-    mass = np.exp(logits.astype(float)).sum(axis=(1, 2, 3))
-    total = ops.convert_to_numpy(null_softmax(logits)).sum(axis=(1, 2, 3))
-    np.testing.assert_allclose(total, mass / (mass + 1), rtol=1e-5)
-
-
-def test_null_softmax_at_the_ends_of_its_range():
-    shape = (1, 2, 2, 2, 1)
-    even = ops.convert_to_numpy(null_softmax(np.zeros(shape, np.float32)))
-    np.testing.assert_allclose(even, 1 / 9, rtol=1e-6)
-    nowhere = ops.convert_to_numpy(null_softmax(np.full(shape, -1e4, np.float32)))
-    np.testing.assert_array_equal(nowhere, 0)
-    sure = np.full(shape, -1e4, np.float32)
-    sure[0, 1, 0, 1, 0] = 1e4
-    expected = (sure > 0).astype(np.float32)
-    np.testing.assert_array_equal(ops.convert_to_numpy(null_softmax(sure)), expected)
-
-
-@pytest.mark.parametrize("gather_px", [0.0, 1.5])
-def test_a_sure_landmark_peaks_at_one(gather_px):
-    stage = dataclasses.replace(
-        PRESETS["default"].vertebrae,
-        activation="null_softmax",
-        sigma_px=2.0,
-        gather_px=gather_px,
-    )
-    x = np.arange(-15, 16.0)
-    squared = x[:, None, None] ** 2 + x[None, :, None] ** 2 + x[None, None, :] ** 2
-    density = np.exp(-0.5 * squared / stage.sigma_px**2)
-    assert 1 / density.sum() == pytest.approx(gaussian_peak(stage.sigma_px), rel=1e-4)
-    logits = (np.log(density) + 15).astype(np.float32)[None, ..., None]
-    heatmap = ops.convert_to_numpy(activate(logits, stage))[0, ..., 0]
-    wide = np.exp(-0.5 * squared / (stage.sigma_px**2 + gather_px**2))
-    np.testing.assert_allclose(heatmap, wide, atol=2e-3)
-    certain = np.full_like(logits, -100)
-    certain[0, 15, 15, 15, 0] = 100
-    assert ops.convert_to_numpy(activate(certain, stage)).max() == 1.0
+def test_shared_softmax_is_one_probability_for_all_labels(rng):
+    stage = PRESETS["default"].vertebrae
+    outputs = rng.normal(scale=4, size=(2, 3, 4, 5, 4)).astype(np.float32)
+    maps = ops.convert_to_numpy(activate(outputs, stage))
+    somewhere = 1 / (1 + np.exp(-outputs[..., 0].astype(float)))
+    np.testing.assert_allclose(maps.sum(-1), somewhere, rtol=1e-5)
+    odds = np.exp(outputs[..., 2].astype(float) - outputs[..., 1])
+    np.testing.assert_allclose(maps[..., 1] / maps[..., 0], odds, rtol=1e-4)
 
 
 def test_other_activations():

@@ -8,13 +8,24 @@ from keras import ops
 from scipy import ndimage
 
 from models import PRESETS, NetworkConfig, StageConfig
-from vertseg.phantom import make_phantom
-from vertseg.training import implants
+from vertseg.image import read_image
+from vertseg.phantom import Tissue, make_phantom
+from vertseg.training import cases, implants
 from vertseg.training.atlas import Atlas
+from vertseg.training.bodies import draw_body
 from vertseg.training.courses import LEVELS, Course, complete, split_by_patient
-from vertseg.training.draws import NoiseBank, Recipe, draw_body, draw_sample
+from vertseg.training.degeneration import degenerate
+from vertseg.training.draws import NoiseBank, draw_sample
+from vertseg.training.graft import course_of, insert_graft
 from vertseg.training.pose import Anatomy, _draw_numbering, draw_anatomy, pose
-from vertseg.training.synthesis import landmark_gaussians, render, sample_linear
+from vertseg.training.real import RealVolume, _cut_neighbours
+from vertseg.training.recipe import Recipe
+from vertseg.training.synthesis import (
+    landmark_gaussians,
+    nearest_labels,
+    render,
+    sample_linear,
+)
 from vertseg.training.tissue import METAL, draw_tissue
 from vertseg.training.train import TrainConfig, train
 
@@ -32,9 +43,12 @@ def course(atlas):
 
 
 def recipe(stage="vertebrae", **changes):
-    network = NetworkConfig("unet", (4, 6), outputs=26, negative_slope=0.1)
+    network = NetworkConfig(
+        "scnet", (8, 8, 8), outputs=27, negative_slope=0.1, spatial_filters=8,
+        combination="shared", normalization="both",
+    )  # fmt: skip
     config = StageConfig(
-        network, (16, 16, 16), 10.0, 4.0, "null_softmax", 1.5, labels=(*range(1, 26), 28)
+        network, (16, 16, 16), 10.0, 4.0, "shared_softmax", 1.5, labels=(*range(1, 26), 28)
     )
     return Recipe(stage, dataclasses.replace(config, **changes), (16, 16, 16), 5.0, (36, 36, 40))
 
@@ -72,7 +86,7 @@ def test_numbering_variants_have_their_labels():
     points = np.cumsum(np.tile([0.0, 0.0, -25.0], (24, 1)), axis=0)
     seen = set()
     for seed in range(150):
-        labels, sources, centres = _draw_numbering(points, np.random.default_rng(seed))
+        labels, sources, centres = _draw_numbering(points, np.random.default_rng(seed), None)
         assert len(labels) == len(sources) == len(centres)
         assert (np.diff(centres[:, 2]) < 0).all()
         seen.add((25 in labels, 28 in labels, 19 in labels, 24 in labels))
@@ -158,15 +172,110 @@ def test_implants_leave_the_given_labels_alone():
     assert any((c == METAL).any() for c in changed)
 
 
-def test_a_stage_trains_and_goes_on_from_its_checkpoint(atlas, course, tmp_path):
-    own = recipe()
-    preset = dataclasses.replace(PRESETS["default"], vertebrae=own.config)
+def test_labels_are_those_under_the_image(atlas, course):
+    draw = sample_of(atlas, course, 8)
+    image, coords = (ops.convert_to_numpy(a) for a in render(draw))
+    labels = ops.convert_to_numpy(nearest_labels(coords, draw))
+    bone, air = np.isin(labels, range(1, 26)), labels == -1
+    assert bone.any() and air.any()
+    assert image[bone].mean() > image[labels == Tissue.MUSCLE].mean() > image[air].mean()
+    inside = [
+        draw[f"fov_{a}"][np.clip(np.rint(c), 0, len(draw[f"fov_{a}"]) - 1).astype(int)]
+        for a, c in zip("xyz", coords, strict=True)
+    ]
+    assert not (np.prod(inside, axis=0)[~air] == 0).any()
+
+
+def sample_of(atlas, course, seed):
+    rng = np.random.default_rng(seed)
+    source = draw_body(recipe(), [course], atlas, rng)
+    return draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+
+
+def test_wear_keeps_the_input_and_moves_centres_with_their_end_plates(atlas):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    before, seen = atlas.labels.copy(), set()
+    for seed in range(12):
+        labels, moved = degenerate(atlas.labels, place, 5.0, np.random.default_rng(seed), True)
+        assert labels.dtype == np.uint8 and set(moved) == set(place)
+        for label, point in moved.items():
+            down = np.linalg.norm(point - place[label])
+            assert down < 0.2 * 40 / 5.0 and point[2] <= place[label][2]
+            if down > 0:
+                seen.add(label)
+        assert (labels != before).any()
+    assert len(seen) > 5
+    np.testing.assert_array_equal(atlas.labels, before)
+
+
+def test_a_graft_takes_the_place_of_the_atlas_vertebrae(atlas, course):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    volume = np.where(np.isin(atlas.labels, (20, 21, 22)), atlas.labels, 0).astype(np.uint8)
+    graft = RealVolume("x", volume, {label: place[label] for label in (20, 21, 22)})
+    points = course_of(graft, 5.0, [course], np.random.default_rng(0))
+    for label in (20, 21, 22):
+        np.testing.assert_allclose(points[label - 1], 5.0 * place[label])
+    body = np.full(volume.shape, Tissue.MUSCLE, np.uint8)
+    body[2:6, 2:6, 2:6] = 21
+    body[10:12, 10:12, 10:12] = 5
+    start = np.array([-3, 2, 0])
+    result = insert_graft(body, graft, start, 5.0)
+    assert (result[2:6, 2:6, 2:6] != 21).all() and (result[10:12, 10:12, 10:12] == 5).all()
+    for x, y, z in np.argwhere(volume == 22)[::50]:
+        at = np.array([x, y, z]) - start
+        if ((at >= 0) & (at < body.shape)).all():
+            assert result[tuple(at)] == 22
+
+
+def test_points_at_cut_ends_are_doubtful():
+    points = {label: np.array([0.0, 0.0, -10.0 * label]) for label in (5, 6, 7)}
+    cut = _cut_neighbours(points)
+    assert sorted(cut) == [3, 4, 8, 9]
+    np.testing.assert_allclose(cut[3], [0, 0, -30])
+    assert not _cut_neighbours({1: points[5], 2: points[6]}).keys() & {0, -1}
+    assert sorted(_cut_neighbours({23: points[5], 24: points[6]})) == [21, 22]
+
+
+def test_heatmaps_of_the_published_preset_are_learned(atlas, course, tmp_path):
+    network = NetworkConfig("scnet", (4, 6), outputs=25, spatial_filters=8, combination="product")
+    own = recipe(network=network, activation="linear", labels=tuple(range(1, 26)))
+    preset = dataclasses.replace(PRESETS["paper"], vertebrae=own.config)
     bank = NoiseBank(own.source_size)
 
     def draw(rng):
         return draw_sample(own, draw_body(own, [course], atlas, rng), bank, rng)
 
-    config = TrainConfig(minutes=5, steps=20, rate=3e-3, warmup=1)
+    train(preset, own, draw, tmp_path, TrainConfig(minutes=5, steps=2, warmup=1))
+    assert (tmp_path / "vertebrae.weights.h5").exists()
+
+
+def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "_FIELDS", {"lumbar": ("L1", "L4", 90.0)})
+    case = cases.make_case(1, [course], [course], atlas)
+    assert case.marks == ("lumbar", "L6") == cases._marks(1)
+    assert case.hu.shape == case.mask.shape == case.grid.size
+    found = {c.label for c in case.centroids}
+    assert set(np.unique(case.mask)) - {0} == found and {21, 22} <= found
+    for centroid in case.centroids:
+        at = np.rint(np.asarray(case.grid.lps_to_index(centroid.point_lps_mm))).astype(int)
+        box = tuple(slice(max(i - 2, 0), i + 3) for i in at)
+        assert centroid.label in case.mask[box]
+    scan = tmp_path / "rawdata/sub-a/sub-a_ct.nii.gz"
+    cases._write(case, scan, tmp_path / "derivatives/sub-a")
+    read = read_image(scan)
+    np.testing.assert_array_equal(read.grid.size, case.grid.size)
+    assert len(list(tmp_path.rglob("*_seg-*"))) == 2
+
+
+def test_a_stage_trains_and_goes_on_from_its_checkpoint(atlas, course, tmp_path):
+    own = recipe()
+    preset = dataclasses.replace(PRESETS["default"], vertebrae=own.config)
+    sample = sample_of(atlas, course, 8)
+
+    def draw(rng):
+        return sample
+
+    config = TrainConfig(minutes=5, steps=20, rate=1e-3, warmup=1)
     weights = train(preset, own, draw, tmp_path, config)
     assert weights.exists()
     train(preset, own, draw, tmp_path, config)

@@ -70,9 +70,7 @@ def test_cubic_is_exact_for_parabolas_inside():
     position = (np.arange(20) + 0.5) / 2 - 0.5
     inside = slice(4, 16)
     expected = (0.3 * position**2 - position)[inside]
-    np.testing.assert_allclose(
-        run(UpsampleCubic(2), parabola)[2, 2, inside], expected, atol=1e-4
-    )
+    np.testing.assert_allclose(run(UpsampleCubic(2), parabola)[2, 2, inside], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

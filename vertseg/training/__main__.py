@@ -32,6 +32,11 @@ def main() -> None:
     phantoms.add_argument("--count", type=int, default=40)
     phantoms.add_argument("--preset", default="default")
     phantoms.set_defaults(run=_phantoms)
+    cases = commands.add_parser("cases", help="synthetic scans of courses that are held back")
+    cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
+    cases.add_argument("--to", type=Path, required=True)
+    cases.add_argument("--count", type=int, default=60)
+    cases.set_defaults(run=_cases)
     export = commands.add_parser("export", help="weights and manifest of the three trained stages")
     export.add_argument("--runs", type=Path, default=Path("runs"))
     export.add_argument("--to", type=Path, default=Path("weights"))
@@ -52,7 +57,7 @@ def _train(arguments: argparse.Namespace) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     from models import PRESETS
-    from vertseg.training.draws import recipe_for
+    from vertseg.training.recipe import recipe_for
     from vertseg.training.sources import Sources
     from vertseg.training.train import TrainConfig, train
 
@@ -74,11 +79,17 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _phantoms(arguments: argparse.Namespace) -> None:
     from models import PRESETS
-    from vertseg.training.draws import recipe_for
     from vertseg.training.phantoms import make_pool
+    from vertseg.training.recipe import recipe_for
 
     config = getattr(PRESETS[arguments.preset], arguments.stage)
     make_pool(recipe_for(arguments.stage, config), arguments.pool, arguments.count)
+
+
+def _cases(arguments: argparse.Namespace) -> None:
+    from vertseg.training.cases import write_cases
+
+    write_cases(arguments.data, arguments.to, arguments.count)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -47,9 +47,7 @@ def load_atlas(folder: Path) -> Atlas:
     last_ras_mm = affine[:3, 3] + affine[:3, :3] @ (np.array(labels.shape) - 1)
     origin = np.array([-last_ras_mm[0], -last_ras_mm[1], affine[2, 3]])
     centres = json.loads((folder / "body_centres_from_discs.json").read_text())
-    return Atlas(
-        np.ascontiguousarray(labels), float(affine[0, 0]), origin, _body_centres(centres)
-    )
+    return Atlas(np.ascontiguousarray(labels), float(affine[0, 0]), origin, _body_centres(centres))
 
 
 def _body_centres(ras_mm: dict[str, list[float]]) -> np.ndarray:

@@ -1,68 +1,24 @@
 """Host side of the factory: draws one training sample as a dictionary of arrays.
 
-A `Recipe` says what a stage sees (network grid, source grid, how wide the field is); a sample is
-made from its seed alone, so any one can be made again.
+A sample is made from its seed alone, so any one can be made again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from models.presets import VERTEBRA_CHANNELS, StageConfig
-from vertseg.training import acquire, implants
-from vertseg.training.atlas import Atlas
-from vertseg.training.courses import Course, complete
-from vertseg.training.pose import draw_anatomy, pose
+from models.presets import VERTEBRA_CHANNELS
+from vertseg.training import acquire
+from vertseg.training.recipe import Recipe, SourceVolume
+from vertseg.training.synthesis import HU_SCALE
 from vertseg.training.tissue import draw_tissue
 
 _ELASTIC_CONTROLS = 6
 _SLOW_CONTROLS = 8
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What the samples of one stage look like.
-
-    Attributes:
-        stage: name of the stage.
-        config: its grid and target.
-        size: voxels of the training grid (may be smaller than the stage's own grid).
-        source_spacing_mm: spacing of the grid on which bodies are posed and painted.
-        source_size: its voxels.
-        rotation_deg, scale, translation_mm, elastic_mm: limits of the random deformation.
-    """
-
-    stage: str
-    config: StageConfig
-    size: tuple[int, int, int]
-    source_spacing_mm: float
-    source_size: tuple[int, int, int]
-    rotation_deg: float = 10.0
-    scale: float = 0.12
-    translation_mm: float = 20.0
-    elastic_mm: float = 6.0
-
-
-def recipe_for(stage: str, config: StageConfig) -> Recipe:
-    """The recipe of a stage; source grids are finer than the network's and reach beyond it.
-
-    The training grid is the stage's own: zero padding tells a deep network where the border is,
-    and a network that was trained on smaller crops loses much on larger ones.
-    """
-    fine, margin, limits = _RECIPES[stage]
-    a, b, c = (int(fine * n * margin) // 8 * 8 for n in config.size)
-    return Recipe(stage, config, config.size, config.spacing_mm / fine, (a, b, c), *limits)
-
-
-_RECIPES = {
-    "spine": (1.33, 1.25, (8.0, 0.15, 30.0, 10.0)),
-    "vertebrae": (1.6, 1.3, (10.0, 0.12, 18.0, 6.0)),
-    "segmentation": (1.28, 1.15, (12.0, 0.12, 3.0, 3.0)),
-}
-"""Finer source grid, how far it reaches, and rotation, scale, translation, elastic limits."""
+_SHELL_MM = (0.5, 1.3)
+"""Thickness of end plates and cortex; a coarser voxel holds only so much of it."""
 
 
 class NoiseBank:
@@ -81,54 +37,6 @@ class NoiseBank:
         return np.stack([self._bank[s : s + count].reshape(self._size) for s in starts])
 
 
-@dataclass(frozen=True)
-class SourceVolume:
-    """Labels or HU on a recipe's source grid with the landmarks in it.
-
-    Attributes:
-        volume: uint8 labels, or int16 HU of a real scan, of the recipe's source size.
-        landmarks: label -> source voxel coordinates.
-        ignored: labels about which nothing is known.
-        centre: source voxel coordinates of the point that the network's grid is centred on.
-        wanted: the label to segment (segmentation stage).
-    """
-
-    volume: np.ndarray
-    landmarks: dict[int, np.ndarray]
-    ignored: frozenset[int]
-    centre: np.ndarray
-    wanted: int = 0
-
-
-def draw_body(
-    recipe: Recipe, courses: list[Course], atlas: Atlas, rng: np.random.Generator
-) -> SourceVolume:
-    """A posed body around a random point of its spine."""
-    course = courses[rng.integers(len(courses))]
-    anatomy = draw_anatomy(complete(course, courses, rng), atlas, rng)
-    centres = anatomy.centres_lps_mm
-    wanted_level = int(rng.integers(len(centres)))
-    centre, jitter = centres[wanted_level].copy(), np.zeros(3)
-    extent = np.array(recipe.source_size) * recipe.source_spacing_mm
-    if recipe.stage == "segmentation":
-        centre[1] += recipe.config.shift_posterior_mm
-    else:
-        centre[2] += rng.uniform(-90, 90)
-        near = np.abs(centres[:, 2] - centre[2]) < 0.35 * extent[2]
-        if near.any():
-            centre[:2] = centres[near, :2].mean(0)
-        jitter = rng.uniform(-1, 1, 3) * recipe.translation_mm * (1, 1, 0)
-    origin = centre - 0.5 * (np.array(recipe.source_size) - 1) * recipe.source_spacing_mm
-    body = pose(anatomy, atlas, origin, recipe.source_size, recipe.source_spacing_mm)
-    place = {k: (p - origin) / recipe.source_spacing_mm for k, p in body.landmarks.items()}
-    label = int(anatomy.labels[wanted_level])
-    labels = implants.insert(body.labels, place, recipe.source_spacing_mm, rng)
-    middle = (centre + jitter - origin) / recipe.source_spacing_mm
-    if recipe.stage == "segmentation":
-        middle = place[label] + (0, recipe.config.shift_posterior_mm / recipe.source_spacing_mm, 0)
-    return SourceVolume(labels, place, frozenset(), middle, label)
-
-
 def draw_sample(
     recipe: Recipe, source: SourceVolume, bank: NoiseBank, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -137,14 +45,16 @@ def draw_sample(
     draw: dict[str, Any] = {"labels": source.volume.astype(np.int16)}
     draw["painted"] = np.int32(not real)
     tissue = draw_tissue(rng)
-    draw.update(hu=tissue.hu, bone=tissue.bone, cortex=tissue.cortex, texture=tissue.texture)
+    shell = min(1.0, rng.uniform(*_SHELL_MM) / recipe.source_spacing_mm)
+    cortex = tissue.cortex * np.float32(shell)
+    draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
     draw["noise"] = bank.draw(rng)
-    _draw_slow(draw, recipe, rng)
-    _draw_scanner(draw, recipe, rng, real)
+    draw_slow(draw, recipe, rng)
+    draw_scanner(draw, recipe, rng, real)
     fov = _draw_field_of_view(draw, recipe, source, rng)
     _draw_deformation(draw, recipe, source, rng)
-    draw["gain"] = np.float32(rng.uniform(0.75, 1.25))
-    draw["shift"] = np.float32(rng.uniform(-0.12, 0.12))
+    draw["gain"] = np.float32(rng.uniform(0.85, 1.15))
+    draw["shift"] = np.float32(rng.uniform(-40, 40) / HU_SCALE)
     if recipe.stage == "segmentation":
         draw["wanted"] = np.int32(source.wanted)
         point = source.landmarks[source.wanted] + rng.normal(0, 2.5, 3) / recipe.source_spacing_mm
@@ -154,24 +64,33 @@ def draw_sample(
     return draw
 
 
-def _draw_slow(draw, recipe: Recipe, rng) -> None:
+def draw_slow(draw, recipe: Recipe, rng) -> None:
+    """Adds the slow texture of the tissues to `draw`."""
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)
     for axis, size in zip("xyz", recipe.source_size, strict=True):
         draw[f"slow_{axis}"] = acquire.bspline_matrix(size, _SLOW_CONTROLS)
 
 
-def _draw_scanner(draw, recipe: Recipe, rng, real: bool) -> None:
-    """Point spread, slice thickness and noise; real scans are only made a little worse."""
+def draw_scanner(draw, recipe: Recipe, rng, real: bool, thickness_mm: float | None = None) -> None:
+    """Adds point spread, slices and noise to `draw`; real scans are only made a little worse.
+
+    Noise is sometimes drawn out along x, as through shoulders and hips.
+    The slice thickness is drawn, along z or x, unless it is given, along z.
+    """
     spacing = recipe.source_spacing_mm
     in_plane = rng.uniform(0.0, 0.5 if real else 0.9)
     grain = rng.uniform(0.2, 0.8)
     thickness = 1.0
     if rng.random() < (0.3 if real else 0.7):
-        thickness = rng.uniform(1.0, 5.0)
+        thickness = 1.0 + 4.0 * rng.random() ** 2
     thick_axis = "z" if rng.random() < 0.8 else "x"
+    if thickness_mm is not None:
+        thickness, thick_axis = thickness_mm, "z"
     gain = 1.0
+    streaks = rng.uniform(1.5, 6.0) if not real and rng.random() < 0.15 else 1.0
     for axis, size in zip("xyz", recipe.source_size, strict=True):
         psf, own = acquire.blur_matrix(size, in_plane / spacing), grain / spacing
+        own *= streaks if axis == "x" else 1.0
         noise = acquire.blur_matrix(size, own)
         if axis == thick_axis and thickness > spacing:
             slices = acquire.slice_matrix(size, thickness / spacing, rng.uniform(0, 1))
@@ -235,17 +154,19 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
 
 
 def _draw_landmarks(draw, recipe: Recipe, source: SourceVolume, fov: list[np.ndarray]) -> None:
-    """Landmark places in source voxels and what is known: 1 in view, 0 not, -1 unknown."""
+    """Landmarks in source voxels and their state: 1 seen, 2 seen but unnamed, 0 not, -1 unsure."""
     labels = recipe.config.labels or VERTEBRA_CHANNELS
     points = np.full((len(labels), 3), -1e4, np.float32)
     state = np.zeros(len(labels), np.float32)
     edge = 9.0 / recipe.source_spacing_mm
-    for channel, label in enumerate(labels):
-        if label in source.ignored:
-            state[channel] = -1
+    for row, label in enumerate(labels):
+        if label in source.doubtful:
+            points[row], state[row] = source.doubtful[label], -1
         elif label in source.landmarks:
-            points[channel] = source.landmarks[label]
-            state[channel] = _visibility(source.landmarks[label], fov, edge)
+            points[row] = source.landmarks[label]
+            state[row] = _visibility(points[row], fov, edge)
+            if state[row] == 1 and label in source.unnamed:
+                state[row] = 2
     draw["landmarks"], draw["state"] = points, state
 
 

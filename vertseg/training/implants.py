@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vertseg.training.boxes import box_around
 from vertseg.training.tissue import CALCIFICATION, CEMENT, GAS, METAL
 
 
@@ -12,11 +13,16 @@ def insert(
     landmarks: dict[int, np.ndarray],
     spacing_mm: float,
     rng: np.random.Generator,
+    instrumented: bool | None = None,
 ) -> np.ndarray:
-    """`labels` with random implants around `landmarks` (voxel coordinates), and bowel gas."""
+    """`labels` with random implants around `landmarks` (voxel coordinates), and bowel gas.
+
+    Screws and rods come in one body of ten, or as `instrumented` says.
+    """
     labels = labels.copy()
     rows = sorted((p for p in landmarks.values()), key=lambda p: -p[2])
-    if rng.random() < 0.10 and len(rows) > 4:
+    metal = rng.random() < 0.10 if instrumented is None else instrumented
+    if metal and len(rows) > 4:
         _instrument(labels, rows, spacing_mm, rng)
     if rng.random() < 0.05:
         for _ in range(int(rng.integers(1, 4))):
@@ -52,7 +58,7 @@ def _instrument(labels, rows, spacing_mm: float, rng) -> None:
 
 def _segment(labels, a, b, radius: float, value: int) -> None:
     radius = max(radius, 0.6)
-    box, points = _box(labels.shape, np.minimum(a, b) - radius, np.maximum(a, b) + radius)
+    box, points = box_around(labels.shape, np.minimum(a, b) - radius, np.maximum(a, b) + radius)
     if points is None:
         return
     axis = b - a
@@ -63,18 +69,8 @@ def _segment(labels, a, b, radius: float, value: int) -> None:
 
 def _ball(labels, centre, radius: float, value: int, rng) -> None:
     radii = radius * rng.uniform(0.6, 1.4, 3)
-    box, points = _box(labels.shape, centre - radii, centre + radii)
+    box, points = box_around(labels.shape, centre - radii, centre + radii)
     if points is None:
         return
     away = (points - np.asarray(centre)[:, None, None, None]) / radii[:, None, None, None]
     labels[box][(away**2).sum(0) <= 1] = value
-
-
-def _box(shape, low, high):
-    low = np.maximum(np.floor(low), 0).astype(int)
-    high = np.minimum(np.ceil(high) + 1, shape).astype(int)
-    if (high <= low).any():
-        return None, None
-    axes = [np.arange(low[a], high[a], dtype=np.float32) for a in range(3)]
-    box = tuple(slice(int(low[a]), int(high[a])) for a in range(3))
-    return box, np.stack(np.meshgrid(*axes, indexing="ij"))

@@ -7,31 +7,59 @@ from keras import ops
 _EPSILON = 1e-6
 
 
-def null_softmax_crossentropy(logits, gaussians, present, absent, absent_weight: float = 0.5):
-    """Cross-entropy of each landmark over all voxels and one class "not here".
+def heatmap_crossentropy(logits, target, weight):
+    """Binary cross-entropy against Gaussians in [0, 1], per unit of their mass.
+
+    Sums over voxels; the entropy of the target is taken off, so that the best value is 0. A
+    volume without landmarks counts as if it had one.
 
     Args:
-        logits: (batch, x, y, z, landmarks).
-        gaussians: targets of the same shape; normalised here to sum 1.
-        present, absent: 0/1 (batch, landmarks); a landmark with neither is ignored.
-        absent_weight: weight of absent landmarks, which are many and easy.
+        logits, target, weight: the same shape; `weight` is 0 where nothing is known.
     """
-    axes = (1, 2, 3)
-    peak = ops.maximum(ops.max(logits, axis=axes), 0.0)
-    mass = ops.sum(ops.exp(logits - peak[:, None, None, None]), axis=axes)
-    log_total = ops.log(mass + ops.exp(-peak)) + peak
-    target = gaussians / (ops.sum(gaussians, axis=axes, keepdims=True) + _EPSILON)
-    hit = log_total - ops.sum(target * logits, axis=axes)
-    entropy = -ops.sum(target * ops.log(target + 1e-12), axis=axes)
-    loss = present * (hit - entropy) + absent_weight * absent * log_total
-    weight = present + absent_weight * absent
-    return ops.sum(loss) / (ops.sum(weight) + _EPSILON)
+    loss = sigmoid_crossentropies(logits, target)
+    best = sigmoid_crossentropies(ops.log(target + _EPSILON) - ops.log1p(_EPSILON - target), target)
+    mass = ops.sum(target * weight)
+    return ops.sum((loss - best) * weight) / ops.maximum(mass, 16.0)
+
+
+def label_crossentropy(logits, known):
+    """Mean cross-entropy of labels at their landmarks.
+
+    Args:
+        logits: (landmarks, points, labels) evidence at points around each landmark, whose label is
+            its row.
+        known: 0/1 (landmarks,); the others are ignored.
+    """
+    total = ops.logsumexp(logits, axis=-1)
+    own = ops.einsum("ipi->ip", logits)
+    loss = ops.mean(total - own, axis=-1)
+    return ops.sum(known * loss) / ops.maximum(ops.sum(known), 1.0)
+
+
+def balanced_crossentropy(logits, classes):
+    """Cross-entropy of voxel classes, averaged over the voxels of each class, then over classes.
+
+    Args:
+        logits: (..., classes).
+        classes: int (...,); voxels of class -1 are ignored, and classes without a voxel.
+    """
+    count = logits.shape[-1]
+    chosen = ops.one_hot(classes, count, dtype="float32")
+    loss = ops.logsumexp(logits, axis=-1) - ops.sum(chosen * logits, axis=-1)
+    axes = tuple(range(len(classes.shape)))
+    voxels = ops.sum(chosen, axis=axes)
+    means = ops.sum(chosen * loss[..., None], axis=axes) / ops.maximum(voxels, 1.0)
+    return ops.sum(means) / ops.maximum(ops.sum(ops.cast(voxels > 0, "float32")), 1.0)
+
+
+def sigmoid_crossentropies(logits, target):
+    """Binary cross-entropy of logits against targets in [0, 1], at every voxel."""
+    return ops.maximum(logits, 0.0) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def sigmoid_crossentropy(logits, target, weight=1.0):
     """Mean binary cross-entropy of logits against targets in [0, 1], times `weight`."""
-    loss = ops.maximum(logits, 0.0) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.mean(loss * weight)
+    return ops.mean(sigmoid_crossentropies(logits, target) * weight)
 
 
 def soft_dice_loss(logits, target):

@@ -10,8 +10,9 @@ import numpy as np
 
 from vertseg.phantom import make_phantom
 from vertseg.training import implants
-from vertseg.training.draws import Recipe, SourceVolume
+from vertseg.training.degeneration import degenerate
 from vertseg.training.real import RealVolume, draw_scan, draw_vertebra
+from vertseg.training.recipe import Recipe, SourceVolume
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def load_pool(recipe: Recipe, folder: Path) -> list[RealVolume]:
     for path in sorted(folder.glob(f"{recipe.stage}.*.npz")):
         with np.load(path) as data:
             landmarks = {int(n): p for n, p in zip(data["names"], data["points"], strict=True)}
-            volumes.append(RealVolume(path.stem, data["labels"], landmarks, frozenset()))
+            volumes.append(RealVolume(path.stem, data["labels"], landmarks))
     return volumes
 
 
@@ -69,5 +70,7 @@ def draw_phantom(
         source = draw_vertebra(recipe, phantoms, rng)
     else:
         source = draw_scan(recipe, phantoms, rng, outside=0)
-    labels = implants.insert(source.volume, source.landmarks, recipe.source_spacing_mm, rng)
-    return replace(source, volume=labels)
+    spacing = recipe.source_spacing_mm
+    labels, landmarks = degenerate(source.volume, dict(source.landmarks), spacing, rng)
+    labels = implants.insert(labels, landmarks, spacing, rng)
+    return replace(source, volume=labels, landmarks=landmarks)

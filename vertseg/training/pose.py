@@ -44,9 +44,14 @@ class Anatomy:
         return len(self.labels) != 24 or not np.array_equal(self.sources, np.arange(24))
 
 
-def draw_anatomy(points_lps_mm: np.ndarray, atlas: Atlas, rng: np.random.Generator) -> Anatomy:
-    """Draws sizes, turns, numbering and warp for the course `points_lps_mm` (24, 3)."""
-    labels, sources, points = _draw_numbering(points_lps_mm, rng)
+def draw_anatomy(
+    points_lps_mm: np.ndarray, atlas: Atlas, rng: np.random.Generator, numbering: str | None = None
+) -> Anatomy:
+    """Draws sizes, turns, numbering and warp for the course `points_lps_mm` (24, 3).
+
+    `numbering` is one of ``usual``, ``l6``, ``t13``, ``no_t12``, ``no_l5``, or drawn if None.
+    """
+    labels, sources, points = _draw_numbering(points_lps_mm, rng, numbering)
     to_atlas = _draw_similarities(points, sources, atlas, rng)
     warp = tuple(
         (int(rng.integers(2**31)), amplitude * rng.uniform(0.3, 1.5), wave * rng.uniform(0.8, 1.3))
@@ -57,10 +62,11 @@ def draw_anatomy(points_lps_mm: np.ndarray, atlas: Atlas, rng: np.random.Generat
     return Anatomy(labels, sources, points, to_atlas, blend, warp)
 
 
-def _draw_numbering(points: np.ndarray, rng: np.random.Generator):
+def _draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
     """Usual numbering, or one more or one fewer thoracic or lumbar vertebra."""
     labels, sources = np.arange(1, 25), np.arange(24)
     kind = rng.choice(["usual", "l6", "t13", "no_t12", "no_l5"], p=[0.84, 0.06, 0.03, 0.04, 0.03])
+    kind = wanted or kind
     if kind == "l6":
         labels, sources = _insert(labels, sources, int(rng.integers(21, 23)), _L6, 24)
     elif kind == "t13":
@@ -176,8 +182,10 @@ def _field(anatomy, atlas, origin, size, spacing_mm):
     axes = [origin[a] + step * np.arange(shape[a]) for a in range(3)]
     centres = anatomy.centres_lps_mm
     square = [(axes[a][None, :] - centres[:, a, None]) ** 2 for a in range(3)]
-    energy = -0.5 / anatomy.blend_mm**2 * (
-        square[0][:, :, None, None] + square[1][:, None, :, None] + square[2][:, None, None, :]
+    energy = (
+        -0.5
+        / anatomy.blend_mm**2
+        * (square[0][:, :, None, None] + square[1][:, None, :, None] + square[2][:, None, None, :])
     )
     weights = np.exp(energy - energy.max(0)).astype(np.float32)
     weights /= weights.sum(0)
@@ -241,9 +249,7 @@ def _renumber(labels, weights, anatomy: Anatomy, spacing_mm: float) -> np.ndarra
     A vertebra belongs to the level that owns the place; atlas bone that no level owns (the level
     left out, the seam between two copies) becomes disc, its ribs muscle.
     """
-    matrices = [
-        _linear_matrix(labels.shape[a], weights.shape[a + 1], spacing_mm) for a in range(3)
-    ]
+    matrices = [_linear_matrix(labels.shape[a], weights.shape[a + 1], spacing_mm) for a in range(3)]
     result = labels.copy()
     bone = (labels >= 1) & (labels <= 24)
     result[bone] = Tissue.DISC

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nibabel as nib
@@ -14,15 +15,15 @@ from models.presets import VERTEBRA_CHANNELS
 from vertseg.centroids import centroids_from_json
 from vertseg.grid import Grid
 from vertseg.image import read_image
-from vertseg.phantom import Tissue
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.preprocess import resample
-from vertseg.training.draws import Recipe, SourceVolume
+from vertseg.training.recipe import Recipe, SourceVolume
 
 HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
 """Scans that validate the bundled weights and are never trained on."""
 
 UNSURE_LEVELS = {"thorax4mm": range(18, 29), "cptac": range(1, 29)}
-"""Labels whose numbering is doubtful in a scan; they are ignored, not learned."""
+"""Labels whose numbering is doubtful in a scan: their places are learned, their names are not."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class RealVolume:
         name: subject.
         volume: (x, y, z).
         landmarks: label -> voxel coordinates.
-        ignored: labels about which nothing is known.
+        unnamed: labels of landmarks whose name is doubtful.
+        doubtful: label -> where a vertebra may lie that the border cuts.
     """
 
     name: str
     volume: np.ndarray
     landmarks: dict[int, np.ndarray]
-    ignored: frozenset[int]
+    unnamed: frozenset[int] = frozenset()
+    doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def load_scans(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
@@ -53,14 +56,15 @@ def load_scans(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVol
         image = read_image(path)
         grid = _isotropic(image.grid, spacing_mm)
         volume = resample(image, grid, 0.4 * spacing_mm, normalise=False)
-        landmarks, ignored = _landmarks(points, image.grid, grid, UNSURE_LEVELS.get(name, ()))
         hu = np.rint(volume).astype(np.int16)
-        scans.append(RealVolume(name, hu, landmarks, ignored))
+        landmarks = _landmarks(points, image.grid, grid)
+        unnamed = frozenset(UNSURE_LEVELS.get(name, ()))
+        scans.append(RealVolume(name, hu, landmarks, unnamed, _cut_neighbours(landmarks)))
     return scans
 
 
 def load_masks(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
-    """Vertebra masks of ``masks/`` at `spacing_mm`, nearest label."""
+    """Vertebra masks of ``masks/`` at `spacing_mm`, nearest label; landmarks of whole vertebrae."""
     masks = []
     for path in sorted(data.glob("masks/derivatives/sub-*/*_msk.nii.gz")):
         name = path.parent.name.removeprefix("sub-")
@@ -74,7 +78,12 @@ def load_masks(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVol
         volume = ndimage.affine_transform(
             labels, matrix[:3, :3], matrix[:3, 3], output_shape=grid.size, order=0
         )
-        masks.append(RealVolume(name, volume, _centres(volume), frozenset()))
+        landmarks = _centres(volume)
+        points = path.with_name(f"sub-{name}_seg-subreg_ctd.json")
+        if points.exists():
+            given = _landmarks(points, source, grid)
+            landmarks = {label: given[label] for label in landmarks if label in given}
+        masks.append(RealVolume(name, volume, landmarks))
     return masks
 
 
@@ -94,13 +103,6 @@ def draw_scan(
     return _window_around(scan, recipe, centre, outside)
 
 
-def draw_mask(recipe: Recipe, masks: list[RealVolume], rng: np.random.Generator) -> SourceVolume:
-    """A vertebra of a random mask in made-up surroundings."""
-    window = draw_vertebra(recipe, masks, rng)
-    volume = _surround(window.volume, recipe.source_spacing_mm, rng)
-    return replace(window, volume=volume)
-
-
 def draw_vertebra(
     recipe: Recipe, volumes: list[RealVolume], rng: np.random.Generator
 ) -> SourceVolume:
@@ -112,41 +114,32 @@ def draw_vertebra(
     return _window_around(volume, recipe, centre, outside=0, wanted=label)
 
 
-def _surround(labels: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """Soft tissue around bone: muscle with fat, discs where two bodies face each other."""
-    coarse = rng.normal(0, 1, [n // 8 + 3 for n in labels.shape])
-    noise = ndimage.zoom(coarse, 8, order=1)[tuple(slice(n) for n in labels.shape)]
-    result = np.full(labels.shape, Tissue.MUSCLE, np.uint8)
-    result[noise > rng.uniform(0.0, 0.8)] = Tissue.FAT
-    if rng.random() < 0.4:
-        front = int(rng.uniform(0.0, 0.35) * labels.shape[1])
-        result[:, :front] = Tissue.LUNG
-    bone = labels > 0
-    gap = int(round(7 / spacing_mm))
-    closed = ndimage.binary_closing(bone, np.ones((1, 1, gap)))
-    result[closed] = Tissue.DISC
-    result[bone] = labels[bone]
-    return result
-
-
 def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
     low, high = grid.bounds_lps_mm()
     size = np.maximum(np.rint((high - low) / spacing_mm).astype(int), 1)
     return Grid.axis_aligned(0.5 * (low + high), tuple(int(n) for n in size), (spacing_mm,) * 3)
 
 
-def _landmarks(path: Path, source: Grid, grid: Grid, unsure):
-    """Points in voxels of `grid`, and labels unknown: doubtful ones and cut neighbours."""
+def _landmarks(path: Path, source: Grid, grid: Grid) -> dict[int, np.ndarray]:
+    """Points in voxels of `grid`."""
     centroids, _ = centroids_from_json(json.loads(path.read_text()), source)
-    points = {c.label: np.array(grid.lps_to_index(c.point_lps_mm)) for c in centroids}
-    ignored = set(unsure)
-    first, last = min(points), max(points)
-    ignored |= {label for label in VERTEBRA_CHANNELS if first - 2 <= label < first}
-    if last != 24:
-        ignored |= {label for label in VERTEBRA_CHANNELS if last < label <= last + 2}
-    if 28 not in points:
-        ignored |= {28} if last in (18, 19) else set()
-    return {k: v for k, v in points.items() if k not in ignored}, frozenset(ignored)
+    return {c.label: np.array(grid.lps_to_index(c.point_lps_mm)) for c in centroids}
+
+
+def _cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Where the course goes on above and below, at two more levels each: only whole vertebrae
+    have points, so there may be a cut one; nothing lies above C1 and below L5 or L6."""
+    labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)
+    found = {}
+    if len(labels) < 2:
+        return found
+    for end, inner, step in ((labels[0], labels[1], -1), (labels[-1], labels[-2], 1)):
+        offset = landmarks[end] - landmarks[inner]
+        for count in (1, 2):
+            label = end + step * count
+            if 1 <= label <= 24 and end <= 24:
+                found[label] = landmarks[end] + count * offset
+    return found
 
 
 def _centres(labels: np.ndarray) -> dict[int, np.ndarray]:
@@ -178,6 +171,6 @@ def _window_around(
         into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
         window[into] = scan.volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     landmarks = {label: point - start for label, point in scan.landmarks.items()}
-    return SourceVolume(window, landmarks, scan.ignored, np.asarray(centre) - start, wanted)
-
-
+    doubtful = {label: point - start for label, point in scan.doubtful.items()}
+    middle = np.asarray(centre) - start
+    return SourceVolume(window, landmarks, middle, wanted, scan.unnamed, doubtful)

@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.training.atlas import load_atlas
+from vertseg.training.bodies import draw_body
 from vertseg.training.courses import read_courses, split_by_patient
-from vertseg.training.draws import NoiseBank, Recipe, SourceVolume, draw_body, draw_sample
+from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.phantoms import draw_phantom, load_pool
-from vertseg.training.real import draw_mask, draw_scan, load_masks, load_scans
+from vertseg.training.real import draw_scan, load_masks, load_scans
+from vertseg.training.recipe import Recipe, SourceVolume
 
-_SHARE_PHANTOM = 0.2
-_SHARE_REAL = {"spine": 0.25, "vertebrae": 0.25, "segmentation": 0.2}
+_SHARES = {
+    "spine": {"scan": 0.25, "phantom": 0.15, "graft": 0.0},
+    "vertebrae": {"scan": 0.28, "phantom": 0.15, "graft": 0.15},
+    "segmentation": {"scan": 0.0, "phantom": 0.2, "graft": 0.35},
+}
+"""Share of each source in the samples of a stage; the rest are bodies of the atlas alone."""
 
 
 class Sources:
@@ -30,19 +36,28 @@ class Sources:
         self._atlas = load_atlas(data / "atlas")
         self._courses, self.validation_courses = split_by_patient(read_courses(data))
         self._bank = NoiseBank(recipe.source_size)
-        self._segmentation = recipe.stage == "segmentation"
-        load = load_masks if self._segmentation else load_scans
-        self._real = [v for v in load(data, recipe.source_spacing_mm) if v.landmarks]
-        self._phantoms = load_pool(recipe, pool) if pool is not None else []
+        shares = _SHARES[recipe.stage]
+        spacing = recipe.source_spacing_mm
+        self._volumes = {
+            "scan": load_scans(data, spacing) if shares["scan"] else [],
+            "phantom": load_pool(recipe, pool) if pool is not None else [],
+            "graft": load_masks(data, spacing) if shares["graft"] else [],
+        }
+        self._shares = {name: shares[name] for name, v in self._volumes.items() if v}
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """One training sample."""
         return draw_sample(self._recipe, self._source(rng), self._bank, rng)
 
     def _source(self, rng: np.random.Generator) -> SourceVolume:
-        if self._phantoms and rng.random() < _SHARE_PHANTOM:
-            return draw_phantom(self._recipe, self._phantoms, rng)
-        if self._real and rng.random() < _SHARE_REAL[self._recipe.stage]:
-            draw = draw_mask if self._segmentation else draw_scan
-            return draw(self._recipe, self._real, rng)
-        return draw_body(self._recipe, self._courses, self._atlas, rng)
+        rest = 1.0 - sum(self._shares.values())
+        kind = rng.choice(["body", *self._shares], p=[rest, *self._shares.values()])
+        if kind == "scan":
+            return draw_scan(self._recipe, self._volumes["scan"], rng)
+        if kind == "phantom":
+            return draw_phantom(self._recipe, self._volumes["phantom"], rng)
+        graft = None
+        if kind == "graft":
+            masks = self._volumes["graft"]
+            graft = masks[rng.integers(len(masks))]
+        return draw_body(self._recipe, self._courses, self._atlas, rng, graft)

@@ -80,7 +80,7 @@ def sample_linear(volume, coords, outside: float):
 
 
 def normalise(hu, draw):
-    """Network input in [-1, 1] with the paper's random gain and shift and a gamma."""
+    """Network input in [-1, 1] with a random gain and shift."""
     image = ops.clip(hu / HU_SCALE, -1.0, 1.0)
     image = image * draw["gain"] + draw["shift"]
     return ops.clip(image, -1.0, 1.0)
@@ -94,11 +94,29 @@ def render(draw, painted: bool = True):
     return normalise(sample_linear(hu, coords, HU_OUTSIDE), draw), coords
 
 
-def landmark_gaussians(coords, draw):
-    """Gaussians (X, Y, Z, landmarks) with peak 1 in the network's frame, and each one's peak."""
-    points = draw["landmarks"]
+def landmark_distances(coords, draw):
+    """Squared distances (X, Y, Z, landmarks) in source voxels of the network's voxels."""
     square = 0.0
     for a in range(3):
-        square = square + (coords[a][..., None] - points[:, a]) ** 2
-    gaussians = ops.exp(-0.5 * square / draw["sigma_source_px"] ** 2)
+        square = square + (coords[a][..., None] - draw["landmarks"][:, a]) ** 2
+    return square
+
+
+def landmark_gaussians(coords, draw):
+    """Gaussians (X, Y, Z, landmarks) with peak 1 in the network's frame, and each one's peak."""
+    gaussians = ops.exp(-0.5 * landmark_distances(coords, draw) / draw["sigma_source_px"] ** 2)
     return gaussians, ops.max(gaussians, axis=(0, 1, 2))
+
+
+def nearest_labels(coords, draw):
+    """Label (X, Y, Z) int32 of the source at every voxel; -1 outside the field of view."""
+    size = draw["labels"].shape
+    index = ops.cast(ops.round(coords), "int32")
+    inside, flat = True, 0
+    for a, axis in enumerate("xyz"):
+        place = ops.clip(index[a], 0, size[a] - 1)
+        within = ops.logical_and(index[a] == place, ops.take(draw[f"fov_{axis}"], place) > 0)
+        inside = ops.logical_and(inside, within)
+        flat = flat * size[a] + place
+    labels = ops.take(ops.reshape(ops.cast(draw["labels"], "int32"), (-1,)), flat)
+    return ops.where(inside, labels, -1)

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from models import Preset, preset_to_dict
-from vertseg.training.draws import Recipe
+from vertseg.training.recipe import Recipe
 from vertseg.training.trainer import StageTrainer
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def train(
         config.rate, global_clipnorm=5.0, use_ema=True, ema_momentum=config.ema
     )
     trainer.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
-    optimizer.build(trainer.network.trainable_variables)
+    optimizer.build(trainer.trainable_variables)
     checkpoint = folder / f"{recipe.stage}.checkpoint.npz"
     step = _restore(checkpoint, trainer, optimizer)
     description = {"preset": preset_to_dict(preset), "config": asdict(config), "from_step": step}
@@ -160,17 +160,17 @@ def _prefetch(draw, config: TrainConfig, step: int) -> Iterator[_Sample]:
 
 def _save(trainer, optimizer, folder: Path, checkpoint: Path, step: int) -> None:
     """The checkpoint, and the averaged weights beside it; each file appears whole."""
-    raw = [np.asarray(v) for v in trainer.network.variables]
+    raw = [np.asarray(v) for v in trainer.trainable_variables]
     state = [np.asarray(v) for v in optimizer.variables]
     arrays = {f"w{i}": v for i, v in enumerate(raw)} | {f"o{i}": v for i, v in enumerate(state)}
     partial = checkpoint.with_suffix(".part.npz")
     np.savez(partial, step=np.array(step), **arrays)  # type: ignore[arg-type]
     os.replace(partial, checkpoint)
-    optimizer.finalize_variable_values(trainer.network.trainable_variables)
+    optimizer.finalize_variable_values(trainer.trainable_variables)
     partial = folder / f"{trainer.recipe.stage}.part.weights.h5"
     trainer.network.save_weights(partial)
     os.replace(partial, folder / f"{trainer.recipe.stage}.weights.h5")
-    for variable, value in zip(trainer.network.variables, raw, strict=True):
+    for variable, value in zip(trainer.trainable_variables, raw, strict=True):
         variable.assign(value)
 
 
@@ -178,7 +178,7 @@ def _restore(checkpoint: Path, trainer, optimizer) -> int:
     if not checkpoint.exists():
         return 0
     with np.load(checkpoint) as data:
-        for i, variable in enumerate(trainer.network.variables):
+        for i, variable in enumerate(trainer.trainable_variables):
             variable.assign(data[f"w{i}"])
         for i, variable in enumerate(optimizer.variables):
             variable.assign(data[f"o{i}"])

@@ -1,0 +1,64 @@
+"""Posed bodies as a source of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vertseg.training import implants
+from vertseg.training.atlas import Atlas
+from vertseg.training.courses import Course, complete
+from vertseg.training.degeneration import degenerate
+from vertseg.training.graft import course_of, insert_graft
+from vertseg.training.pose import draw_anatomy, pose
+from vertseg.training.real import RealVolume
+from vertseg.training.recipe import Recipe, SourceVolume
+
+
+def draw_body(
+    recipe: Recipe,
+    courses: list[Course],
+    atlas: Atlas,
+    rng: np.random.Generator,
+    graft: RealVolume | None = None,
+) -> SourceVolume:
+    """A posed body around a random point of its spine, with the vertebrae of `graft` if given."""
+    spacing = recipe.source_spacing_mm
+    if graft is None:
+        points = complete(courses[rng.integers(len(courses))], courses, rng)
+        anatomy = draw_anatomy(points, atlas, rng)
+        level = int(rng.integers(len(anatomy.labels)))
+    else:
+        anatomy = draw_anatomy(course_of(graft, spacing, courses, rng), atlas, rng, "usual")
+        level = int(rng.choice(list(graft.landmarks))) - 1
+    origin, middle = _draw_window(recipe, anatomy.centres_lps_mm, level, rng)
+    body = pose(anatomy, atlas, origin, recipe.source_size, spacing)
+    labels = body.labels
+    place = {k: (p - origin) / spacing for k, p in body.landmarks.items()}
+    if graft is not None:
+        start = np.rint(origin / spacing).astype(int)
+        labels = insert_graft(labels, graft, start, spacing)
+        place |= {k: p - start for k, p in graft.landmarks.items()}
+    labels, place = degenerate(labels, place, spacing, rng)
+    labels = implants.insert(labels, place, spacing, rng)
+    label = int(anatomy.labels[level])
+    if recipe.stage == "segmentation":
+        middle = place[label] + (0, recipe.config.shift_posterior_mm / spacing, 0)
+    return SourceVolume(labels, place, middle, label)
+
+
+def _draw_window(recipe: Recipe, centres: np.ndarray, level: int, rng):
+    """Origin of the source grid in mm, a whole number of voxels, and the voxel to centre on."""
+    spacing = recipe.source_spacing_mm
+    centre, jitter = centres[level].copy(), np.zeros(3)
+    extent = np.array(recipe.source_size) * spacing
+    if recipe.stage == "segmentation":
+        centre[1] += recipe.config.shift_posterior_mm
+    else:
+        centre[2] += rng.uniform(-90, 90)
+        near = np.abs(centres[:, 2] - centre[2]) < 0.35 * extent[2]
+        if near.any():
+            centre[:2] = centres[near, :2].mean(0)
+        jitter = rng.uniform(-1, 1, 3) * recipe.translation_mm * (1, 1, 0)
+    origin = centre - 0.5 * (np.array(recipe.source_size) - 1) * spacing
+    origin = np.rint(origin / spacing) * spacing
+    return origin, (centre + jitter - origin) / spacing

@@ -1,0 +1,74 @@
+"""What the samples of a stage look like, and what a sample is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.presets import StageConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the samples of one stage look like.
+
+    Attributes:
+        stage: name of the stage.
+        config: its grid and target.
+        size: voxels of the training grid (may be smaller than the stage's own grid).
+        source_spacing_mm: spacing of the grid on which bodies are posed and painted.
+        source_size: its voxels.
+        rotation_deg, scale, translation_mm, elastic_mm: limits of the random deformation.
+    """
+
+    stage: str
+    config: StageConfig
+    size: tuple[int, int, int]
+    source_spacing_mm: float
+    source_size: tuple[int, int, int]
+    rotation_deg: float = 10.0
+    scale: float = 0.12
+    translation_mm: float = 20.0
+    elastic_mm: float = 6.0
+
+
+def recipe_for(stage: str, config: StageConfig) -> Recipe:
+    """The recipe of a stage; source grids are finer than the network's and reach beyond it.
+
+    The training grid is the stage's own: zero padding tells a deep network where the border is,
+    and a network that was trained on smaller crops loses much on larger ones.
+    """
+    fine, margin, limits = _RECIPES[stage]
+    a, b, c = (int(fine * n * margin) // 8 * 8 for n in config.size)
+    return Recipe(stage, config, config.size, config.spacing_mm / fine, (a, b, c), *limits)
+
+
+_RECIPES = {
+    "spine": (1.33, 1.25, (8.0, 0.15, 30.0, 10.0)),
+    "vertebrae": (1.6, 1.3, (10.0, 0.12, 18.0, 6.0)),
+    "segmentation": (1.28, 1.15, (12.0, 0.12, 3.0, 3.0)),
+}
+"""Finer source grid, how far it reaches, and rotation, scale, translation, elastic limits."""
+
+
+@dataclass(frozen=True)
+class SourceVolume:
+    """Labels or HU on a recipe's source grid with the landmarks in it.
+
+    Attributes:
+        volume: uint8 labels, or int16 HU of a real scan, of the recipe's source size.
+        landmarks: label -> source voxel coordinates.
+        centre: source voxel coordinates of the point that the network's grid is centred on.
+        wanted: the label to segment (segmentation stage).
+        unnamed: labels of landmarks whose name is doubtful.
+        doubtful: label -> where a vertebra may or may not be seen.
+    """
+
+    volume: np.ndarray
+    landmarks: dict[int, np.ndarray]
+    centre: np.ndarray
+    wanted: int = 0
+    unnamed: frozenset[int] = frozenset()
+    doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
