@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.borders import without_cut
 from vertseg.grid import Grid
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
@@ -41,7 +42,7 @@ def find_vertebrae(
     overlap: int | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> SequenceResult:
-    """The chain of vertebrae: tiles along the spine, merged by maximum, then the best path.
+    """The chain of whole vertebrae: tiles along the spine, merged by maximum, the best path.
 
     Args:
         image: the scan.
@@ -55,12 +56,13 @@ def find_vertebrae(
     points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
     seen = np.asarray(image.grid.contains(points)).reshape(-1)
     corners = image.grid.corners_lps_mm(0.5)[:, 2]
-    return solve_sequence(
+    chain = solve_sequence(
         points[seen],
         places.scores[seen],
         network.config.labels,
         z_limits_mm=(float(corners.min()), float(corners.max())),
     )
+    return without_cut(chain, image.grid)
 
 
 def predict_heatmaps(

@@ -31,6 +31,9 @@ from vertseg.writing import write_centroids, write_json, write_mask
 
 log = logging.getLogger(__name__)
 
+MARKS = "marks.json"
+"""File beside the cases: subject -> its marks."""
+
 _SEED = 70_001
 _FIELDS = {
     "trunk": ("C7", "L5", 190.0),
@@ -88,7 +91,7 @@ def write_cases(data: Path, folder: Path, count: int = 60) -> None:
             _write(case, scan, truth)
             log.info("%s: %s", subject, ", ".join(case.marks))
         marks[subject] = _marks(number)
-    write_json(folder / "marks.json", marks)
+    write_json(folder / MARKS, marks)
 
 
 def _marks(number: int) -> tuple[str, ...]:

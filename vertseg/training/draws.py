@@ -113,8 +113,8 @@ def _draw_field_of_view(draw, recipe: Recipe, source: SourceVolume, rng) -> list
             low[2] = source.centre[2] - rng.uniform(10, 0.5 * size[2] * spacing) / spacing
         if rng.random() < 0.6:
             high[2] = source.centre[2] + rng.uniform(10, 0.5 * size[2] * spacing) / spacing
-    if rng.random() < 0.4:
-        half = rng.uniform(32, 110, 2) / spacing
+    if rng.random() < 0.5:
+        half = rng.uniform(32, 100, 2) / spacing
         middle = source.centre[:2] + rng.uniform(-12, 12, 2) / spacing
         low[:2], high[:2] = middle - half, middle + half
     windows = []

@@ -16,6 +16,8 @@ from vertseg.phantom import Tissue
 from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
+_SLIDE_SD_MM = 18.0
+"""The diaphragm and the aortic arch lie a level higher or lower in one patient than in another."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Anatomy:
         to_atlas: matrices from patient to atlas offsets, shape (n, 3, 3).
         blend_mm: standard deviation of the blending weights.
         warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
+        slide_mm: how far organs, and ribs away from the spine, lie caudal of their usual level.
     """
 
     labels: np.ndarray
@@ -37,6 +40,7 @@ class Anatomy:
     to_atlas: np.ndarray
     blend_mm: float
     warp: tuple[tuple[int, float, float], ...]
+    slide_mm: float = 0.0
 
     @property
     def variant(self) -> bool:
@@ -59,7 +63,8 @@ def draw_anatomy(
     )
     variant = len(labels) != 24
     blend = 9.0 if variant else rng.uniform(12.0, 22.0)
-    return Anatomy(labels, sources, points, to_atlas, blend, warp)
+    slide = float(rng.normal(0.0, _SLIDE_SD_MM))
+    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide)
 
 
 def _draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
@@ -196,6 +201,9 @@ def _field(anatomy, atlas, origin, size, spacing_mm):
     matrix = np.tensordot(anatomy.to_atlas.astype(np.float32), weights, axes=(0, 0))
     field = np.einsum("ij...,j...->i...", matrix, points)
     field += np.tensordot(offset.astype(np.float32), weights, axes=(0, 0))
+    away = np.sqrt(sum((points[a] - np.tensordot(centres[:, a], weights, 1)) ** 2 for a in (0, 1)))
+    part = np.clip((away - 30.0) / 60.0, 0.0, 1.0)
+    field[2] += anatomy.slide_mm * part * part * (3.0 - 2.0 * part)
     return field + _warp(anatomy, points), weights
 
 

@@ -140,7 +140,9 @@ class StageTrainer(keras.Model):
         image, coords = self._image(draw)
         marker, _ = landmark_gaussians(coords, draw)
         mask = ops.cast(ops.cast(draw["labels"], "int32") == draw["wanted"], "float32")
-        target = ops.cast(sample_linear(mask, coords, 0.0) > 0.5, "float32")
+        seen = nearest_labels(coords, draw) >= 0
+        target = ops.logical_and(sample_linear(mask, coords, 0.0) > 0.5, seen)
+        target = ops.cast(target, "float32")
         inputs = ops.concatenate([image[..., None], marker], axis=-1)
         logits = self.network(inputs[None], training=training)[0, ..., 0]
         overlap = losses.soft_dice_loss(logits, target)

@@ -1,0 +1,63 @@
+"""Vertebrae at the ends of a scan."""
+
+import numpy as np
+import pytest
+
+from vertseg.borders import without_cut
+from vertseg.grid import Grid
+from vertseg.sequence import FoundVertebra, SequenceResult
+
+
+def chain(*heights: float) -> SequenceResult:
+    vertebrae = tuple(
+        FoundVertebra(8 + i, (0.0, 0.0, z), 0.9, 0.9, 5.0, i) for i, z in enumerate(heights)
+    )
+    return SequenceResult(vertebrae, warnings=())
+
+
+GRID = Grid.axis_aligned(np.zeros(3), (101, 101, 101), (1.0, 1.0, 1.0))
+"""From -50.5 to 50.5 mm along every axis."""
+
+
+@pytest.mark.parametrize(
+    ("heights", "kept"),
+    [
+        ((38, 14, -10, -34), [8, 9, 10, 11]),
+        ((42, 18, -6, -30), [9, 10, 11]),
+        ((42, 18, -6, -42), [9, 10]),
+        ((42, 18), [9]),
+        ((49,), [8]),
+        ((), []),
+    ],
+)
+def test_only_whole_vertebrae_stay(heights, kept):
+    result = without_cut(chain(*map(float, heights)), GRID)
+    assert [v.label for v in result.vertebrae] == kept
+    assert bool(result.warnings) == (len(kept) < len(heights))
+
+
+def test_the_warning_names_them():
+    both = without_cut(chain(42.0, 18.0, -6.0, -42.0), GRID).warnings[0]
+    assert both == "T1 and T4 left out: the border of the scan cuts them"
+    one = without_cut(chain(42.0, 18.0, -6.0), GRID).warnings[0]
+    assert one == "T1 left out: the border of the scan cuts it"
+
+
+def test_the_border_is_that_of_the_scan_however_it_is_turned():
+    angle = np.deg2rad(30)
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    affine = np.eye(4)
+    affine[:3, :3] = turn
+    affine[:3, 3] = -turn @ np.full(3, 50.0)
+    upright = chain(42.0, 18.0, -6.0, -42.0)
+    turned = SequenceResult(
+        tuple(
+            FoundVertebra(v.label, tuple(turn @ v.point_lps_mm), 0.9, 0.9, 5.0, v.place)
+            for v in upright.vertebrae
+        ),
+        warnings=(),
+    )
+    kept = without_cut(turned, Grid((101, 101, 101), affine)).vertebrae
+    assert [v.label for v in kept] == [9, 10]
