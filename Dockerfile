@@ -3,31 +3,37 @@
 #   docker build -t vertseg .                               for NVIDIA GPUs, and CPUs
 #   docker build -t vertseg --build-arg ACCELERATOR=cpu .   for CPUs only, far smaller
 #   docker run --gpus all -v "$PWD/in:/input:ro" -v "$PWD/out:/output" vertseg [options]
+#   docker run --gpus all vertseg --selftest                is everything there, and the GPU in use?
 #
 # Runs as any user, with --network none --read-only --tmpfs /tmp. Plain enough for buildah.
 
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
+ARG VERSION=0.1.0
 # cuda: tensorflow[and-cuda]==2.21.0; cpu: the same tensorflow without the libraries of CUDA.
 ARG ACCELERATOR=cuda
 COPY requirements.txt /build/cpu.txt
-COPY .requirements/cuda.txt /build/cuda.txt
+COPY .requirements/cuda.txt .requirements/sbom.py /build/
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement "/build/${ACCELERATOR}.txt" \
-    && /opt/venv/bin/pip uninstall --yes pip
+    && /opt/venv/bin/pip uninstall --yes pip \
+    && python3 /build/sbom.py "/build/${ACCELERATOR}.txt" "${VERSION}" >/build/sbom.cdx.json
 
 FROM ${BASE}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="vertseg" \
       org.opencontainers.image.description="Finds, names and segments the vertebrae in CT scans" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0"
 
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=packages /build/sbom.cdx.json /opt/vertseg/sbom.cdx.json
 COPY LICENSE predict.py /opt/vertseg/
 COPY models /opt/vertseg/models
 COPY vertseg /opt/vertseg/vertseg
@@ -47,4 +53,7 @@ ENV HOME=/tmp \
 
 USER 1000:1000
 WORKDIR /tmp
+# On one processor thread, so that it takes nothing from a run that is under way.
+HEALTHCHECK --interval=30m --timeout=5m --start-period=5m --retries=2 \
+    CMD ["/opt/venv/bin/python", "/opt/vertseg/predict.py", "--selftest", "--device", "cpu", "--threads", "1"]
 ENTRYPOINT ["/opt/venv/bin/python", "/opt/vertseg/predict.py", "--input", "/input", "--output", "/output"]

@@ -12,9 +12,11 @@ usage() {
 Finds, names and segments the vertebrae in CT scans.
 
   ./run.sh                          set up, run on the samples, say where the outputs are
-  ./run.sh predict IN OUT [options] run on a scan or a folder of scans (NIfTI)
+  ./run.sh predict IN OUT [options] run on a scan or a folder of scans
   ./run.sh docker IN OUT [options]  the same in a container, built here
   ./run.sh test [pytest options]    all checks: ruff, mypy, pytest
+  ./run.sh selftest [options]       check weights, device and each network; takes seconds
+  ./run.sh sbom                     print the software bill of materials (CycloneDX)
   ./run.sh help                     this text; options: ./run.sh predict IN OUT --help
 
 Needs Python 3.11 to 3.13. Everything is installed into .venv, once. Environment variables:
@@ -139,6 +141,17 @@ check() {
     [ -z "$failed" ] || fail "failed:$failed"
 }
 
+selftest() {
+    setup
+    "$PY" "$ROOT/predict.py" --selftest "$@"
+}
+
+bill_of_materials() {
+    setup
+    "$PY" "$ROOT/.requirements/sbom.py" "$ROOT/$(product_packages)" \
+        "$("$PY" "$ROOT/predict.py" --version | cut -d ' ' -f 2)"
+}
+
 find_engine() {
     local engine
     for engine in docker podman; do
@@ -184,6 +197,8 @@ case "$command" in
     predict) predict "$@" ;;
     docker) container "$@" ;;
     test) check "$@" ;;
+    selftest) selftest "$@" ;;
+    sbom) bill_of_materials ;;
     help | -h | --help) usage ;;
     *) usage >&2; fail "unknown command: $command" ;;
 esac

@@ -124,7 +124,7 @@ _PAPER = Preset(
 )
 
 _WINDOWS_HU = ((0.0, 1024.0), (50.0, 250.0), (500.0, 600.0))
-"""Everything, soft tissue and marrow, cortex: discs and marrow differ by a fiftieth of the range."""
+"""In HU: everything; soft tissue and marrow; cortex. Disc and marrow differ by 100 HU of 4096."""
 
 _WINDOWS = tuple((centre / 2048.0, half / 2048.0) for centre, half in _WINDOWS_HU)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import nibabel as nib
 import numpy as np
@@ -40,6 +40,7 @@ class FakeSegmenter:
     radius_mm: float = 8.0
     device: FakeDevice = FakeDevice()
     calls: int = 0
+    given: Points | None = None
 
     def __call__(self, image, on_progress=None) -> Result:
         self.calls += 1
@@ -49,6 +50,16 @@ class FakeSegmenter:
             if on_progress is not None:
                 on_progress("segmentation", done, 3)
         return fake_result(image, self.points, self.radius_mm)
+
+    def find(self, image, on_progress=None) -> Result:
+        result = self(image, on_progress)
+        rows = tuple(replace(vertebra, voxels=0) for vertebra in result.vertebrae)
+        labels = np.zeros_like(result.labels)
+        return replace(result, labels=labels, vertebrae=rows, segmented=False)
+
+    def segment(self, image, centroids, on_progress=None) -> Result:
+        self.given = {centroid.label: centroid.point_lps_mm for centroid in centroids}
+        return fake_result(image, self.given, self.radius_mm)
 
 
 def fake_result(image: Image, points: Points, radius_mm: float = 8.0, **changes) -> Result:

@@ -13,6 +13,7 @@ from fake_segmenter import POINTS, FakeSegmenter, write_scan
 from vertseg.cli import main, parse
 from vertseg.errors import ConfigurationError
 from vertseg.options import Options
+from vertseg.shard import Shard
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,8 @@ def test_help_answers_at_once_and_names_every_option() -> None:
     for option in (
         *("--input", "--output", "--weights", "--device", "--precision", "--tile-overlap"),
         *("--centroid-format", "--resume", "--no-resume", "--only", "--threads", "--verbose"),
-        *("--force", "exit codes", "Not a medical device"),
+        *("--force", "--centroids", "--no-segmentation", "--shard", "--merge"),
+        *("--selftest", "exit codes", "Not a medical device"),
     ):
         assert option in answer.stdout
 
@@ -53,7 +55,7 @@ def test_options() -> None:
             *("--input", "a", "--output", "b", "--weights", "w", "--device", "gpu"),
             *("--precision", "bfloat16", "--tile-overlap", "64", "--threads", "2"),
             *("--centroid-format", "verse19", "--no-resume", "--only", "x*", "--force"),
-            "--verbose",
+            *("--verbose", "--centroids", "c", "--no-segmentation", "--shard", "2/8", "--merge"),
         ]
     )
     assert full == Options(
@@ -69,6 +71,10 @@ def test_options() -> None:
         only="x*",
         force=True,
         verbose=True,
+        centroids=Path("c"),
+        segmentation=False,
+        shard=Shard(2, 8),
+        merge=True,
     )
 
 

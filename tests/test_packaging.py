@@ -1,6 +1,7 @@
 """Pins, container and start script agree with each other and with the source tree."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -74,6 +75,31 @@ def test_one_version_everywhere():
     assert f"ARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
 
 
+def test_bill_of_materials_lists_every_pin():
+    for file in ("requirements.txt", ".requirements/cuda.txt"):
+        command = [sys.executable, str(ROOT / ".requirements/sbom.py"), str(ROOT / file), VERSION]
+        first, second = (subprocess.check_output(command) for _ in range(2))
+        assert first == second
+        bill = json.loads(first)
+        assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == (
+            "CycloneDX",
+            VERSION,
+        )
+        assert {c["name"]: c["version"] for c in bill["components"]} == pins(file)
+        for component in bill["components"]:
+            assert component["purl"] == f"pkg:pypi/{component['name']}@{component['version']}"
+            (files,) = component["externalReferences"]
+            assert all(len(entry["content"]) == 64 for entry in files["hashes"])
+
+
+def test_image_says_what_it_is_and_whether_it_is_well():
+    text = (ROOT / "Dockerfile").read_text()
+    for label in ("version", "revision", "source", "licenses"):
+        assert f"org.opencontainers.image.{label}=" in text
+    assert re.search(r'HEALTHCHECK [^\n]*\\\n\s+CMD \[.*"--selftest"', text)
+    assert text.index("USER 1000") < text.index("ENTRYPOINT")
+
+
 def test_bundled_sample_can_be_scored():
     """What the program writes for the sample has the names of its known answers."""
     folder = ROOT / "vertseg/data/sample"
@@ -109,7 +135,7 @@ def run_sh(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     done = run_sh("help")
     assert done.returncode == 0
-    for command in ("predict", "docker", "test", "help"):
+    for command in ("predict", "docker", "test", "selftest", "sbom", "help"):
         assert f"./run.sh {command}" in done.stdout
 
 

@@ -3,70 +3,42 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vertseg.errors import ConfigurationError, InputError, OutputError, VertsegError
-from vertseg.gallery import write_gallery
-from vertseg.inputs import Case, Discovery, find_cases
+from vertseg.bids import describe_dataset
+from vertseg.case import Case
+from vertseg.corrected import give_centroids
+from vertseg.errors import ConfigurationError, OutputError, VertsegError
+from vertseg.inputs import Discovery, find_cases
+from vertseg.locks import locked
+from vertseg.memory import is_out_of_memory
 from vertseg.options import Options
+from vertseg.outcome import Outcome, note_refused, write_overview
 from vertseg.process import process_case, remove_outputs
 from vertseg.progress import Progress
 from vertseg.report import (
     Report,
     RunInfo,
     build_failure,
-    collect_reports,
     read_report,
     write_report,
 )
 from vertseg.resume import INPUT_CHANGED, reason_to_run
+from vertseg.shard import Shard
 from vertseg.signals import Stopped, stop_on_signals
 from vertseg.summary import write_summary
 from vertseg.version import VERSION
 from vertseg.words import case_in_words
+from vertseg.writing import discard_partials
 
 if TYPE_CHECKING:
     from vertseg.pipeline import Segmenter
 
 _LOGGER = logging.getLogger(__name__)
-
-SUMMARY, GALLERY = "summary.csv", "index.html"
-
-
-@dataclass
-class Outcome:
-    """What became of the cases of a run.
-
-    Attributes:
-        written: reports of cases done now.
-        resumed: reports of cases that were complete before.
-        failures: reports of cases that failed, with the error.
-        stopped: exit code if a signal ended the run, else 0.
-    """
-
-    written: list[Report] = field(default_factory=list)
-    resumed: list[Report] = field(default_factory=list)
-    failures: list[tuple[Report, VertsegError]] = field(default_factory=list)
-    stopped: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 all written; 2 some failed; 3 nothing could be read; 128 + n stopped by signal n."""
-        if self.stopped:
-            return self.stopped
-        if not self.failures:
-            return 0
-        unreadable = all(isinstance(error, InputError) for _, error in self.failures)
-        return 3 if unreadable and not (self.written or self.resumed) else 2
-
-    @property
-    def reports(self) -> list[Report]:
-        """All of them, by case."""
-        failed = [report for report, _ in self.failures]
-        return sorted([*self.written, *self.resumed, *failed], key=lambda report: report["case"])
 
 
 def load_segmenter(options: Options) -> Segmenter:
@@ -99,8 +71,34 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         OutputError: the summary or the gallery cannot be written.
     """
     found = find_cases(options.input, options.only)
+    found = give_centroids(found, options.centroids, options.output)
+    found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()
+    if found.cases or found.refused:
+        _run_all(options, load, found, outcome)
+    if any(case.bids for case in found.cases):
+        describe_dataset(options.output)
+    if options.shard is None:
+        write_overview(options.output, outcome)
+    else:
+        write_summary(options.output / options.shard.summary, outcome.reports)
+    return outcome
+
+
+def _share(found: Discovery, shard: Shard | None) -> Discovery:
+    if shard is None:
+        return found
+    part = replace(found, cases=shard.of(found.cases), refused=shard.of(found.refused))
+    count = len(part.cases) + len(part.refused)
+    total = len(found.cases) + len(found.refused)
+    _LOGGER.info("Shard %s: %d of %d scans; --shard 1/1 takes all.", shard, count, total)
+    return part
+
+
+def _run_all(
+    options: Options, load: Callable[[Options], Segmenter], found: Discovery, outcome: Outcome
+) -> None:
     try:
         with stop_on_signals():
             segmenter = load(options)
@@ -110,8 +108,6 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
     except Stopped as stop:
         outcome.stopped = stop.exit_code
         _LOGGER.warning("Stopped by %s; what is written is whole, --resume does the rest.", stop)
-    _write_overview(options.output, outcome)
-    return outcome
 
 
 def _check_output(output: Path) -> None:
@@ -151,20 +147,25 @@ class _Runner:
     outcome: Outcome
 
     def run_all(self, found: Discovery) -> None:
-        for refused in found.refused:
-            _LOGGER.error("FAILED %s", refused)
-            case = Case.from_path(Path(refused.where), self.options.input)
-            self.outcome.failures.append((build_failure(case, refused, self.run), refused))
-        with Progress(len(found.cases)) as progress:
-            for number, case in enumerate(found.cases, 1):
+        note_refused(found, self.options, self.run, self.outcome)
+        pending = deque((case, False) for case in found.cases)
+        done, total = 0, len(pending)
+        with Progress(total) as progress:
+            while pending:
+                case, is_put_off = pending.popleft()
                 progress.start(case.name)
-                self._guard(case, f"[{number}/{len(found.cases)}]", progress)
-                progress.finish()
+                if self._guard(case, f"[{done + 1}/{total}]", progress, is_put_off):
+                    done += 1
+                    progress.finish()
+                else:
+                    pending.append((case, True))
 
-    def _guard(self, case: Case, place: str, progress: Progress) -> None:
-        """Do a case; whatever goes wrong stays within it."""
+    def _guard(self, case: Case, place: str, progress: Progress, is_put_off: bool) -> bool:
+        """Do a case; whatever goes wrong stays within it. False if it is to be put off."""
         try:
-            words = self._do_or_leave_out(case, progress)
+            words = self._do_in_turn(case, progress, is_put_off)
+            if not words:
+                return False
             _LOGGER.info("%s %s: %s", place, case.name, words)
         except ConfigurationError:
             raise
@@ -174,6 +175,26 @@ class _Runner:
             _LOGGER.error("%s FAILED %s", place, error, exc_info=trace)
             report = _write_failure(case, self.options.output, error, self.run)
             self.outcome.failures.append((report, error))
+        return True
+
+    def _do_in_turn(self, case: Case, progress: Progress, is_put_off: bool) -> str:
+        """Do a case that no other run is at; empty if it is to come after all others.
+
+        A case in which a run was killed may kill this one too, so it is put off once.
+        """
+        output = self.options.output
+        if self.options.resume and not reason_to_run(case, output, self.run):
+            return self._do_or_leave_out(case, progress)
+        lock = (output / case.report).with_name(f".{case.stem}.lock")
+        with locked(lock, wait=is_put_off, keep_if_left=not is_put_off) as state:
+            if state != "free" and not is_put_off:
+                other = "another run is at it" if state == "busy" else "a run was killed in it"
+                _LOGGER.info("%s: put off, %s", case.name, other)
+                return ""
+            if state == "left":
+                for name in (case.mask, case.centroids, case.preview, case.report):
+                    discard_partials(output / name)
+            return self._do_or_leave_out(case, progress)
 
     def _do_or_leave_out(self, case: Case, progress: Progress) -> str:
         output = self.options.output
@@ -183,7 +204,8 @@ class _Runner:
             self.outcome.resumed.append(complete)
             return "complete already"
         _LOGGER.debug("%s: is done because %s", case.name, reason or "--no-resume asks for it")
-        remove_outputs(case, output, all_of_them=reason == INPUT_CHANGED)
+        everything, mask = reason == INPUT_CHANGED, not self.options.segmentation
+        remove_outputs(case, output, all_of_them=everything, mask=mask)
         report = process_case(case, self.options, self.segmenter, self.run, progress.stage)
         self.outcome.written.append(report)
         return case_in_words(report)
@@ -192,12 +214,12 @@ class _Runner:
 def _as_user_error(caught: Exception, case: Case) -> VertsegError:
     if isinstance(caught, VertsegError):
         return caught
-    if isinstance(caught, MemoryError) or "ResourceExhausted" in type(caught).__name__:
+    if is_out_of_memory(caught):
         remedy = "Run on a machine with more memory, with --device cpu, or with fewer jobs."
-        return VertsegError("there is not enough memory", str(case.path), remedy=remedy)
+        return VertsegError("there is not enough memory", str(case.where), remedy=remedy)
     what = f"an error of the program, {type(caught).__name__}: {caught}".rstrip(": ")
     remedy = "Run with --verbose and report the traceback."
-    return VertsegError(what, str(case.path), remedy=remedy)
+    return VertsegError(what, str(case.where), remedy=remedy)
 
 
 def _write_failure(case: Case, output: Path, error: VertsegError, run: RunInfo) -> Report:
@@ -207,14 +229,3 @@ def _write_failure(case: Case, output: Path, error: VertsegError, run: RunInfo) 
     except OutputError as trouble:
         _LOGGER.debug("no report of the failure: %s", trouble)
     return report
-
-
-def _write_overview(output: Path, outcome: Outcome) -> None:
-    """Summary and gallery of everything in the output folder, earlier runs included."""
-    reports = {report["case"]: (folder, report) for folder, report in collect_reports(output)}
-    for report, _ in outcome.failures:
-        folder = Path(report["case"]).parent
-        reports.setdefault(report["case"], (folder, report))
-    ordered = [reports[name] for name in sorted(reports)]
-    write_summary(output / SUMMARY, [report for _, report in ordered])
-    write_gallery(output / GALLERY, ordered)

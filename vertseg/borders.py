@@ -14,8 +14,8 @@ from vertseg.grid import Grid
 from vertseg.labels import name_of
 from vertseg.sequence import SequenceResult
 
-_HALF_BODY = 0.4
-"""Half the height of a vertebral body over the distance of neighbouring centres."""
+_HALF_BODY = 0.46
+"""Half the height of a vertebral body, with some room for errors, over the distance of centres."""
 
 
 def without_cut(chain: SequenceResult, grid: Grid) -> SequenceResult:

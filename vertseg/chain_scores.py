@@ -54,9 +54,7 @@ def confusion(channel_labels: Sequence[int], config: SequenceConfig) -> np.ndarr
         np.array([_position(label) for label in STATES])[:, None]
         - np.array([_position(label) for label in channel_labels])
     )
-    anchored = np.isin(channel_labels, config.anchor_labels)
-    levels = np.where(anchored, config.anchor_confusion_levels, config.confusion_levels)
-    weights = np.exp(-distance / levels) + config.confusion_floor
+    weights = np.exp(-distance / config.confusion_levels) + config.confusion_floor
     normalised: np.ndarray = weights / weights.sum(1, keepdims=True)
     return normalised
 

@@ -11,21 +11,26 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vertseg.errors import VertsegError
+from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.options import Options
+from vertseg.shard import Shard, parse_shard, shard_of_slurm
 from vertseg.version import NOTICE, VERSION
 
 if TYPE_CHECKING:
-    from vertseg.batch import Outcome
+    from vertseg.outcome import Outcome
     from vertseg.pipeline import Segmenter
 
 _LOGGER = logging.getLogger(__name__)
 
+_SELFTEST = "--selftest"
 _EPILOG = f"""\
-outputs, for each scan X.nii.gz (in BIDS sub-A_ct.nii.gz), in folders as in the input:
+outputs, for each scan X.nii.gz (in BIDS sub-A_ct.nii.gz), in folders as in the input;
+the mask of X.mha or X.mhd is X_seg.mha, that of X.nrrd X_seg.nrrd, that of a DICOM series
+.nii.gz, and images/SLUG/X.mha of grand-challenge.org has the outputs it expects:
   X_seg.nii.gz   labels on the scan's own grid   (sub-A_seg-vert_msk.nii.gz)
   X_ctd.json     centroids                       (sub-A_seg-subreg_ctd.json)
   X_report.json  what was found, measured, flagged
@@ -33,7 +38,7 @@ outputs, for each scan X.nii.gz (in BIDS sub-A_ct.nii.gz), in folders as in the 
 and for all scans together summary.csv, one row a vertebra, and index.html.
 
 exit codes:
-  0  every scan is written
+  0  every scan is written, or the self-test passed
   1  options, weights or device: nothing was run
   2  some scans failed, the others are written
   3  there is no scan that can be read
@@ -58,6 +63,9 @@ def main(
     options = parse(arguments)
     _set_up(options)
     try:
+        if options.selftest:
+            return _selftest(options)
+        options = _checked(options)
         outcome = _run(options, load)
     except VertsegError as error:
         _LOGGER.error("%s", error, exc_info=error if options.verbose else None)
@@ -70,7 +78,8 @@ def main(
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; like argparse, ends the process with code 1 on bad ones."""
-    return Options(**vars(_parser().parse_args(arguments)))
+    given = sys.argv[1:] if arguments is None else arguments
+    return Options(**vars(_parser(needs_paths=_SELFTEST not in given).parse_args(given)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,17 +90,19 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}. See --help.\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="predict.py",
-        description="Find, name and segment the vertebrae in CT scans (NIfTI).",
+        description="Find, name and segment the vertebrae in CT scans "
+        "(NIfTI, MetaImage, NRRD, DICOM series).",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--input", type=Path, required=True, metavar="PATH", help="folder with scans, or one scan")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the outputs")
+    paths: dict[str, Any] = {"type": Path, "required": needs_paths, "default": Path()}
+    add("--input", metavar="PATH", help="folder with scans, or one scan", **paths)
+    add("--output", metavar="FOLDER", help="folder for the outputs", **paths)
     add("--only", metavar="PATTERN", help="only scans whose name or path fits, such as 'sub-0*'")
     add(
         "--resume",
@@ -105,6 +116,26 @@ def _parser() -> argparse.ArgumentParser:
         default="verse20",
         help="voxel indices with directions, or 1 mm from the first voxel (default: %(default)s)",
     )
+    add(
+        "--centroids",
+        type=Path,
+        metavar="FOLDER",
+        help="segment from these centroid files; scans without one are done in full",
+    )
+    add(
+        "--no-segmentation",
+        action="store_false",
+        dest="segmentation",
+        help="find and name the vertebrae, write no mask",
+    )
+    add(
+        "--shard",
+        type=_shard,
+        metavar="K/N",
+        help="do share K of N; auto/N takes K from an Indexed Job of Kubernetes "
+        "(default: all, or the task's share in a Slurm array)",
+    )
+    add("--merge", action="store_true", help="run nothing: one summary and index of all shards")
     add("--force", action="store_true", help="take scans whose values do not look like HU, too")
     add("--weights", type=Path, metavar="FOLDER", help="weights (default: those that come along)")
     add(
@@ -127,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")
+    add(_SELFTEST, action="store_true", help="only check weights, device and each network")
     parser.add_argument("--version", action="version", version=f"vertseg {VERSION}")
     return parser
 
@@ -145,6 +177,26 @@ def _positive(text: str) -> int:
     return number
 
 
+def _shard(text: str) -> Shard:
+    try:
+        return parse_shard(text, os.environ)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _checked(options: Options) -> Options:
+    """Options that go together; in a Slurm array, with the task's share of an input folder."""
+    if options.centroids is not None and not options.segmentation:
+        what = "with --no-segmentation leave nothing to do"
+        raise ConfigurationError(what, "--centroids", remedy="Leave out one of them.")
+    if options.merge:
+        return replace(options, shard=None)
+    shard = options.shard
+    if shard is None and options.input.is_dir():
+        shard = shard_of_slurm(os.environ)
+    return replace(options, shard=shard if shard is not None and shard.count > 1 else None)
+
+
 def _set_up(options: Options) -> None:
     """Log to standard error; quieten the libraries, whose lines would drown the program's."""
     from vertseg.progress import TqdmHandler
@@ -160,13 +212,32 @@ def _set_up(options: Options) -> None:
 def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outcome:
     from vertseg.batch import load_segmenter, run_batch
 
+    if options.merge:
+        from vertseg.merge import merge_shards
+
+        return merge_shards(options)
     return run_batch(options, load or load_segmenter)
 
 
+def _selftest(options: Options) -> int:
+    from vertseg.selftest import run_checks
+
+    passed = True
+    checks = run_checks(options.weights, options.device, options.precision, options.threads)
+    for check in checks:
+        print(check, flush=True)
+        passed &= check.passed
+    return 0 if passed else 1
+
+
 def _show(outcome: Outcome, options: Options) -> None:
-    from vertseg.batch import GALLERY, SUMMARY
+    from vertseg.outcome import GALLERY, SUMMARY
     from vertseg.table import format_table
 
     print(format_table(outcome.reports))
-    print(f"\nOutputs: {options.output}. Look at {GALLERY}; every vertebra is in {SUMMARY}.")
+    look = f"Look at {GALLERY}; every vertebra is in {SUMMARY}."
+    if options.shard is not None:
+        look = f"Every vertebra of this shard is in {options.shard.summary}. "
+        look += f"When all shards are done, --merge writes {GALLERY} and {SUMMARY}."
+    print(f"\nOutputs: {options.output}. {look}")
     print(NOTICE)

@@ -2,7 +2,8 @@
 
 A case is known by the name of its files without their endings: ``verse004_seg.nii.gz`` and
 ``verse004_ctd.json`` (VerSe'19), ``sub-A_seg-vert_msk.nii.gz`` and ``sub-A_seg-subreg_ctd.json``
-(VerSe'20, BIDS). The folders in between do not matter.
+(VerSe'20, BIDS), ``A_iso-ctd.json`` (VerSe'20 as first released: its points count voxels of 1 mm).
+The folders in between do not matter.
 """
 
 import os
@@ -24,9 +25,10 @@ from vertseg.nifti_geometry import choose_grid
 
 _ENDINGS = {
     "mask": re.compile(r"(?:_seg-vert_msk|_seg|_msk)\.nii(?:\.gz)?$", re.IGNORECASE),
-    "centroids": re.compile(r"(?:_seg-subreg_ctd|_seg-vb_ctd|_ctd)\.json$", re.IGNORECASE),
+    "centroids": re.compile(r"(?:_seg-subreg_ctd|_seg-vb_ctd|_iso-ctd|_ctd)\.json$", re.IGNORECASE),
     "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
 }
+_ISO = re.compile(r"_iso-ctd\.json$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,7 @@ def find_case_files(root: Path) -> dict[str, CaseFiles]:
         InputError: two files of one kind have the same name in different folders.
     """
     found: dict[str, CaseFiles] = {}
-    for path in _files(root):
-        kind = next((kind for kind, ending in _ENDINGS.items() if ending.search(path.name)), None)
-        if kind is None:
-            continue
-        name = _ENDINGS[kind].sub("", path.name)
+    for name, kind, path in sorted_files(root):
         files = found.get(name, CaseFiles(name))
         if getattr(files, kind) is not None:
             if kind == "scan":
@@ -89,6 +87,19 @@ def find_case_files(root: Path) -> dict[str, CaseFiles]:
         remedy = "Give a folder with *_ctd.json, *_seg.nii.gz or *_msk.nii.gz in it."
         raise NoInputError("holds no centroid file and no mask", str(root), remedy=remedy)
     return cases
+
+
+def sorted_files(root: Path) -> Iterator[tuple[str, str, Path]]:
+    """Name of the case, kind (``mask``, ``centroids`` or ``scan``) and path of every file of one.
+
+    Raises:
+        NoInputError: the folder or file does not exist.
+    """
+    for path in _files(root):
+        for kind, ending in _ENDINGS.items():
+            if ending.search(path.name):
+                yield ending.sub("", path.name), kind, path
+                break
 
 
 def read_pair(reference: CaseFiles, prediction: CaseFiles) -> tuple[Annotation, Annotation]:
@@ -116,7 +127,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
-    mask, grid = _read_mask(files.mask) if files.mask else (None, None)
+    mask, grid = read_mask(files.mask) if files.mask else (None, None)
     points = None
     if files.centroids:
         beside = (files.scan, other.mask, other.scan)
@@ -129,13 +140,32 @@ def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
             scan_grid = _open(grid_file)[1]
         else:
             scan_grid = grid
-        centroids, _ = read_centroids(files.centroids, scan_grid)
-        points = {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
+        points = read_points(files.centroids, scan_grid)
     return Annotation(points, mask, grid)
 
 
-def _read_mask(path: Path) -> tuple[np.ndarray, Grid]:
-    """Labels of the vertebrae, and the grid of a mask."""
+def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
+    """Centroids of vertebrae, label -> (3,) LPS mm, of a file that belongs to a scan on `grid`.
+
+    Raises:
+        InputError: it is no centroid file.
+    """
+    if _ISO.search(path.name):
+        steps = np.asarray(grid.spacing)
+        size = np.maximum(np.rint((np.array(grid.size) - 1) * steps).astype(int) + 1, 1)
+        affine = grid.affine_lps.copy()
+        affine[:3, :3] /= steps
+        grid = Grid((int(size[0]), int(size[1]), int(size[2])), affine)
+    centroids, _ = read_centroids(path, grid)
+    return {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
+    """Labels of the vertebrae, uint8 (i, j, k), and the grid of a mask.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     volume, grid = _open(path)
     try:
         labels = np.asanyarray(volume.dataobj).reshape(grid.size)

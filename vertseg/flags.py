@@ -74,7 +74,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
         *_level_flags(result),
         *_chain_flags(result.vertebrae),
         *_peak_flags(result.vertebrae),
-        *_mask_flags(measurements),
+        *(_mask_flags(measurements) if result.segmented else ()),
         *_volume_flags(measurements),
         *_image_flags(result, measurements),
         *_bone_flags(measurements),

@@ -20,6 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 Size = tuple[int, int, int]
 
 _ROUNDING_VOXELS = 1e-6
+_LARGEST_MM = 1e12  # far from where products overflow
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -181,9 +182,9 @@ def is_inside(index: FloatArray, length: npt.ArrayLike) -> npt.NDArray[np.bool_]
 
 
 def is_invertible(affine: npt.ArrayLike) -> bool:
-    """Whether a (4, 4) affine is finite and its axes are not (nearly) in one plane."""
+    """Whether a (4, 4) affine is of this world and its axes are not (nearly) in one plane."""
     matrix = np.asarray(affine, dtype=np.float64)
-    if not np.isfinite(matrix).all():
+    if not (np.abs(matrix) <= _LARGEST_MM).all():  # NaN is not either
         return False
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     if lengths.min() <= 0.0:

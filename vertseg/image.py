@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.errors import InputError
+from vertseg.formats import ITK_SUFFIXES, split_suffix
 from vertseg.grid import Grid, is_invertible
 from vertseg.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, recognise
+from vertseg.itk_geometry import ItkGeometry
+from vertseg.memory import check_memory
 from vertseg.nifti_geometry import choose_grid
 from vertseg.nifti_header import (
     LARGEST_VOLUME_VOXELS,
@@ -25,6 +28,7 @@ from vertseg.nifti_stream import check_file_is_long_enough, open_nifti, read_chu
 HounsfieldArray = npt.NDArray[np.int16 | np.float32]
 
 _LOWEST, _HIGHEST = -(2**15), 2**15 - 1
+_LABEL_BYTES = 2  # of a voxel: its label and how sure it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,7 @@ class Image:
         warnings: what was repaired or is doubtful, one sentence each.
         intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
             ``"unknown"`` if the values do not look like HU.
+        itk: geometry as stored, where the scan was MetaImage or NRRD, for a mask of that format.
     """
 
     array: HounsfieldArray
@@ -45,6 +50,7 @@ class Image:
     header: StoredHeader
     warnings: tuple[str, ...] = ()
     intensities: Intensities = "hounsfield"
+    itk: ItkGeometry | None = None
 
     @classmethod
     def from_array(cls, array: npt.NDArray[Any], affine_ras: npt.ArrayLike) -> Image:
@@ -72,24 +78,29 @@ class Image:
         planes = (values[:, :, k].ravel(order="F") for k in range(size[2]))
         header = StoredHeader.from_geometry(size, affine)
         grid = Grid.from_affine_ras(size, affine)
-        return _assemble(planes, values.dtype, (1.0, 0.0), grid, header)
+        return assemble_image(planes, values.dtype, (1.0, 0.0), grid, header)
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a NIfTI volume, geometry and all, in little more memory than its voxels take.
+    """Read a volume, geometry and all; NIfTI in little more memory than its voxels take.
 
     The stored scale is applied. Whole numbers become int16, others float32, both within the range
     of int16. NaN and infinity become -1024 with a warning. Values of a CT stored without its
     rescale intercept are shifted by -1024 with a warning.
 
     Args:
-        path: ``.nii`` or ``.nii.gz``; the content decides, not the name.
+        path: ``.mha``, ``.mhd`` or ``.nrrd`` by name, everything else is NIfTI. For DICOM see
+            `vertseg.dicom_image.read_dicom_series`.
 
     Raises:
-        InputError: not NIfTI, truncated, damaged, several frames, RGB or complex, empty or
+        InputError: of no such format, truncated, damaged, several frames, RGB or complex, empty or
             constant, or without usable geometry; the text says which and what to do.
     """
     where = str(path)
+    if split_suffix(where)[1] in ITK_SUFFIXES:
+        from vertseg.itk_image import read_itk_image
+
+        return read_itk_image(path)
     with open_nifti(path) as stream:
         header = read_header(stream, where)
         layout = voxel_layout(header, where)
@@ -97,10 +108,10 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         check_file_is_long_enough(path, layout)
         chunks = read_chunks(stream, len(header.block), layout, where)
         scale = (layout.slope, layout.intercept)
-        return _assemble(chunks, layout.dtype, scale, grid, header, warnings, where)
+        return assemble_image(chunks, layout.dtype, scale, grid, header, warnings, where)
 
 
-def _assemble(
+def assemble_image(
     chunks: Iterable[npt.NDArray[Any]],
     dtype: np.dtype[Any],
     scale: tuple[float, float],
@@ -109,9 +120,24 @@ def _assemble(
     warnings: tuple[str, ...] = (),
     where: str = "array",
 ) -> Image:
-    """Fill the volume chunk by chunk (flat, first index fastest) and judge what came in."""
+    """Fill the volume chunk by chunk and judge what came in.
+
+    Args:
+        chunks: stored values, flat, first index fastest; each is used before the next is taken.
+        dtype: of the chunks; whole numbers become int16.
+        scale: slope and intercept from stored value to HU.
+        grid: where the voxels lie.
+        header: from which a NIfTI mask takes its geometry.
+        warnings: what was said before.
+        where: file name for messages.
+
+    Raises:
+        InputError: the volume is constant, or larger than the memory that is free.
+    """
     whole = dtype.kind in "biu" and all(value.is_integer() for value in scale)
-    flat: HounsfieldArray = np.empty(int(np.prod(grid.size)), np.int16 if whole else np.float32)
+    voxels, kept = int(np.prod(grid.size)), np.dtype(np.int16 if whole else np.float32)
+    check_memory(voxels * (kept.itemsize + _LABEL_BYTES), where)
+    flat: HounsfieldArray = np.empty(voxels, kept)
     start, not_finite, beyond = 0, 0, 0
     for chunk in chunks:
         part = flat[start : start + chunk.size]

@@ -1,4 +1,4 @@
-"""Which files of a folder are scans, and what their outputs are called."""
+"""Which files of a folder are scans."""
 
 from __future__ import annotations
 
@@ -6,82 +6,32 @@ import logging
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from vertseg.case import BIDS_CT, Case
+from vertseg.dicom_series import find_series
 from vertseg.errors import InputError, NoInputError
+from vertseg.formats import IN_WORDS, split_suffix
+from vertseg.grand_challenge import recognise_layout
+
+__all__ = ["Case", "Discovery", "Skipped", "find_cases"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-_BIDS_CT = re.compile(r"(sub-.+)_ct", re.IGNORECASE)
 _LABEL_WORDS = frozenset(
     ("seg", "segs", "dseg", "segmentation", "segmentations", "msk", "label", "labels", "labelmap")
 )
 _LABEL_FOLDERS = re.compile(
     r"derivatives|labels(tr|ts)?|masks?|seg|segmentations?|predictions?", re.IGNORECASE
 )
-_FORMATS = "NIfTI files (.nii, .nii.gz)"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One scan and the names of its outputs.
-
-    Attributes:
-        path: the file.
-        folder: its folder relative to the input folder; outputs mirror it.
-        stem: its name without suffix, and in BIDS without ``_ct``.
-        bids: whether it is named as in BIDS, ``sub-A_ct.nii.gz``.
-    """
-
-    path: Path
-    folder: Path
-    stem: str
-    bids: bool
-
-    @classmethod
-    def from_path(cls, path: Path, root: Path) -> Case:
-        """The case of a file that lies somewhere below `root`."""
-        stem = _SUFFIX.sub("", path.name)
-        bids = _BIDS_CT.fullmatch(stem)
-        folder = path.parent.relative_to(root)
-        return cls(path, folder, bids.group(1) if bids else stem, bids is not None)
-
-    @property
-    def name(self) -> str:
-        """Path of the scan relative to the input folder, for people to read."""
-        return (self.folder / self.path.name).as_posix()
-
-    @property
-    def mask(self) -> Path:
-        """Multi-label mask, relative to the output folder, like the other outputs."""
-        return self._output("_seg-vert_msk.nii.gz" if self.bids else "_seg.nii.gz")
-
-    @property
-    def centroids(self) -> Path:
-        """Centroid file."""
-        return self._output("_seg-subreg_ctd.json" if self.bids else "_ctd.json")
-
-    @property
-    def report(self) -> Path:
-        """Report."""
-        return self._output("_report.json")
-
-    @property
-    def preview(self) -> Path:
-        """Preview picture."""
-        return self._output("_preview.png")
-
-    def _output(self, ending: str) -> Path:
-        return self.folder / (self.stem + ending)
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A NIfTI file that is left out on purpose.
+    """A file that is left out on purpose.
 
     Attributes:
         path: the file.
@@ -98,7 +48,7 @@ class Discovery:
 
     Attributes:
         cases: the scans, sorted by name.
-        skipped: NIfTI files that are no scans.
+        skipped: files of these formats that are no scans.
         refused: scans that cannot be run because of their name; each error says which.
     """
 
@@ -110,23 +60,27 @@ class Discovery:
 def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discovery:
     """Find the scans in a folder and all below it, or take a single file.
 
+    A folder may hold a DICOM series: alone it is a case named like the folder, otherwise (and in
+    the input folder itself) each series is a case named by its number and description.
+
     Labels and masks are recognised by their name (``_seg``, ``_msk``, ``mask`` ...) or folder
     (``derivatives``, ``labels`` ...) and left out, as are hidden files; a file given by itself is
     always taken. Links are followed.
 
     Args:
-        root: folder, or one NIfTI file.
+        root: folder, or one file.
         only: keep only scans whose file name or relative path fits this shell pattern.
 
     Raises:
         NoInputError: `root` does not exist or holds no scan.
     """
     start = Path(root)
-    if start.is_file():
-        cases = [Case.from_path(start, start.parent)] if _SUFFIX.search(start.name) else []
+    if os.path.isfile(start):
+        cases = [Case.from_path(start, start.parent)] if split_suffix(start.name)[1] else []
         skipped: list[Skipped] = []
-    elif start.is_dir():
+    elif os.path.isdir(start):
         cases, skipped = _sort_out(start)
+        cases = recognise_layout(cases, start)
     else:
         remedy = "Give an existing folder or file, or mount it into the container."
         raise NoInputError("does not exist", str(root), remedy=remedy)
@@ -143,22 +97,45 @@ def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoIn
     if skipped:
         what += f"; {len(skipped)} files were left out, such as {skipped[0].path.name}"
         what += f" ({skipped[0].reason})"
-    return NoInputError(what, where, _FORMATS, "Check the folder and the names of its files.")
+    return NoInputError(what, where, IN_WORDS, "Check the folder and the names of its files.")
 
 
 def _sort_out(root: Path) -> tuple[list[Case], list[Skipped]]:
-    cases, skipped = [], []
-    for path in sorted(_walk(root)):
-        reason = _reason_to_skip(path, root)
-        if reason:
-            skipped.append(Skipped(path, reason))
-        else:
-            cases.append(Case.from_path(path, root))
-    return cases, skipped
+    cases: list[Case] = []
+    skipped: list[Skipped] = []
+    for folder, files in _walk(root):
+        scans = [path for path in files if split_suffix(path.name)[1]]
+        for path in scans:
+            reason = _reason_to_skip(path, root)
+            if reason:
+                skipped.append(Skipped(path, reason))
+            else:
+                cases.append(Case.from_path(path, root))
+        series, others = _dicom_cases(folder, set(files).difference(scans), root)
+        cases += series
+        skipped += others
+    return sorted(cases, key=lambda case: case.where), sorted(skipped, key=lambda left: left.path)
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """All NIfTI files below a folder; links are followed, each folder is entered once."""
+def _dicom_cases(
+    folder: Path, files: Iterable[Path], root: Path
+) -> tuple[list[Case], list[Skipped]]:
+    """A case for each DICOM series of a folder."""
+    found, left = find_series(files)
+    skipped = [Skipped(other.path, other.reason) for other in left]
+    reason = _reason_to_skip(folder / "series", root)
+    if reason:
+        return [], skipped + [Skipped(series.files[0], reason) for series in found]
+    if len(found) == 1 and folder != root:
+        (series,) = found
+        place = folder.parent.relative_to(root)
+        return [Case(folder, place, folder.name, False, slices=series.files)], skipped
+    place = folder.relative_to(root)
+    return [Case(folder, place, s.name, False, slices=s.files) for s in found], skipped
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """All folders and their files; links are followed, each folder is entered once."""
     pending = deque([root])
     entered: set[str] = set()
     while pending:
@@ -174,7 +151,7 @@ def _walk(root: Path) -> Iterator[Path]:
             continue
         paths = [folder / name for name in names]
         pending.extend(p for p in paths if os.path.isdir(p) and not p.name.startswith("."))
-        yield from (p for p in paths if _SUFFIX.search(p.name) and not os.path.isdir(p))
+        yield folder, [p for p in paths if not os.path.isdir(p)]
 
 
 def _reason_to_skip(path: Path, root: Path) -> str:
@@ -183,8 +160,8 @@ def _reason_to_skip(path: Path, root: Path) -> str:
     for folder in path.parent.relative_to(root).parts:
         if _LABEL_FOLDERS.fullmatch(folder):
             return f"in a folder for labels, {folder}"
-    stem = _SUFFIX.sub("", path.name).lower()
-    if _BIDS_CT.fullmatch(stem):
+    stem = split_suffix(path.name)[0].lower()
+    if BIDS_CT.fullmatch(stem):
         return ""
     words = re.split(r"[-_. ]+", stem)
     return "named like a mask" if "mask" in stem or _LABEL_WORDS.intersection(words) else ""
@@ -203,5 +180,5 @@ def _refuse_clashes(cases: list[Case]) -> tuple[list[Case], list[InputError]]:
             others = ", ".join(other.name for other in rivals[case] if other is not case)
             what = f"would write the same files as {others}"
             remedy = "Rename one of them, or keep only one."
-            refused.append(InputError(what, str(case.path), "one output name a scan", remedy))
+            refused.append(InputError(what, str(case.where), "one output name a scan", remedy))
     return [case for case in cases if case not in rivals], refused

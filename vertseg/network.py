@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +14,23 @@ import numpy.typing as npt
 from models import StageConfig, activate, build_network
 from vertseg.device import DeviceInfo
 from vertseg.errors import ConfigurationError
+from vertseg.memory import is_out_of_memory
 from vertseg.weights import Weights
+
+_LOGGER = logging.getLogger(__name__)
 
 Float32Array = npt.NDArray[np.float32]
 
 
 class StageNetwork:
     """The network of one stage with its weights.
+
+    Where memory runs out it takes half as many crops at once, and for one crop the CPU; it stays
+    with what worked until `start_afresh`.
+
+    Attributes:
+        config: of the stage.
+        shortage: what memory did not suffice for, as a sentence; empty if it did.
 
     Args:
         weights: verified weights.
@@ -35,8 +47,11 @@ class StageNetwork:
         keras.config.set_dtype_policy(device.policy)
         try:
             model = build_network(weights.preset, stage)
-            model.load_weights(weights.files[stage])
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns when a layer keeps its random weights.
+                warnings.filterwarnings("error", "(?s).*freshly-initialized", UserWarning)
+                model.load_weights(weights.files[stage])
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ConfigurationError(
                 f"weights cannot be used: the file of the {stage} stage does not fit its network",
                 where=f"{weights.files[stage]}: {error}",
@@ -46,10 +61,56 @@ class StageNetwork:
         finally:
             keras.config.set_dtype_policy(before)
         self._forward = _compiled(model, self.config)
+        self._stage = stage
+        self._has_gpu = device.kind == "gpu"
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget shortages of memory: try all crops at once again, on the chosen device."""
+        self.shortage = ""
+        self._most: int | None = None
+        self._on_cpu = not self._has_gpu
 
     def __call__(self, batch: Float32Array) -> Float32Array:
-        """Maps (n, x, y, z, outputs) in about [0, 1] from inputs (n, x, y, z, inputs)."""
-        return np.asarray(keras.ops.convert_to_numpy(self._forward(batch)), np.float32)
+        """Maps (n, x, y, z, outputs) in about [0, 1] from inputs (n, x, y, z, inputs).
+
+        Raises:
+            MemoryError, or the backend's own error for it: not even one crop fits on the CPU.
+        """
+        done: list[Float32Array] = []
+        start = 0
+        while start < len(batch):
+            part = batch[start : start + (self._most or len(batch))]
+            try:
+                done.append(self._run(part))
+            except Exception as error:
+                if not (is_out_of_memory(error) and self._take_less(len(part))):
+                    raise
+            else:
+                start += len(part)
+        return done[0] if len(done) == 1 else np.concatenate(done)
+
+    def _run(self, batch: Float32Array) -> Float32Array:
+        if self._has_gpu and self._on_cpu:
+            with keras.device("cpu:0"):
+                maps = self._forward(batch)
+        else:
+            maps = self._forward(batch)
+        return np.asarray(keras.ops.convert_to_numpy(maps), np.float32)
+
+    def _take_less(self, count: int) -> bool:
+        """Ask less of the memory than for `count` crops; False if that is not possible."""
+        if count > 1:
+            self._most = count // 2
+            self.shortage = f"memory sufficed for {self._most} crops at once, not for {count}"
+        elif not self._on_cpu:
+            self._on_cpu = True
+            self.shortage = "the memory of the GPU did not suffice, so the CPU was used"
+        else:
+            return False
+        self.shortage = f"{self._stage} stage: {self.shortage}"
+        _LOGGER.warning("%s", self.shortage)
+        return True
 
 
 def _compiled(model: keras.Model, config: StageConfig) -> Callable[[Any], Any]:

@@ -21,10 +21,14 @@ _SPACING_DISAGREEMENT = 0.01
 _SHEAR = 1e-4  # cosine between two axes; ITK refuses a header at about this size
 _SPACING_LIMITS_MM = (0.02, 50.0)
 _LARGEST_COORDINATE_MM = 1e6
+_LONGEST_QUATERNION = 1e6
+_LONGEST_MM = 4000.0
+_LARGEST_BOX_MM3 = 8e9
 _MM_PER_UNIT = {1: 1e3, 3: 1e-3}  # NIfTI codes of metre and micrometre
 _PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # a header may hold any bits, signalling NaN too
 def choose_grid(fields: Any, size: Size, where: str) -> tuple[Grid, tuple[str, ...]]:
     """The grid of a volume, in millimetres, and warnings about what was repaired or doubtful.
 
@@ -55,6 +59,18 @@ def choose_grid(fields: Any, size: Size, where: str) -> tuple[Grid, tuple[str, .
     return Grid.from_affine_ras(size, affine), tuple(warnings)
 
 
+def check_grid(grid: Grid, where: str) -> tuple[str, ...]:
+    """Warnings about an unusual grid, whatever it was read from.
+
+    Raises:
+        InputError: no scanner makes such a grid.
+    """
+    warnings: list[str] = []
+    _check_plausible(grid.affine_ras, grid.size, where)
+    _note_shear(grid.affine_ras, warnings)
+    return tuple(warnings)
+
+
 def _sform(fields: Any) -> FloatArray:
     rows = [fields["srow_x"], fields["srow_y"], fields["srow_z"], [0, 0, 0, 1]]
     return np.array([np.asarray(row, dtype=np.float64) for row in rows])
@@ -64,7 +80,7 @@ def _qform(fields: Any, warnings: list[str]) -> FloatArray:
     """Affine of the quaternion; a quaternion a little too long to be one is shortened."""
     vector = np.array([fields[f"quatern_{axis}"] for axis in "bcd"], dtype=np.float64)
     spacing = np.abs(np.asarray(fields["pixdim"][1:4], dtype=np.float64))
-    if not np.isfinite([*vector, *spacing]).all():
+    if not np.isfinite([*vector, *spacing]).all() or np.abs(vector).max() > _LONGEST_QUATERNION:
         return np.full((4, 4), np.nan)
     length = float(np.linalg.norm(vector))
     if length > 1.0:
@@ -138,6 +154,12 @@ def _check_plausible(affine: FloatArray, size: Size, where: str) -> None:
         raise InputError(what, where, f"sizes of {low} to {high} mm", remedy)
     if np.abs(affine[:3, 3]).max() > _LARGEST_COORDINATE_MM:
         raise InputError("lies more than a kilometre from its origin", where, remedy=remedy)
+    corners = Grid.from_affine_ras(size, affine).corners_lps_mm(0.5)
+    box_mm = corners.max(axis=0) - corners.min(axis=0)
+    # The first network works on all of this box, so a small file must not span a hall.
+    if box_mm.max() > _LONGEST_MM or box_mm.prod() > _LARGEST_BOX_MM3:
+        what = f"is {' x '.join(f'{mm / 1000:.2g}' for mm in box_mm)} m large"
+        raise InputError(what, where, "at most 4 m along an axis and 8 cubic metres", remedy)
 
 
 def _note_shear(affine: FloatArray, warnings: list[str]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.shard import Shard
+
 if TYPE_CHECKING:  # the command line needs the options before anything else is imported
     from vertseg.centroids import CentroidFormat
 
@@ -27,6 +29,11 @@ class Options:
         only: shell pattern of file names or relative paths; None for all.
         force: also run on scans whose values do not look like HU.
         verbose: log details and tracebacks.
+        selftest: check weights, device and networks instead of a run.
+        centroids: folder with centroid files from which to segment; None to find all vertebrae.
+        segmentation: whether to write masks.
+        shard: the share of the scans to do; None for all.
+        merge: only write summary and gallery of what all shards have done.
     """
 
     input: Path
@@ -41,6 +48,11 @@ class Options:
     only: str | None = None
     force: bool = False
     verbose: bool = False
+    selftest: bool = False
+    centroids: Path | None = None
+    segmentation: bool = True
+    shard: Shard | None = None
+    merge: bool = False
 
     def recorded(self) -> dict[str, Any]:
         """Those that change the outputs of a case, for its report."""
@@ -48,4 +60,5 @@ class Options:
             "precision": self.precision,
             "tile_overlap": self.tile_overlap,
             "centroid_format": self.centroid_format,
+            "segmentation": self.segmentation,
         }

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.centroids import Centroid
 from vertseg.device import choose_device
 from vertseg.errors import ConfigurationError
 from vertseg.image import Image
-from vertseg.sequence import SequenceResult
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.sequence import FoundVertebra, SequenceResult
 from vertseg.weights import load_weights
+
+if TYPE_CHECKING:
+    from vertseg.network import StageNetwork
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,7 +34,7 @@ class Vertebra:
         label: VerSe id.
         name: short name, such as ``T12``.
         centroid_lps_mm: centre of the vertebral body.
-        peak: height of its heatmap, 0 to 1.
+        peak: height of its heatmap, 0 to 1; NaN where the centroid was given.
         voxels: size of its mask in voxels of the scan.
         margin: nats between the chosen chain and the best one that labels this place otherwise.
     """
@@ -57,6 +62,7 @@ class Result:
         rival: the rival in words.
         level_shift_possible: whether the margin is too small to trust the level.
         gaps: labels of vertebrae inside the chain that were not detected.
+        segmented: whether the third stage has run; without it `labels` is empty.
     """
 
     image: Image
@@ -69,6 +75,7 @@ class Result:
     rival: str
     level_shift_possible: bool
     gaps: tuple[int, ...] = ()
+    segmented: bool = True
 
 
 class Segmenter:
@@ -113,21 +120,62 @@ class Segmenter:
             image: the scan in HU.
             on_progress: called with (stage, done, total) as the work proceeds.
         """
+        report, seconds = self._start(on_progress)
+        chain = self._find(image, report, seconds)
+        labels = self._segment(image, chain, report, seconds)
+        return _result(image, chain, labels, seconds, self._shortages)
+
+    def find(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
+
+        The label map of the result is empty.
+        """
+        report, seconds = self._start(on_progress)
+        chain = self._find(image, report, seconds)
+        return _result(image, chain, None, seconds, self._shortages)
+
+    def segment(
+        self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
+    ) -> Result:
+        """Segments the vertebrae of `image` that somebody else has found and named.
+
+        Args:
+            image: the scan in HU.
+            centroids: one a vertebra; listed from the head downwards in the result.
+            on_progress: see `__call__`.
+        """
+        report, seconds = self._start(on_progress)
+        chain = _chain_of(centroids)
+        labels = self._segment(image, chain, report, seconds)
+        return _result(image, chain, labels, seconds, self._shortages)
+
+    def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
+        for network in self._networks:
+            network.start_afresh()
+        return on_progress or (lambda stage, done, total: None), {}
+
+    @property
+    def _networks(self) -> tuple[StageNetwork, ...]:
+        return (self._spine, self._vertebrae, self._segmentation)
+
+    @property
+    def _shortages(self) -> tuple[str, ...]:
+        return tuple(network.shortage for network in self._networks if network.shortage)
+
+    def _segment(
+        self, image: Image, chain: SequenceResult, report: Progress, seconds: dict[str, float]
+    ) -> npt.NDArray[np.uint8]:
         from vertseg.segmentation import segment_vertebrae
 
-        report = on_progress or (lambda stage, done, total: None)
-        seconds: dict[str, float] = {}
-        chain = self._find(image, report, seconds)
         places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
         with _timed(seconds, "segmentation"):
-            labels = segment_vertebrae(
+            return segment_vertebrae(
                 image,
                 places,
                 self._segmentation,
                 self._batch,
                 lambda done, total: report("segmentation", done, total),
             )
-        return _result(image, chain, labels, seconds)
 
     def _find(self, image: Image, report: Progress, seconds: dict[str, float]) -> SequenceResult:
         from vertseg.spine import find_spine
@@ -168,19 +216,33 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         seconds[stage] = time.perf_counter() - begin
 
 
+def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
+    """Given centroids as a chain of which no network has said how sure it is."""
+    unknown = float("nan")
+    ordered = sorted(centroids, key=lambda c: ORDER_CRANIAL_TO_CAUDAL.index(c.label))
+    found = (
+        FoundVertebra(c.label, c.point_lps_mm, unknown, unknown, float("inf"), place)
+        for place, c in enumerate(ordered)
+    )
+    warnings = () if ordered else ("no vertebra is in the centroid file",)
+    return SequenceResult(tuple(found), warnings=warnings)
+
+
 def _result(
     image: Image,
     chain: SequenceResult,
-    labels: npt.NDArray[np.uint8],
+    found_labels: npt.NDArray[np.uint8] | None,
     seconds: dict[str, float],
+    shortages: tuple[str, ...],
 ) -> Result:
+    labels = np.zeros(image.grid.size, np.uint8) if found_labels is None else found_labels
     voxels = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256))
     vertebrae = tuple(
         Vertebra(v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin))
         for v in chain.vertebrae
     )
-    empty = [v.name for v in vertebrae if not v.voxels]
-    warnings = chain.warnings
+    empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]
+    warnings = chain.warnings + shortages
     if empty:
         warnings += (f"no voxels were segmented for {', '.join(empty)}",)
     return Result(
@@ -194,4 +256,5 @@ def _result(
         rival=chain.rival.description if chain.rival else "",
         level_shift_possible=chain.level_shift_possible,
         gaps=chain.gaps,
+        segmented=found_labels is not None,
     )

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertseg.case import Case
 from vertseg.centroids import Centroid
+from vertseg.corrected import read_given
 from vertseg.curvature import spine_angles
+from vertseg.dicom_image import read_dicom_series
 from vertseg.errors import InputError, OutputError
 from vertseg.fingerprint import Fingerprint
 from vertseg.flags import quality_flags
 from vertseg.image import Image, read_image
-from vertseg.inputs import Case
 from vertseg.measure import measure_vertebrae
 from vertseg.options import Options
 from vertseg.preview import write_preview
@@ -46,9 +48,9 @@ def process_case(
     seconds: dict[str, float] = {}
     on_progress("read", 0, 1)
     with _timed(seconds, "read"):
-        fingerprint = Fingerprint.of(case.path)
+        fingerprint = Fingerprint.of(*case.files)
         image = _read(case, options, fingerprint)
-    result = segmenter(image, on_progress)
+    result = _run_networks(case, image, options, segmenter, on_progress)
     seconds |= result.seconds
     on_progress("measure", 0, 1)
     with _timed(seconds, "measure"):
@@ -67,8 +69,8 @@ def process_case(
     return report
 
 
-def remove_outputs(case: Case, output: Path, all_of_them: bool) -> None:
-    """Remove the report of an earlier run, and with `all_of_them` its other outputs too.
+def remove_outputs(case: Case, output: Path, all_of_them: bool, mask: bool = False) -> None:
+    """Remove the report of an earlier run, with `mask` its mask too, or `all_of_them`.
 
     Without its report a case is not complete, so that outputs of two runs can never be taken for
     those of one.
@@ -76,7 +78,7 @@ def remove_outputs(case: Case, output: Path, all_of_them: bool) -> None:
     Raises:
         OutputError: they cannot be removed.
     """
-    others = (case.mask, case.centroids, case.preview) if all_of_them else ()
+    others = (case.mask, case.centroids, case.preview) if all_of_them else (case.mask,) * mask
     for name in (case.report, *others):
         try:
             (output / name).unlink(missing_ok=True)
@@ -86,15 +88,26 @@ def remove_outputs(case: Case, output: Path, all_of_them: bool) -> None:
 
 
 def _read(case: Case, options: Options, fingerprint: Fingerprint) -> Image:
-    image = read_image(case.path)
-    if not fingerprint.still_fits(case.path):
+    where = str(case.where)
+    image = read_dicom_series(case.slices, where) if case.slices else read_image(case.path)
+    if not fingerprint.still_fits(*case.files):
         remedy = "Run again when it is written."
-        raise InputError("changed while it was read", str(case.path), remedy=remedy)
+        raise InputError("changed while it was read", where, remedy=remedy)
     if image.intensities == "unknown" and not options.force:
         what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
         remedy = "Store the scan in HU, or take it as it is with --force."
-        raise InputError(what.split(":")[0], str(case.path), "CT in Hounsfield units", remedy)
+        raise InputError(what.split(":")[0], where, "CT in Hounsfield units", remedy)
     return image
+
+
+def _run_networks(
+    case: Case, image: Image, options: Options, segmenter: Segmenter, on_progress: OnProgress
+) -> Result:
+    if case.given_centroids is not None:
+        return segmenter.segment(image, read_given(case.given_centroids, image), on_progress)
+    if not options.segmentation:
+        return segmenter.find(image, on_progress)
+    return segmenter(image, on_progress)
 
 
 def _write(case: Case, options: Options, result: Result) -> None:
@@ -103,7 +116,8 @@ def _write(case: Case, options: Options, result: Result) -> None:
         for vertebra in result.vertebrae
     ]
     fmt = options.centroid_format
-    write_mask(options.output / case.mask, result.labels, result.image)
+    if result.segmented:
+        write_mask(options.output / case.mask, result.labels, result.image)
     write_centroids(options.output / case.centroids, centroids, result.image, fmt)
 
 

@@ -13,13 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.case import Case
 from vertseg.curvature import Angle
 from vertseg.errors import VertsegError
 from vertseg.fingerprint import Fingerprint
 from vertseg.flags import Flag
 from vertseg.image import Image
-from vertseg.inputs import Case
 from vertseg.measure import Measurement
+from vertseg.report_check import SCHEMA, is_report
 from vertseg.report_rows import rounded, vertebra_rows
 from vertseg.version import NOTICE, VERSION
 from vertseg.writing import write_text
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from vertseg.pipeline import Result, Segmenter
 
 Report = dict[str, Any]
-
-SCHEMA = "vertseg-report-1"
 
 _PACKAGES = (
     "keras",
@@ -104,13 +103,14 @@ def build_report(
     return {
         **_head(case, result.status, run),
         "input": {"file": case.path.name, **fingerprint.as_dict()},
+        **_given(case),
         "geometry": _geometry(result.image),
         "sequence": {
             "margin_nats": rounded(result.margin, 2),
             "rival": result.rival,
             "level_shift_possible": result.level_shift_possible,
         },
-        "vertebrae": vertebra_rows(result.vertebrae, measurements),
+        "vertebrae": vertebra_rows(result.vertebrae, measurements, result.segmented),
         "angles": [
             {"name": a.name, "upper": a.upper, "lower": a.lower, "degrees": rounded(a.degrees, 1)}
             for a in angles
@@ -119,11 +119,23 @@ def build_report(
         "warnings": list(warnings),
         "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
         "outputs": {
-            "mask": case.mask.name,
-            "centroids": case.centroids.name,
-            "preview": case.preview.name,
+            "mask": _beside(case.mask, case.report) if result.segmented else None,
+            "centroids": _beside(case.centroids, case.report),
+            "preview": _beside(case.preview, case.report),
         },
     }
+
+
+def _beside(path: Path, report: Path) -> str:
+    """Path of an output as seen from the report's folder."""
+    return Path(os.path.relpath(path, report.parent)).as_posix()
+
+
+def _given(case: Case) -> dict[str, Any]:
+    """Which centroid file was given; nothing where none was."""
+    if case.given_centroids is None:
+        return {}
+    return {"given_centroids": Fingerprint.of(case.given_centroids).as_dict()}
 
 
 def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
@@ -157,12 +169,12 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 def read_report(path: str | os.PathLike[str]) -> Report | None:
-    """A report of this schema as written, or None if there is none."""
+    """A report as written by this program, or None if there is none."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return report if isinstance(report, dict) and report.get("schema") == SCHEMA else None
+    return report if is_report(report) else None
 
 
 def collect_reports(output: str | os.PathLike[str]) -> Iterator[tuple[Path, Report]]:

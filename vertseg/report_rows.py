@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def vertebra_rows(vertebrae: Sequence[Vertebra], measurements: Sequence[Measurement]) -> list[Row]:
+def vertebra_rows(
+    vertebrae: Sequence[Vertebra], measurements: Sequence[Measurement], segmented: bool = True
+) -> list[Row]:
     """Rows of all vertebrae of an image, from the head downwards.
 
     Args:
         vertebrae: what was found.
         measurements: of the same, in the same order.
+        segmented: whether there is a mask; what is measured in it is None otherwise.
     """
     rows = []
     for number, (vertebra, measured) in enumerate(zip(vertebrae, measurements, strict=True)):
@@ -34,8 +37,8 @@ def vertebra_rows(vertebrae: Sequence[Vertebra], measurements: Sequence[Measurem
                 "centroid_lps_mm": [rounded(value, 2) for value in vertebra.centroid_lps_mm],
                 "peak": rounded(vertebra.peak, 3),
                 "margin_nats": rounded(vertebra.margin, 2),
-                "voxels": vertebra.voxels,
-                "volume_ml": rounded(measured.volume_ml, 2),
+                "voxels": vertebra.voxels if segmented else None,
+                "volume_ml": rounded(measured.volume_ml, 2) if segmented else None,
                 "trabecular_hu": rounded(measured.trabecular_hu, 1),
                 "trabecular_sd_hu": rounded(measured.trabecular_sd_hu, 1),
                 "touches_border": measured.touches_border,

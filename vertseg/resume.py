@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vertseg.fingerprint import is_same_file
-from vertseg.inputs import Case
+from vertseg.case import Case
+from vertseg.fingerprint import are_same_files, is_same_file
 from vertseg.report import Report, RunInfo, read_report
 
 INPUT_CHANGED = "the scan has changed"
@@ -27,12 +27,23 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
         return "it has no report"
     if report.get("status") == "failed":
         return "it failed before"
-    if not is_same_file(case.path, report.get("input")):
+    if not are_same_files(case.files, report.get("input")):
         return INPUT_CHANGED
-    missing = [p for p in (case.mask, case.centroids, case.preview) if not (output / p).is_file()]
+    if not _same_centroids(case, report):
+        return "other centroids are given"
+    masks = (case.mask,) if run.options.get("segmentation", True) else ()
+    wanted = (*masks, case.centroids, case.preview)
+    missing = [path for path in wanted if not (output / path).is_file()]
     if missing:
         return f"{missing[0].name} is missing"
     return _changed(report, run)
+
+
+def _same_centroids(case: Case, report: Report) -> bool:
+    recorded = report.get("given_centroids")
+    if case.given_centroids is None:
+        return recorded is None
+    return is_same_file(case.given_centroids, recorded)
 
 
 def _changed(report: Report, run: RunInfo) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from vertseg.network import Float32Array, StageNetwork
 from vertseg.preprocess import paste_region, resample, resample_to
 
 PointLps = tuple[float, float, float]
+Response = tuple[int, Float32Array, Grid]
 _FULL = 255
 
 
@@ -38,6 +39,28 @@ def segment_vertebrae(
         on_vertebra: called with (vertebrae done, vertebrae).
     """
     merger = _Merger(image.grid, network.config.threshold)
+    responses = vertebra_responses(image, vertebrae, network, batch)
+    for done, (label, response, grid) in enumerate(responses, start=1):
+        merger.add(label, response, grid)
+        if on_vertebra is not None:
+            on_vertebra(done, len(vertebrae))
+    return merger.finish()
+
+
+def vertebra_responses(
+    image: Image,
+    vertebrae: Sequence[tuple[int, PointLps]],
+    network: StageNetwork,
+    batch: int = 1,
+) -> Iterator[Response]:
+    """Label, response (x, y, z) without islands, and its grid, of each vertebra in turn.
+
+    Args:
+        image: the scan.
+        vertebrae: pairs of label and centroid in LPS mm.
+        network: the segmentation U-Net.
+        batch: crops that run at once.
+    """
     for first in range(0, len(vertebrae), batch):
         chosen = vertebrae[first : first + batch]
         grids = [crop_grid(point, network.config) for _, point in chosen]
@@ -48,9 +71,22 @@ def segment_vertebrae(
         for response, grid, (label, point) in zip(
             network(np.stack(inputs)), grids, chosen, strict=True
         ):
-            merger.add(label, keep_main_part(response[..., 0], grid, point), grid)
-        if on_vertebra is not None:
-            on_vertebra(min(first + batch, len(vertebrae)), len(vertebrae))
+            yield label, keep_main_part(response[..., 0], grid, point), grid
+
+
+def merge_responses(
+    grid: Grid, responses: Iterable[Response], threshold: float
+) -> npt.NDArray[np.uint8]:
+    """The label map on `grid`: each voxel gets the label with the largest response.
+
+    Args:
+        grid: of the scan.
+        responses: as `vertebra_responses` gives them.
+        threshold: smallest response that counts.
+    """
+    merger = _Merger(grid, threshold)
+    for label, response, crop in responses:
+        merger.add(label, response, crop)
     return merger.finish()
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-from vertseg.labels import label_of
-
 
 @dataclass(frozen=True)
 class SequenceConfig:
@@ -24,10 +22,7 @@ class SequenceConfig:
         maximum_places: only so many places, the heaviest, are considered.
         score_floor: added to the score of every channel, so that weak places say little of levels.
         confusion_levels: over how many levels the network's labels are blurred (decay length).
-        anchor_confusion_levels: the same where it claims one of the `anchor_labels`.
         confusion_floor: share of claims that are wrong by any number of levels.
-        anchor_labels: labels with landmarks of their own, which the network rarely mistakes: the
-            atlas and dens, the last rib and the first vertebra without, the sacrum below.
         start_cost: evidence that a chain needs before it is believed at all.
         skip_cost: cost of a vertebra inside the chain that was not detected.
         further_skip_cost: cost of each further one of a run (metal, metastases).
@@ -65,12 +60,8 @@ class SequenceConfig:
     relative_end_mass: float = 0.5
     maximum_places: int = 60
     score_floor: float = 0.01
-    confusion_levels: float = 0.6
-    anchor_confusion_levels: float = 0.4
+    confusion_levels: float = 0.3
     confusion_floor: float = 0.004
-    anchor_labels: tuple[int, ...] = tuple(
-        label_of(name) for name in ("C1", "C2", "T12", "L1", "L5")
-    )
     start_cost: float = 5.0
     skip_cost: float = 3.5
     further_skip_cost: float = 2.0

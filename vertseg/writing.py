@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,11 +24,15 @@ from vertseg.centroids import (
     read_centroids,
 )
 from vertseg.errors import OutputError
+from vertseg.formats import split_suffix
 from vertseg.grid import Grid
 from vertseg.image import Image
+from vertseg.itk_geometry import ItkGeometry
+from vertseg.itk_mask import slabs, write_meta_image, write_nrrd
 
 __all__ = [
     "atomic_writer",
+    "discard_partials",
     "read_centroids",
     "write_centroids",
     "write_json",
@@ -38,7 +43,6 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 _COMPRESSION_LEVEL = 6
-_SLAB_BYTES = 16 << 20
 _REMEDIES = {
     errno.ENOSPC: "Free some space on the disk and run again.",
     errno.EDQUOT: "Free some of your quota and run again.",
@@ -60,7 +64,7 @@ def atomic_writer(path: PathLike) -> Iterator[IO[bytes]]:
         OutputError: the file cannot be written; no partial file is left.
     """
     target = Path(path)
-    partial = target.with_name(f".{secrets.token_hex(8)}.part")
+    partial = target.with_name(f"{_partial_prefix(target)}{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -76,6 +80,20 @@ def atomic_writer(path: PathLike) -> Iterator[IO[bytes]]:
     except OSError as error:
         what = f"cannot be written: {error.strerror or error}"
         raise OutputError(what, str(target), remedy=_REMEDIES.get(error.errno or 0, "")) from error
+
+
+def discard_partials(path: PathLike) -> None:
+    """Remove unfinished files of an output that killed runs have left; no run may be at it."""
+    target = Path(path)
+    with suppress(OSError):
+        for name in os.listdir(target.parent):
+            if name.startswith(_partial_prefix(target)) and name.endswith(".part"):
+                (target.parent / name).unlink(missing_ok=True)
+
+
+def _partial_prefix(target: Path) -> str:
+    """Tells whose unfinished file it is, without being longer than the target's own name may be."""
+    return f".{zlib.crc32(os.fsencode(target.name)):08x}-"
 
 
 def write_text(path: PathLike, text: str) -> None:
@@ -107,14 +125,14 @@ def write_centroids(
 
 
 def write_mask(path: PathLike, labels: npt.NDArray[np.uint8], image: Image) -> None:
-    """Write a label mask on exactly the image's grid, as gzipped NIfTI of type uint8.
+    """Write a label mask on exactly the image's grid, packed and of type uint8.
 
-    Shape, qform, sform, their codes, voxel sizes and units are copied from the image's header bit
-    by bit, so that the mask lies where the scan lies in any program. The same labels give the same
-    bytes.
+    In NIfTI, shape, qform, sform, their codes, voxel sizes and units are copied from the image's
+    header bit by bit; in MetaImage and NRRD, origin, spacing and direction are those of the image.
+    So the mask lies where the scan lies in any program. The same labels give the same bytes.
 
     Args:
-        path: where to, ``.nii.gz``.
+        path: where to; ``.mha`` or ``.nrrd``, anything else becomes ``.nii.gz``.
         labels: uint8, the image's shape.
         image: the image that was segmented.
 
@@ -125,11 +143,14 @@ def write_mask(path: PathLike, labels: npt.NDArray[np.uint8], image: Image) -> N
     if labels.shape != image.grid.size or labels.dtype != np.uint8:
         expected = f"uint8 {image.grid.size}"
         raise ValueError(f"labels must be {expected}, got {labels.dtype} {labels.shape}")
-    slab = max(1, _SLAB_BYTES // (labels.shape[0] * labels.shape[1]))
+    write = {".mha": write_meta_image, ".nrrd": write_nrrd}.get(split_suffix(str(path))[1])
+    if write is not None:
+        with atomic_writer(path) as stream:
+            write(stream, labels, image.itk or ItkGeometry.of_grid(image.grid))
+        return
     with (
         atomic_writer(path) as stream,
         gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0) as packed,
     ):
         packed.write(image.header.mask_bytes(image.grid.size))
-        for start in range(0, labels.shape[2], slab):
-            packed.write(labels[:, :, start : start + slab].tobytes(order="F"))
+        packed.writelines(slabs(labels))

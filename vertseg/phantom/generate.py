@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vertseg.centroids import Centroid
 from vertseg.grid import Grid
-from vertseg.image import Image
 from vertseg.labels import is_vertebra
 from vertseg.phantom.body import paint_body
 from vertseg.phantom.coarse import texture
@@ -20,6 +20,9 @@ from vertseg.phantom.subject import Subject, draw_subject
 from vertseg.phantom.tissues import Tissue
 from vertseg.phantom.torso import Torso
 from vertseg.phantom.vertebra import body_box, vertebra_box
+
+if TYPE_CHECKING:
+    from vertseg.image import Image
 
 _MARGIN_MM = 6.0
 _SACRUM_REACH_MM = (120.0, 60.0)  # below and above the middle of S1
@@ -49,6 +52,8 @@ class Phantom:
     @property
     def image(self) -> Image:
         """The CT as an image in memory."""
+        from vertseg.image import Image  # late: a phantom itself needs no reader of images
+
         return Image.from_array(self.hu, self.grid.affine_ras)
 
     def vertebra_mask(self, whole_only: bool = True) -> npt.NDArray[np.uint8]:

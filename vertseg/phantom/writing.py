@@ -6,12 +6,9 @@ import gzip
 import os
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
-from vertseg.inputs import Case
 from vertseg.phantom.generate import Phantom
-from vertseg.writing import atomic_writer, write_centroids, write_mask
 
 
 def write_phantom(
@@ -30,6 +27,12 @@ def write_phantom(
     Raises:
         OutputError: a file cannot be written.
     """
+    # Late: a phantom in memory needs neither readers nor writers of images.
+    import nibabel as nib
+
+    from vertseg.inputs import Case
+    from vertseg.writing import atomic_writer, write_centroids, write_mask
+
     path = Path(path)
     case = Case.from_path(path, path.parent)
     mask, centroids = path.parent / case.mask, path.parent / case.centroids

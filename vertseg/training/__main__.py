@@ -1,21 +1,26 @@
-"""``python -m vertseg.training``: train the stages and export their weights."""
+"""``python -m vertseg.training``: prepare data, train the stages, score and export weights."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+from vertseg.errors import VertsegError
+from vertseg.training.data_commands import add_data_commands
 
-def main() -> None:
-    """Parse the command line and run it."""
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Parse the command line and run it; trouble ends it with the exit code of its kind."""
     parser = argparse.ArgumentParser(prog="python -m vertseg.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train one stage, going on from its checkpoint")
     train.add_argument("stage", choices=("spine", "vertebrae", "segmentation"))
     train.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     train.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves")
-    train.add_argument("--pool", type=Path, help="folder with phantoms, from the command phantoms")
+    train.add_argument("--pool", type=Path, help="folder with phantoms and prepared cases")
+    train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
     train.add_argument("--preset", default="default")
     train.add_argument("--minutes", type=float, default=9.0)
     train.add_argument("--steps", type=int, default=10**9)
@@ -37,15 +42,25 @@ def main() -> None:
     cases.add_argument("--to", type=Path, required=True)
     cases.add_argument("--count", type=int, default=60)
     cases.set_defaults(run=_cases)
+    check = commands.add_parser("validate", help="scores of weights on what trained nothing")
+    check.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
+    check.add_argument("--work", type=Path, required=True, help="folder for scans and predictions")
+    check.add_argument("--weights", type=Path, help="default: the bundled ones")
+    check.add_argument("--count", type=int, default=60, help="factory cases")
+    check.set_defaults(run=_validate)
+    add_data_commands(commands)
     export = commands.add_parser("export", help="weights and manifest of the three trained stages")
     export.add_argument("--runs", type=Path, default=Path("runs"))
     export.add_argument("--to", type=Path, default=Path("weights"))
     export.add_argument("--name", required=True, help="name of this generation of weights")
     export.add_argument("--scores", type=Path, help="JSON with measured scores, for the manifest")
     export.set_defaults(run=_export)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except VertsegError as error:
+        parser.exit(error.exit_code, f"{error}\n")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -65,7 +80,7 @@ def _train(arguments: argparse.Namespace) -> None:
     keras.utils.set_random_seed(arguments.seed)
     preset = PRESETS[arguments.preset]
     recipe = recipe_for(arguments.stage, getattr(preset, arguments.stage))
-    sources = Sources(arguments.data, recipe, arguments.pool)
+    sources = Sources(arguments.data, recipe, arguments.pool, arguments.fold)
     config = TrainConfig(
         minutes=arguments.minutes,
         steps=arguments.steps,
@@ -90,6 +105,12 @@ def _cases(arguments: argparse.Namespace) -> None:
     from vertseg.training.cases import write_cases
 
     write_cases(arguments.data, arguments.to, arguments.count)
+
+
+def _validate(arguments: argparse.Namespace) -> None:
+    from vertseg.training.validate import validate
+
+    print(validate(arguments.data, arguments.work, arguments.weights, arguments.count))
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
+
+PACKED = "atlas.npz"
+"""The labels as a plain array, which needs no reader of medical images."""
 
 LEVEL_NAMES = (
     *(f"C{i}" for i in range(1, 8)),
@@ -40,7 +42,15 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def load_atlas(folder: Path) -> Atlas:
-    """Read ``atlas_labels.nii.gz`` and ``body_centres_from_discs.json`` (both RAS) of `folder`."""
+    """Read ``atlas.npz``, or ``atlas_labels.nii.gz`` and ``body_centres_from_discs.json``.
+
+    The latter are in RAS.
+    """
+    if (folder / PACKED).is_file():
+        with np.load(folder / PACKED) as data:
+            return Atlas(data["labels"], float(data["spacing_mm"]), data["origin"], data["centres"])
+    import nibabel as nib  # late: the packed atlas needs numpy only
+
     image = nib.load(folder / "atlas_labels.nii.gz")
     labels = np.asarray(image.dataobj, dtype=np.uint8)[::-1, ::-1]
     affine = image.affine
@@ -48,6 +58,26 @@ def load_atlas(folder: Path) -> Atlas:
     origin = np.array([-last_ras_mm[0], -last_ras_mm[1], affine[2, 3]])
     centres = json.loads((folder / "body_centres_from_discs.json").read_text())
     return Atlas(np.ascontiguousarray(labels), float(affine[0, 0]), origin, _body_centres(centres))
+
+
+def pack_atlas(folder: Path, to: Path) -> Path:
+    """Write the atlas of `folder` to ``atlas.npz`` in the folder `to`, and return that file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from vertseg.writing import atomic_writer  # late: reading needs numpy only
+
+    atlas = load_atlas(folder)
+    with atomic_writer(to / PACKED) as stream:
+        np.savez_compressed(
+            stream,
+            labels=atlas.labels,
+            spacing_mm=atlas.spacing_mm,
+            origin=atlas.origin_lps_mm,
+            centres=atlas.centres_lps_mm,
+        )
+    return to / PACKED
 
 
 def _body_centres(ras_mm: dict[str, list[float]]) -> np.ndarray:

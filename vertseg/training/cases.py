@@ -174,7 +174,9 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
         if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, 9.0))
     }
     mask = np.where(np.isin(labels, list(inside)), labels, 0).astype(np.uint8)
-    centroids = tuple(Centroid(label, tuple(map(float, p))) for label, p in inside.items())
+    centroids = tuple(
+        Centroid(label, (float(p[0]), float(p[1]), float(p[2]))) for label, p in inside.items()
+    )
     name = f"factory{number:03d}"
     return FactoryCase(name, marks, np.rint(values).astype(np.int16), mask, centroids, grid)
 

@@ -98,13 +98,15 @@ class _Segment:
     def collapse(self, rng: np.random.Generator) -> float:
         """The upper end plate of the lower vertebra sinks; by how much, about, in voxels."""
         kind = rng.choice(["wedge", "biconcave", "crush"], p=[0.5, 0.35, 0.15])
-        sunk = depth = rng.uniform(0.08, 0.3)
+        sunk = rng.uniform(0.08, 0.3)
         slope = np.clip(self.ahead / (0.45 * self.step_mm), -1, 1)
         if kind == "wedge":
-            depth = depth * (slope + 1)
+            depth = sunk * (slope + 1)
         elif kind == "biconcave":
             centre = np.hypot(self.ahead, self.aside) / (0.5 * self.step_mm)
-            depth = depth * np.clip(1.2 - centre**2, 0, 1)
+            depth = sunk * np.clip(1.2 - centre**2, 0, 1)
+        else:
+            depth = np.full_like(slope, sunk)
         ahead_of_canal = self.ahead > -0.5 * self.step_mm
         plate = -0.12 - depth
         self.view[(self.view == self.lower) & ahead_of_canal & (self.along > plate)] = Tissue.DISC

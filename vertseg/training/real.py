@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
-from models.presets import VERTEBRA_CHANNELS
-from vertseg.centroids import centroids_from_json
-from vertseg.grid import Grid
-from vertseg.image import read_image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
-from vertseg.preprocess import resample
+from vertseg.training.real_pool import is_real_pool, read_cases
 from vertseg.training.recipe import Recipe, SourceVolume
 
 HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
@@ -36,6 +29,7 @@ class RealVolume:
         landmarks: label -> voxel coordinates.
         unnamed: labels of landmarks whose name is doubtful.
         doubtful: label -> where a vertebra may lie that the border cuts.
+        labels: of a scan: its vertebra mask, uint8 (x, y, z), where there is one.
     """
 
     name: str
@@ -43,48 +37,75 @@ class RealVolume:
     landmarks: dict[int, np.ndarray]
     unnamed: frozenset[int] = frozenset()
     doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
+    labels: np.ndarray | None = None
 
 
-def load_scans(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
-    """Scans of ``ct/`` in BIDS layout that have points, at `spacing_mm`."""
-    scans = []
-    for path in sorted(data.glob("ct/rawdata/sub-*/*_ct.nii.gz")):
-        name = path.parent.name.removeprefix("sub-")
-        points = data / "ct/derivatives" / path.parent.name / f"sub-{name}_seg-subreg_ctd.json"
-        if name in hold_out or not points.exists():
-            continue
-        image = read_image(path)
-        grid = _isotropic(image.grid, spacing_mm)
-        volume = resample(image, grid, 0.4 * spacing_mm, normalise=False)
-        hu = np.rint(volume).astype(np.int16)
-        landmarks = _landmarks(points, image.grid, grid)
-        unnamed = frozenset(UNSURE_LEVELS.get(name, ()))
-        scans.append(RealVolume(name, hu, landmarks, unnamed, _cut_neighbours(landmarks)))
-    return scans
+def load_scans(
+    data: Path,
+    spacing_mm: float,
+    hold_out: Collection[str] = HELD_OUT,
+    fold: int | None = None,
+) -> list[RealVolume]:
+    """Scans that have points, at `spacing_mm`.
 
+    Args:
+        data: a prepared pool, or a folder with ``ct/`` in BIDS layout.
+        spacing_mm: of the stage's source grid.
+        hold_out: names of scans that are left out.
+        fold: a fold of the pool that is left out; None for none.
+    """
+    if is_real_pool(data):
+        cases = read_cases(data, spacing_mm, hold_out, fold)
+        scans = [
+            RealVolume(case.name, case.hu, case.points, labels=case.labels)
+            for case in cases
+            if case.hu is not None and case.annotated
+        ]
+    else:
+        from vertseg.training.real_files import read_scans  # late: a pool needs numpy only
 
-def load_masks(data: Path, spacing_mm: float, hold_out=HELD_OUT) -> list[RealVolume]:
-    """Vertebra masks of ``masks/`` at `spacing_mm`, nearest label; landmarks of whole vertebrae."""
-    masks = []
-    for path in sorted(data.glob("masks/derivatives/sub-*/*_msk.nii.gz")):
-        name = path.parent.name.removeprefix("sub-")
-        if name in hold_out:
-            continue
-        image = nib.load(path)
-        source = Grid.from_affine_ras(image.shape, image.affine)
-        grid = _isotropic(source, spacing_mm)
-        matrix = grid.index_map_to(source)
-        labels = np.asarray(image.dataobj).astype(np.uint8)
-        volume = ndimage.affine_transform(
-            labels, matrix[:3, :3], matrix[:3, 3], output_shape=grid.size, order=0
+        scans = read_scans(data, spacing_mm, hold_out)
+    return [
+        replace(
+            scan,
+            unnamed=frozenset(UNSURE_LEVELS.get(scan.name, ())),
+            doubtful=_cut_neighbours(scan.landmarks),
         )
-        landmarks = _centres(volume)
-        points = path.with_name(f"sub-{name}_seg-subreg_ctd.json")
-        if points.exists():
-            given = _landmarks(points, source, grid)
-            landmarks = {label: given[label] for label in landmarks if label in given}
-        masks.append(RealVolume(name, volume, landmarks))
-    return masks
+        for scan in scans
+    ]
+
+
+def load_masks(
+    data: Path,
+    spacing_mm: float,
+    hold_out: Collection[str] = HELD_OUT,
+    fold: int | None = None,
+) -> list[RealVolume]:
+    """Vertebra masks at `spacing_mm`, nearest label; landmarks of whole vertebrae.
+
+    Args:
+        data: a prepared pool, or a folder with ``masks/`` in BIDS layout.
+        spacing_mm: of the stage's source grid.
+        hold_out: names of masks that are left out.
+        fold: a fold of the pool that is left out; None for none.
+
+    Of a pool, masks with L6 or T13, with a gap, or without a whole vertebra are left out, too: the
+    atlas, into whose body they are set, has 24 vertebrae.
+    """
+    if not is_real_pool(data):
+        from vertseg.training.real_files import read_masks  # late: a pool needs numpy only
+
+        return read_masks(data, spacing_mm, hold_out)
+    return [
+        RealVolume(case.name, case.labels, {n: case.points[n] for n in sorted(case.whole)})
+        for case in read_cases(data, spacing_mm, hold_out, fold)
+        if case.labels is not None and _is_plain_run(case.whole)
+    ]
+
+
+def _is_plain_run(labels: Collection[int]) -> bool:
+    """Whether labels are some of C1 ... L5 without a gap."""
+    return bool(labels) and max(labels) <= 24 and max(labels) - min(labels) + 1 == len(labels)
 
 
 def draw_scan(
@@ -114,23 +135,11 @@ def draw_vertebra(
     return _window_around(volume, recipe, centre, outside=0, wanted=label)
 
 
-def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
-    low, high = grid.bounds_lps_mm()
-    size = np.maximum(np.rint((high - low) / spacing_mm).astype(int), 1)
-    return Grid.axis_aligned(0.5 * (low + high), tuple(int(n) for n in size), (spacing_mm,) * 3)
-
-
-def _landmarks(path: Path, source: Grid, grid: Grid) -> dict[int, np.ndarray]:
-    """Points in voxels of `grid`."""
-    centroids, _ = centroids_from_json(json.loads(path.read_text()), source)
-    return {c.label: np.array(grid.lps_to_index(c.point_lps_mm)) for c in centroids}
-
-
 def _cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
     """Where the course goes on above and below, at two more levels each: only whole vertebrae
     have points, so there may be a cut one; nothing lies above C1 and below L5 or L6."""
     labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)
-    found = {}
+    found: dict[int, np.ndarray] = {}
     if len(labels) < 2:
         return found
     for end, inner, step in ((labels[0], labels[1], -1), (labels[-1], labels[-2], 1)):
@@ -140,23 +149,6 @@ def _cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
             if 1 <= label <= 24 and end <= 24:
                 found[label] = landmarks[end] + count * offset
     return found
-
-
-def _centres(labels: np.ndarray) -> dict[int, np.ndarray]:
-    """Rough centre of each whole vertebral body: middle of the label's anterior half."""
-    centres = {}
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or label not in VERTEBRA_CHANNELS or _touches_border(box, labels.shape):
-            continue
-        index = np.argwhere(labels[box] == label)
-        front = index[:, 1] < np.quantile(index[:, 1], 0.5)
-        centre = index[front].mean(0) + [s.start for s in box]
-        centres[label] = centre
-    return centres
-
-
-def _touches_border(box, shape) -> bool:
-    return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))
 
 
 def _window_around(

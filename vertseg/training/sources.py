@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vertseg.training.atlas import load_atlas
+from vertseg.errors import ConfigurationError
+from vertseg.training.atlas import PACKED, load_atlas
 from vertseg.training.bodies import draw_body
 from vertseg.training.courses import read_courses, split_by_patient
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.phantoms import draw_phantom, load_pool
 from vertseg.training.real import draw_scan, load_masks, load_scans
+from vertseg.training.real_pool import is_real_pool
 from vertseg.training.recipe import Recipe, SourceVolume
 
 _SHARES = {
@@ -28,20 +30,35 @@ class Sources:
     Args:
         data: folder with ``atlas/``, ``ct/``, ``masks/`` and the centroid tables.
         recipe: what the samples look like.
-        pool: folder with phantoms (see `phantoms.py`).
+        pool: folder with phantoms (see `phantoms.py`); prepared cases or an atlas in it take the
+            place of those of `data` (see `prepare.py`).
+        fold: a fold of the prepared cases that is left out.
+
+    Raises:
+        ConfigurationError: `fold` without prepared cases, or cases prepared for other grids.
     """
 
-    def __init__(self, data: Path, recipe: Recipe, pool: Path | None = None) -> None:
+    def __init__(
+        self, data: Path, recipe: Recipe, pool: Path | None = None, fold: int | None = None
+    ) -> None:
         self._recipe = recipe
-        self._atlas = load_atlas(data / "atlas")
+        packed = pool if pool and (pool / PACKED).is_file() else None
+        self._atlas = load_atlas(packed or data / "atlas")
         self._courses, self.validation_courses = split_by_patient(read_courses(data))
         self._bank = NoiseBank(recipe.source_size)
         shares = _SHARES[recipe.stage]
         spacing = recipe.source_spacing_mm
+        real = pool if pool and is_real_pool(pool) else data
+        if fold is not None and real is data:
+            raise ConfigurationError(
+                "there are no prepared cases to leave a fold out of",
+                str(pool or "--pool"),
+                remedy="Make them with: python -m vertseg.training prepare",
+            )
         self._volumes = {
-            "scan": load_scans(data, spacing) if shares["scan"] else [],
+            "scan": load_scans(real, spacing, fold=fold) if shares["scan"] else [],
             "phantom": load_pool(recipe, pool) if pool is not None else [],
-            "graft": load_masks(data, spacing) if shares["graft"] else [],
+            "graft": load_masks(real, spacing, fold=fold) if shares["graft"] else [],
         }
         self._shares = {name: shares[name] for name, v in self._volumes.items() if v}
 

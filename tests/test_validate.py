@@ -1,0 +1,100 @@
+"""The validation command, with a program that copies the truth, or shifts it by a level."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vertseg.centroids import Centroid
+from vertseg.errors import ConfigurationError
+from vertseg.evaluation import VertebraScore
+from vertseg.grid import Grid
+from vertseg.sample import SampleError
+from vertseg.training import validate as module
+from vertseg.writing import write_centroids
+
+GRID = Grid.axis_aligned(np.zeros(3), (60, 60, 200), (2.0, 2.0, 2.0))
+
+
+def centroid_file(folder: Path, subject: str, first: int) -> None:
+    points = [Centroid(first + i, (0.0, 0.0, 100.0 - 25 * i)) for i in range(6)]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_centroids(folder / f"{subject}_seg-subreg_ctd.json", points, GRID)
+
+
+def scan(folder: Path, subject: str) -> None:
+    """A scan gives the grid that the centroid file counts in."""
+    import nibabel as nib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(np.zeros(GRID.size, np.int16), GRID.affine_ras)
+    nib.save(image, folder / f"{subject}_ct.nii.gz")
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    for name in ("taichi", "lfcp"):
+        scan(folder / f"ct/rawdata/sub-{name}", f"sub-{name}")
+        centroid_file(folder / f"ct/derivatives/sub-{name}", f"sub-{name}", 14)
+
+    def write_cases(source, target, count):
+        for number in range(count):
+            subject = f"sub-factory{number:03d}"
+            scan(target / "rawdata" / subject, subject)
+            centroid_file(target / "derivatives" / subject, subject, 14)
+        marks = {f"sub-factory{n:03d}": ["lumbar", "L6"][: 1 + n % 2] for n in range(count)}
+        (target / "marks.json").write_text(json.dumps(marks))
+
+    def no_network(folder):
+        raise SampleError("no network", where="")
+
+    monkeypatch.setattr(module, "write_cases", write_cases)
+    monkeypatch.setattr(module, "fetch_chest_ct", no_network)
+    return folder
+
+
+def program(shifted: tuple[str, ...] = ()):
+    def main(arguments):
+        given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        for path in Path(given["--input"]).glob("*/*_ct.nii.gz"):
+            subject = path.parent.name
+            target = Path(given["--output"]) / subject
+            shifts = subject in shifted
+            centroid_file(target, subject, 15 if shifts else 14)
+            shutil.copyfile(path, target / path.name)
+            report = {"sequence": {"margin_nats": 1.0 if shifts else 9.0}}
+            (target / f"{subject}_report.json").write_text(json.dumps(report))
+        return 0
+
+    return main
+
+
+def test_only_held_out_scans_are_scored_and_all_is_right(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.cli, "main", program())
+    text = module.validate(data, tmp_path / "work", count=2)
+    assert sorted(p.name for p in (tmp_path / "work/real/rawdata").iterdir()) == ["sub-taichi"]
+    factory, real = text.split("## real")
+    assert "| L6 | 1 | 100.0 |" in factory and "| nothing hard | 1 | 100.0 |" in factory
+    assert "| >= 8 | 1 | 0 |" in real and "chest" not in text
+
+
+def test_shifted_cases_are_counted_by_their_margin(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.cli, "main", program(("sub-factory001",)))
+    factory = module.validate(data, tmp_path / "work", count=2).split("## real")[0]
+    assert "| L6 | 1 | 0.0 |" in factory and "| nothing hard | 1 | 100.0 |" in factory
+    assert "| >= 0 | 2 | 1 |" in factory and "| >= 2 | 1 | 0 |" in factory
+
+
+def test_a_program_that_does_not_run_is_no_result(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.cli, "main", lambda arguments: 1)
+    with pytest.raises(ConfigurationError):
+        module.validate(data, tmp_path / "work", count=1)
+
+
+def test_a_case_without_predictions_is_not_shifted():
+    missing = [VertebraScore("a", 20, annotated=True)]
+    assert not module._is_shifted(missing)
+    assert module._is_shifted([VertebraScore("a", 20, annotated=True, predicted=True)])

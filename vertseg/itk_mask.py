@@ -1,0 +1,99 @@
+"""Masks as MetaImage and NRRD files.
+
+Both are a short text and the packed voxels. They are written here and not by ITK, so that they go
+through the same atomic writer as every other output, carry every digit of the scan's geometry, and
+have the same bytes for the same labels.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.grid import Grid
+from vertseg.itk_geometry import ItkGeometry
+
+LabelArray = npt.NDArray[np.uint8]
+
+_COMPRESSION_LEVEL = 6
+_SLAB_BYTES = 16 << 20
+_OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
+
+
+def write_meta_image(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometry) -> None:
+    """Write a label mask as a compressed MetaImage, ``.mha``.
+
+    Args:
+        stream: open for writing.
+        labels: uint8, (i, j, k).
+        geometry: of the scan.
+    """
+    packer = zlib.compressobj(_COMPRESSION_LEVEL)
+    packed = [packer.compress(slab) for slab in slabs(labels)]  # labels pack to a hundredth
+    packed.append(packer.flush())
+    grid = geometry.grid((labels.shape[0], labels.shape[1], labels.shape[2]))
+    fields = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "True",
+        "CompressedDataSize": str(sum(map(len, packed))),
+        "TransformMatrix": _row(value for column in geometry.columns for value in column),
+        "Offset": _row(geometry.origin),
+        "CenterOfRotation": "0 0 0",
+        "AnatomicalOrientation": _comes_from(grid),
+        "ElementSpacing": _row(geometry.spacing),
+        "DimSize": _row(labels.shape),
+        "ElementType": "MET_UCHAR",
+        "ElementDataFile": "LOCAL",
+    }
+    stream.write("".join(f"{name} = {value}\n" for name, value in fields.items()).encode())
+    stream.writelines(packed)
+
+
+def write_nrrd(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometry) -> None:
+    """Write a label mask as a gzipped NRRD with its voxels in the same file; see above."""
+    steps = [
+        [value * spacing for value in column]
+        for column, spacing in zip(geometry.columns, geometry.spacing, strict=True)
+    ]
+    lines = (
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {_row(labels.shape)}",
+        f"space directions: {' '.join(map(_vector, steps))}",
+        "kinds: domain domain domain",
+        "encoding: gzip",
+        f"space origin: {_vector(geometry.origin)}",
+    )
+    stream.write(("\n".join(lines) + "\n\n").encode())
+    with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0) as packed:
+        packed.writelines(slabs(labels))
+
+
+def slabs(labels: LabelArray) -> Iterator[bytes]:
+    """The voxels, first index fastest, in pieces of some MiB."""
+    planes = max(1, _SLAB_BYTES // (labels.shape[0] * labels.shape[1]))
+    for start in range(0, labels.shape[2], planes):
+        yield labels[:, :, start : start + planes].tobytes(order="F")
+
+
+def _comes_from(grid: Grid) -> str:
+    """ITK's three letters, which name the sides that the axes come *from*."""
+    return "".join(_OPPOSITE[letter] for letter in grid.axis_codes())
+
+
+def _row(values: Iterable[float]) -> str:
+    return " ".join(repr(value) for value in values)  # the shortest text that gives the number
+
+
+def _vector(values: Iterable[float]) -> str:
+    return f"({','.join(repr(value) for value in values)})"

@@ -1,0 +1,59 @@
+"""Whether something read from a file is a report: it may be edited, or another program's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+
+SCHEMA = "vertseg-report-1"
+
+_STATUS = ("ok", "no_spine", "failed")
+_NUMBERS = (
+    *("peak", "volume_ml", "trabecular_hu"),
+    *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
+)
+
+
+def is_report(value: Any) -> bool:
+    """Whether `value` has the schema, and all that the summary and the gallery show of a report."""
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        return False
+    try:
+        return (
+            isinstance(value["case"], str)
+            and value["status"] in _STATUS
+            and isinstance(value["seconds"], dict)
+            and _is_number(value["seconds"].get("total", 0))
+            and isinstance(value.get("outputs", {}).get("preview", ""), str)
+            and all(_is_vertebra(row) for row in value["vertebrae"])
+            and all(_is_flag(flag) for flag in value["flags"])
+            and _is_error(value.get("error"))
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_vertebra(row: dict[str, Any]) -> bool:
+    centroid = row["centroid_lps_mm"]
+    return (
+        row["label"] in ORDER_CRANIAL_TO_CAUDAL
+        and isinstance(row["name"], str)
+        and all(row[name] is None or _is_number(row[name]) for name in _NUMBERS)
+        and len(centroid) == 3
+        and all(map(_is_number, centroid))
+    )
+
+
+def _is_flag(flag: dict[str, Any]) -> bool:
+    texts = (flag["code"], flag["severity"], flag["sentence"], *flag["vertebrae"])
+    return all(isinstance(text, str) for text in texts)
+
+
+def _is_error(error: Any) -> bool:
+    names = ("what", "expected", "remedy")
+    return error is None or all(isinstance(error[name], str) for name in names)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
