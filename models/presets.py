@@ -212,8 +212,13 @@ def _from_dict(cls: type, data: Mapping[str, Any], where: str) -> Any:
     for key, value in data.items():
         if dataclasses.is_dataclass(hints[key]):
             value = _from_dict(hints[key], value, f"{where}.{key}")
-        values[key] = tuple(value) if isinstance(value, list) else value
+        values[key] = _frozen(value)
     try:
         return cls(**values)
     except TypeError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, at every depth."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

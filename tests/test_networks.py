@@ -145,7 +145,8 @@ def test_normalisation_is_per_voxel_where_it_is_fine_and_by_groups_below(rng):
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds.count("RMSNormalization") == 8 and kinds.count("GroupNormalization") == 4
     fine, coarse, _ = outputs_of(network, rng, "down1_conv0_norm", "down2_conv0_norm")
-    np.testing.assert_allclose((fine**2).mean(-1), 1, atol=0.2)
+    square = (fine**2).mean(-1)
+    assert square.max() <= 1.001 and np.median(square) > 0.9
     groups = coarse.reshape(-1, 8, 2)
     np.testing.assert_allclose(groups.mean(axis=(0, 2)), 0, atol=1e-3)
     np.testing.assert_allclose(groups.std(axis=(0, 2)), 1, atol=2e-2)

@@ -104,7 +104,9 @@ def scans(tmp_path: Path, names: str = "abcde") -> None:
 
 def cases(path: Path) -> list[str]:
     return list(
-        dict.fromkeys(row["case"][0] for row in csv.DictReader(path.read_text().splitlines()))
+        dict.fromkeys(
+            row["case"][0] for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        )
     )
 
 
@@ -135,7 +137,7 @@ def test_shards_write_their_own_summaries_and_merge_makes_one(tmp_path, capsys) 
     assert run(tmp_path, "--merge") == 0
     assert overviews(tmp_path) == {"summary.csv", "index.html"}
     assert cases(out / "summary.csv") == list("abcde")
-    page = (out / "index.html").read_text()
+    page = (out / "index.html").read_text(encoding="utf-8")
     assert all(f'data-case="{name}.nii.gz"' in page for name in "abcde")
 
 
