@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 def small(config: NetworkConfig) -> NetworkConfig:
     """The same kind of network with few filters and a head that says something."""
     return dataclasses.replace(
-        config, filters=(3, 4), spatial_filters=4, spatial_kernel=5, head_sigma=0.2
+        config, filters=(8, 8, 8), spatial_filters=8, spatial_kernel=5, head_sigma=0.2
     )
 
 

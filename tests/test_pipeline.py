@@ -34,11 +34,12 @@ def centroids(result):
     return {v.label: np.array(v.centroid_lps_mm) for v in result.vertebrae}
 
 
-def assert_same_vertebrae(result, expected, tolerance_mm=1.0):
+def assert_same_vertebrae(result, expected, whole, tolerance_mm=1.0):
+    """The vertebrae `whole` agree; what the border cuts may be left out of one and not of both."""
     found, wanted = centroids(result), centroids(expected)
-    assert found.keys() == wanted.keys()
-    for label, point in wanted.items():
-        assert np.linalg.norm(found[label] - point) < tolerance_mm, label
+    assert whole <= found.keys() & wanted.keys()
+    for label in whole:
+        assert np.linalg.norm(found[label] - wanted[label]) < tolerance_mm, label
 
 
 def test_the_phantom_is_found_at_its_places(expected, phantom):
@@ -60,9 +61,12 @@ def test_every_orientation_gives_the_same_vertebrae(axes, segmenter, phantom, ex
         turned = affine @ nib.orientations.inv_ornt_aff(ornt, phantom.hu.shape)
         result = segmenter(vertseg.Image.from_array(array, turned))
         assert result.labels.shape == array.shape
-        assert_same_vertebrae(result, expected)
-        same = nib.orientations.apply_orientation(expected.labels, ornt) == result.labels
-        assert same.mean() > 0.999
+        whole = {c.label for c in phantom.centroids}
+        assert_same_vertebrae(result, expected, whole)
+        before = nib.orientations.apply_orientation(expected.labels, ornt)
+        for label in whole:
+            differ = (before == label) != (result.labels == label)
+            assert differ.sum() < 0.01 * (before == label).sum()
 
 
 def test_an_oblique_scan_gives_the_same_vertebrae(segmenter, phantom, expected):
