@@ -41,6 +41,13 @@ def upsampling_matrix(kernel, radius: int, size: int, factor: int) -> np.ndarray
     return matrix.reshape(factor * size, size)
 
 
+def blur_matrix(size: int, sigma_px: float) -> np.ndarray:
+    """Gaussian blur along an axis of `size` voxels, rows summing to 1, float32."""
+    distance = np.arange(size)[:, None] - np.arange(size)[None, :]
+    weights = np.exp(-0.5 * (distance / max(sigma_px, 1e-3)) ** 2)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def apply_matrix(matrix: np.ndarray, inputs, axis: int):
     """`matrix` (m, n) along `axis` (1, 2 or 3; size n) of (batch, x, y, z, channels)."""
     before, after = inputs.shape[1:axis], inputs.shape[axis + 1 :]
@@ -138,10 +145,7 @@ class LocalContrast(keras.layers.Layer):
 
     def _blur(self, node):
         for axis in (1, 2, 3):
-            index = np.arange(node.shape[axis])
-            matrix = np.exp(-0.5 * ((index[:, None] - index[None, :]) / self.sigma_px) ** 2)
-            matrix /= matrix.sum(axis=1, keepdims=True)
-            node = apply_matrix(matrix.astype(np.float32), node, axis)
+            node = apply_matrix(blur_matrix(node.shape[axis], self.sigma_px), node, axis)
         return node
 
     def compute_output_shape(self, input_shape):

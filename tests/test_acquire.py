@@ -6,8 +6,8 @@ from keras import ops
 from scipy import ndimage
 from scipy.interpolate import BSpline
 
+from models.layers import blur_matrix
 from vertseg.training.acquire import (
-    blur_matrix,
     bspline_matrix,
     row_norm,
     separable,

@@ -18,7 +18,7 @@ from vertseg.image import Image, assemble_image
 from vertseg.itk_geometry import ItkGeometry
 from vertseg.memory import check_memory
 from vertseg.nifti_geometry import check_grid
-from vertseg.nifti_header import LARGEST_VOLUME_VOXELS, StoredHeader
+from vertseg.nifti_header import StoredHeader, limited_size
 
 _READERS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO"}
 _NUMBERS = frozenset(
@@ -99,10 +99,7 @@ def _checked_size(shape: tuple[int, ...], where: str) -> Size:
     if any(n != 1 for n in shape[3:]):
         remedy = "Split the file and give the frame to be segmented."
         raise InputError(f"has several frames ({text})", where, "one volume", remedy)
-    if shape[0] * shape[1] * shape[2] > LARGEST_VOLUME_VOXELS:
-        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
-        raise InputError(f"declares {text} voxels", where, limit, "Crop or resample the scan.")
-    return (shape[0], shape[1], shape[2])
+    return limited_size((shape[0], shape[1], shape[2]), text, where)
 
 
 def _direction(reader: Any) -> tuple[float, ...]:

@@ -176,6 +176,14 @@ def voxel_layout(header: StoredHeader, where: str) -> VoxelLayout:
     )
 
 
+def limited_size(size: Size, text: str, where: str) -> Size:
+    """`size`, in words `text`, unless it is too large for any scan (InputError)."""
+    if size[0] * size[1] * size[2] > LARGEST_VOLUME_VOXELS:
+        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
+        raise InputError(f"declares {text} voxels", where, limit, "Crop or resample the scan.")
+    return size
+
+
 def _checked_size(fields: Any, where: str) -> Size:
     dim = [int(n) for n in fields["dim"]]
     if not 1 <= dim[0] <= 7:
@@ -189,7 +197,4 @@ def _checked_size(fields: Any, where: str) -> Size:
     if any(n != 1 for n in shape[3:]):
         remedy = "Split the file and give the frame to be segmented."
         raise InputError(f"has several frames or channels ({text})", where, "one volume", remedy)
-    if shape[0] * shape[1] * shape[2] > LARGEST_VOLUME_VOXELS:
-        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
-        raise InputError(f"declares {text} voxels", where, limit, "Crop or resample the scan.")
-    return (shape[0], shape[1], shape[2])
+    return limited_size((shape[0], shape[1], shape[2]), text, where)

@@ -18,13 +18,6 @@ def separable(volume, along_x, along_y, along_z):
     return ops.matmul(volume, ops.transpose(along_z))
 
 
-def blur_matrix(size: int, sigma_px: float) -> np.ndarray:
-    """Gaussian blur along an axis of `size` voxels, rows summing to 1, float32."""
-    distance = np.arange(size)[:, None] - np.arange(size)[None, :]
-    weights = np.exp(-0.5 * (distance / max(sigma_px, 1e-3)) ** 2)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-
-
 def slice_matrix(size: int, thickness_px: float, offset_px: float) -> np.ndarray:
     """Averages over slices of `thickness_px` and interpolates linearly between their centres."""
     if thickness_px <= 1.0:

@@ -85,7 +85,6 @@ def write_cases(data: Path, folder: Path, count: int = 60) -> None:
         subject = f"sub-factory{number:03d}"
         scan = folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
         truth = folder / "derivatives" / subject
-        case = None
         if not scan.exists():
             case = make_case(number, held_back, courses, atlas)
             _write(case, scan, truth)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.layers import blur_matrix
 from models.presets import VERTEBRA_CHANNELS
 from vertseg.training import acquire
 from vertseg.training.recipe import Recipe, SourceVolume
@@ -89,16 +90,16 @@ def draw_scanner(draw, recipe: Recipe, rng, real: bool, thickness_mm: float | No
     gain = 1.0
     streaks = rng.uniform(1.5, 6.0) if not real and rng.random() < 0.15 else 1.0
     for axis, size in zip("xyz", recipe.source_size, strict=True):
-        psf, own = acquire.blur_matrix(size, in_plane / spacing), grain / spacing
+        psf, own = blur_matrix(size, in_plane / spacing), grain / spacing
         own *= streaks if axis == "x" else 1.0
-        noise = acquire.blur_matrix(size, own)
+        noise = blur_matrix(size, own)
         if axis == thick_axis and thickness > spacing:
             slices = acquire.slice_matrix(size, thickness / spacing, rng.uniform(0, 1))
             psf, noise = slices @ psf, slices @ noise
         gain *= acquire.row_norm(noise)
         draw[f"psf_{axis}"], draw[f"grain_{axis}"] = psf, noise
         sigma = recipe.config.smoothing_sigma_mm * rng.uniform(0.8, 1.15)
-        draw[f"smooth_{axis}"] = acquire.blur_matrix(size, sigma / spacing)
+        draw[f"smooth_{axis}"] = blur_matrix(size, sigma / spacing)
     dose = rng.uniform(0, 15) if real else rng.uniform(0, 70) * rng.random()
     draw["noise_hu"] = np.float32(dose / gain)
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from vertseg.phantom import Tissue
+from vertseg.training.boxes import window
 from vertseg.training.courses import LEVELS, Course, complete
 from vertseg.training.real import RealVolume
 
@@ -40,12 +41,8 @@ def insert_graft(
     result = labels.copy()
     own = np.isin(labels, levels)
     result[own | (labels == Tissue.DISC)] = Tissue.MUSCLE
-    low, high = np.maximum(start, 0), np.minimum(start + labels.shape, graft.volume.shape)
-    placed = np.zeros_like(labels)
-    if (high > low).all():
-        into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
-        part = graft.volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        placed[into] = np.where(np.isin(part, levels), part, 0)
+    placed = window(graft.volume, start, labels.shape, outside=0)
+    placed[~np.isin(placed, levels)] = 0
     bone = (placed > 0) | ((result >= 1) & (result <= 26))
     closed = ndimage.binary_closing(bone, np.ones((1, 1, max(2, round(_GAP_MM / spacing_mm)))))
     soft = (result == Tissue.MUSCLE) | (result == Tissue.LIGAMENT)

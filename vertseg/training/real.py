@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.training.boxes import window
 from vertseg.training.real_pool import is_real_pool, read_cases
 from vertseg.training.recipe import Recipe, SourceVolume
 
@@ -157,12 +158,8 @@ def _window_around(
     """The part of `scan` under the recipe's source grid centred on `centre`."""
     size = np.array(recipe.source_size)
     start = np.rint(centre - 0.5 * (size - 1)).astype(int)
-    low, high = np.maximum(start, 0), np.minimum(start + size, scan.volume.shape)
-    window = np.full(recipe.source_size, outside, scan.volume.dtype)
-    if (high > low).all():
-        into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
-        window[into] = scan.volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    part = window(scan.volume, start, recipe.source_size, outside)
     landmarks = {label: point - start for label, point in scan.landmarks.items()}
     doubtful = {label: point - start for label, point in scan.doubtful.items()}
     middle = np.asarray(centre) - start
-    return SourceVolume(window, landmarks, middle, wanted, scan.unnamed, doubtful)
+    return SourceVolume(part, landmarks, middle, wanted, scan.unnamed, doubtful)
