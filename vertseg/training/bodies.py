@@ -6,12 +6,13 @@ import numpy as np
 
 from vertseg.training import implants
 from vertseg.training.atlas import Atlas
-from vertseg.training.courses import Course, complete
+from vertseg.training.courses import Course, complete, drift
 from vertseg.training.degeneration import degenerate
 from vertseg.training.graft import course_of, insert_graft
 from vertseg.training.pose import draw_anatomy, pose
 from vertseg.training.real import RealVolume
 from vertseg.training.recipe import Recipe, SourceVolume
+from vertseg.training.ribs import trim_ribs
 
 
 def draw_body(
@@ -24,7 +25,7 @@ def draw_body(
     """A posed body around a random point of its spine, with the vertebrae of `graft` if given."""
     spacing = recipe.source_spacing_mm
     if graft is None:
-        points = complete(courses[rng.integers(len(courses))], courses, rng)
+        points = drift(complete(courses[rng.integers(len(courses))], courses, rng), rng)
         anatomy = draw_anatomy(points, atlas, rng)
         level = int(rng.integers(len(anatomy.labels)))
     else:
@@ -32,7 +33,7 @@ def draw_body(
         level = int(rng.choice(list(graft.landmarks))) - 1
     origin, middle = _draw_window(recipe, anatomy.centres_lps_mm, level, rng)
     body = pose(anatomy, atlas, origin, recipe.source_size, spacing)
-    labels = body.labels
+    labels = trim_ribs(body, rng)
     place = {k: (p - origin) / spacing for k, p in body.landmarks.items()}
     if graft is not None:
         start = np.rint(origin / spacing).astype(int)

@@ -14,6 +14,8 @@ from vertseg.training.atlas import LEVEL_NAMES
 
 LEVELS = len(LEVEL_NAMES)
 
+_DRIFT_SD_LEVELS = 0.8
+
 
 @dataclass(frozen=True)
 class Course:
@@ -96,6 +98,19 @@ def complete(course: Course, donors: list[Course], rng: np.random.Generator) -> 
             points[level + step] = points[level] + ratio * (donor[level + step] - donor[level])
             level += step
     return points
+
+
+def drift(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The course (24, 3) with sizes and curves about a level higher or lower than they were.
+
+    Sizes alone do not tell the level: from C7 down, more and more, each step becomes that of a
+    level above or below.
+    """
+    level = np.arange(LEVELS - 1)
+    source = level + rng.normal(0.0, _DRIFT_SD_LEVELS) * np.clip((level - 6) / 12, 0.0, 1.0)
+    steps = np.diff(points, axis=0)
+    steps = np.stack([np.interp(source, level, steps[:, axis]) for axis in range(3)], axis=1)
+    return np.concatenate([points[:1], points[:1] + np.cumsum(steps, axis=0)])
 
 
 def _size(points: np.ndarray) -> float:

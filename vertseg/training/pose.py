@@ -16,7 +16,7 @@ from vertseg.phantom import Tissue
 from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
-_SLIDE_SD_MM = 18.0
+_SLIDE_SD_MM = 25.0
 """The diaphragm and the aortic arch lie a level higher or lower in one patient than in another."""
 
 
@@ -101,7 +101,7 @@ def _draw_similarities(points, sources, atlas: Atlas, rng: np.random.Generator) 
     atlas_frames, atlas_step = _frames(atlas.centres_lps_mm, np.zeros(24))
     along = target_step / atlas_step[sources]
     usual = np.median(along)
-    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06)
+    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06) * np.exp(_smooth_noise(n, 0.05, rng))
     scale = np.stack(
         [
             across * rng.normal(1, 0.04) * np.exp(rng.normal(0, 0.04, n)),
