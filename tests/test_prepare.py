@@ -20,7 +20,13 @@ from vertseg.training.checks import bone_and_beside_hu, check_case, corner_dista
 from vertseg.training.dataset import CaseData, find_data_cases, read_case, scan_key
 from vertseg.training.patients import assign_folds, patients_of, read_participants
 from vertseg.training.prepare import PrepareConfig, prepare, report_in_words
-from vertseg.training.real import draw_scan, draw_vertebra, load_masks, load_scans
+from vertseg.training.real import (
+    draw_scan,
+    draw_vertebra,
+    load_labelled_scans,
+    load_masks,
+    load_scans,
+)
 from vertseg.training.real_pool import read_cases
 from vertseg.training.recipe import recipe_for
 from vertseg.writing import write_centroids
@@ -223,6 +229,20 @@ def test_training_sees_the_same_through_the_pool(prepared, stage):
             for label, point in one.landmarks.items():
                 np.testing.assert_allclose(point, other.landmarks[label])
             assert one.doubtful.keys() == other.doubtful.keys()
+
+
+def test_scans_with_a_mask_train_the_segmentation(phantom, tmp_path):
+    write_bids(phantom, tmp_path / "data", "sub-a")
+    prepare([tmp_path / "data"], tmp_path / "pool", PRESET, PrepareConfig(folds=2))
+    spacing = recipe_for("segmentation", PRESET.segmentation).source_spacing_mm
+    assert load_labelled_scans(tmp_path / "data", spacing) == []
+    assert load_labelled_scans(tmp_path / "pool", spacing, hold_out=("a",)) == []
+    (scan,) = load_labelled_scans(tmp_path / "pool", spacing)
+    assert scan.volume.dtype == np.int16 and scan.volume.shape == scan.labels.shape
+    assert scan.landmarks
+    for label in scan.landmarks:
+        inside, around = scan.labels == label, scan.labels == 0
+        assert scan.volume[inside].mean() > scan.volume[around].mean() + 50
 
 
 def test_folds_and_spacings_of_a_pool(prepared):

@@ -24,9 +24,9 @@ from vertseg.training import draws, implants, synthesis
 from vertseg.training.atlas import Atlas, load_atlas
 from vertseg.training.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.degeneration import degenerate
+from vertseg.training.marrow import hollow
 from vertseg.training.pose import draw_anatomy, pose
 from vertseg.training.recipe import Recipe
-from vertseg.training.tissue import draw_tissue
 from vertseg.writing import write_centroids, write_json, write_mask
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,8 @@ def make_case(
     body = replace(body, labels=worn, landmarks=centres)
     labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
     thickness = 5.0 if "5 mm" in marks else float(rng.uniform(1.0, 3.0))
-    hu = _scan(labels, spacing, thickness, rng)
+    labels = hollow(labels, place, spacing, rng)
+    hu = _scan(labels, place, spacing, thickness, rng)
     return _sliced(number, marks, hu, body, thickness, rng)
 
 
@@ -136,16 +137,14 @@ def _box(anatomy, field, spacing: float, rng) -> tuple[np.ndarray, tuple[int, in
     return low, (int(size[0]), int(size[1]), int(size[2]))
 
 
-def _scan(labels: np.ndarray, spacing: float, thickness: float, rng) -> np.ndarray:
+def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) -> np.ndarray:
     """HU of `labels`, blurred along z over `thickness`."""
     config = replace(PRESETS["default"].vertebrae, smoothing_sigma_mm=0.0)
     size = labels.shape
     recipe = Recipe("vertebrae", config, size, spacing, size)
     draw: dict = {"labels": labels.astype(np.int16)}
-    tissue = draw_tissue(rng)
-    draw.update(hu=tissue.hu, bone=tissue.bone, cortex=tissue.cortex, texture=tissue.texture)
     draw["noise"] = draws.NoiseBank(size, int(rng.integers(2**31))).draw(rng)
-    draws.draw_slow(draw, recipe, rng)
+    draws.draw_paint(draw, recipe, landmarks, rng)
     draws.draw_scanner(draw, recipe, rng, real=False, thickness_mm=thickness)
     draw.update(
         {f"fov_{axis}": np.ones(n, np.float32) for axis, n in zip("xyz", size, strict=True)}

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from models.layers import blur_matrix
 from models.presets import VERTEBRA_CHANNELS
 from vertseg.training import acquire
+from vertseg.training.marrow import behind_bodies, hollow
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.synthesis import HU_SCALE
-from vertseg.training.tissue import draw_tissue
+from vertseg.training.tissue import CEMENT, draw_tissue
 
 _ELASTIC_CONTROLS = 6
 _SLOW_CONTROLS = 8
@@ -43,21 +45,25 @@ def draw_sample(
 ) -> dict[str, Any]:
     """All arrays that the graph needs for one sample of `source`."""
     real = source.volume.dtype != np.uint8
-    draw: dict[str, Any] = {"labels": source.volume.astype(np.int16)}
-    draw["painted"] = np.int32(not real)
-    tissue = draw_tissue(rng)
-    shell = min(1.0, rng.uniform(*_SHELL_MM) / recipe.source_spacing_mm)
-    cortex = tissue.cortex * np.float32(shell)
-    draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
+    draw: dict[str, Any] = {"painted": np.int32(not real)}
+    volume = source.volume
+    if recipe.stage == "segmentation":
+        vertebrae = volume if source.mask is None else source.mask
+        mask = vertebrae == source.wanted
+        if (vertebrae == CEMENT).any():
+            mask = ndimage.binary_fill_holes(mask)
+        draw["mask"] = mask.astype(np.uint8)
+        if not real:
+            volume = hollow(volume, source.landmarks, recipe.source_spacing_mm, rng)
+    draw["labels"] = volume.astype(np.int16)
     draw["noise"] = bank.draw(rng)
-    draw_slow(draw, recipe, rng)
+    draw_paint(draw, recipe, source.landmarks, rng)
     draw_scanner(draw, recipe, rng, real)
     fov = _draw_field_of_view(draw, recipe, source, rng)
     _draw_deformation(draw, recipe, source, rng)
     draw["gain"] = np.float32(rng.uniform(0.85, 1.15))
     draw["shift"] = np.float32(rng.uniform(-40, 40) / HU_SCALE)
     if recipe.stage == "segmentation":
-        draw["wanted"] = np.int32(source.wanted)
         point = source.landmarks[source.wanted] + rng.normal(0, 2.5, 3) / recipe.source_spacing_mm
         draw["landmarks"] = point[None].astype(np.float32)
     else:
@@ -65,8 +71,19 @@ def draw_sample(
     return draw
 
 
-def draw_slow(draw, recipe: Recipe, rng) -> None:
-    """Adds the slow texture of the tissues to `draw`."""
+def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
+    """Adds what the tissues look like to `draw`: tables over the labels, and slow textures.
+
+    In arches the bone is denser than in bodies, or hollow; `landmarks` (voxels) tell where.
+    """
+    tissue = draw_tissue(rng)
+    shell = min(1.0, rng.uniform(*_SHELL_MM) / recipe.source_spacing_mm)
+    cortex = tissue.cortex * np.float32(shell)
+    draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
+    draw["behind"] = behind_bodies(landmarks, recipe.source_size, recipe.source_spacing_mm)
+    draw["arch_hu"] = np.float32(rng.uniform(-50, 400) * rng.random())
+    draw["arch_core_hu"] = np.float32(rng.uniform(-350, 50) * rng.random())
+    draw["patchy_hu"] = np.float32(rng.uniform(0, 90) * rng.random())
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)
     for axis, size in zip("xyz", recipe.source_size, strict=True):
         draw[f"slow_{axis}"] = acquire.bspline_matrix(size, _SLOW_CONTROLS)

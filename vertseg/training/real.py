@@ -76,6 +76,31 @@ def load_scans(
     ]
 
 
+def load_labelled_scans(
+    data: Path,
+    spacing_mm: float,
+    hold_out: Collection[str] = HELD_OUT,
+    fold: int | None = None,
+) -> list[RealVolume]:
+    """Scans of a prepared pool that have a mask, with the landmarks of their whole vertebrae.
+
+    Args:
+        data: a prepared pool; of any other folder there are none.
+        spacing_mm: of the stage's source grid.
+        hold_out: names of scans that are left out.
+        fold: a fold of the pool that is left out; None for none.
+    """
+    if not is_real_pool(data):
+        return []
+    return [
+        RealVolume(
+            case.name, case.hu, {n: case.points[n] for n in sorted(case.whole)}, labels=case.labels
+        )
+        for case in read_cases(data, spacing_mm, hold_out, fold)
+        if case.hu is not None and case.labels is not None and case.whole
+    ]
+
+
 def load_masks(
     data: Path,
     spacing_mm: float,
@@ -128,12 +153,16 @@ def draw_scan(
 def draw_vertebra(
     recipe: Recipe, volumes: list[RealVolume], rng: np.random.Generator
 ) -> SourceVolume:
-    """The window of a random label volume that the segmentation stage sees of a random vertebra."""
+    """The window that the segmentation stage sees of a random vertebra of a random volume.
+
+    The volumes are label maps, or scans with a mask.
+    """
     volume = volumes[rng.integers(len(volumes))]
     label = int(rng.choice(list(volume.landmarks)))
     shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
     centre = volume.landmarks[label] + (0, shift, 0)
-    return _window_around(volume, recipe, centre, outside=0, wanted=label)
+    outside = 0 if volume.labels is None else -1024
+    return _window_around(volume, recipe, centre, outside, wanted=label)
 
 
 def _cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -162,4 +191,5 @@ def _window_around(
     landmarks = {label: point - start for label, point in scan.landmarks.items()}
     doubtful = {label: point - start for label, point in scan.doubtful.items()}
     middle = np.asarray(centre) - start
-    return SourceVolume(part, landmarks, middle, wanted, scan.unnamed, doubtful)
+    mask = None if scan.labels is None else window(scan.labels, start, recipe.source_size, 0)
+    return SourceVolume(part, landmarks, middle, wanted, scan.unnamed, doubtful, mask)

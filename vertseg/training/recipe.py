@@ -64,6 +64,7 @@ class SourceVolume:
         wanted: the label to segment (segmentation stage).
         unnamed: labels of landmarks whose name is doubtful.
         doubtful: label -> where a vertebra may or may not be seen.
+        mask: of a real scan: uint8 labels on the same grid, where there are some.
     """
 
     volume: np.ndarray
@@ -72,3 +73,4 @@ class SourceVolume:
     wanted: int = 0
     unnamed: frozenset[int] = frozenset()
     doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
+    mask: np.ndarray | None = None

@@ -12,14 +12,20 @@ from vertseg.training.bodies import draw_body
 from vertseg.training.courses import read_courses, split_by_patient
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.phantoms import draw_phantom, load_pool
-from vertseg.training.real import draw_scan, load_masks, load_scans
+from vertseg.training.real import (
+    draw_scan,
+    draw_vertebra,
+    load_labelled_scans,
+    load_masks,
+    load_scans,
+)
 from vertseg.training.real_pool import is_real_pool
 from vertseg.training.recipe import Recipe, SourceVolume
 
 _SHARES = {
     "spine": {"scan": 0.25, "phantom": 0.15, "graft": 0.0},
     "vertebrae": {"scan": 0.28, "phantom": 0.15, "graft": 0.15},
-    "segmentation": {"scan": 0.0, "phantom": 0.2, "graft": 0.35},
+    "segmentation": {"scan": 0.2, "phantom": 0.15, "graft": 0.35},
 }
 """Share of each source in the samples of a stage; the rest are bodies of the atlas alone."""
 
@@ -55,8 +61,11 @@ class Sources:
                 str(pool or "--pool"),
                 remedy="Make them with: python -m vertseg.training prepare",
             )
+        segmenting = recipe.stage == "segmentation"
+        self._draw_scan = draw_vertebra if segmenting else draw_scan
+        load = load_labelled_scans if segmenting else load_scans
         self._volumes = {
-            "scan": load_scans(real, spacing, fold=fold) if shares["scan"] else [],
+            "scan": load(real, spacing, fold=fold),
             "phantom": load_pool(recipe, pool) if pool is not None else [],
             "graft": load_masks(real, spacing, fold=fold) if shares["graft"] else [],
         }
@@ -70,7 +79,7 @@ class Sources:
         rest = 1.0 - sum(self._shares.values())
         kind = rng.choice(["body", *self._shares], p=[rest, *self._shares.values()])
         if kind == "scan":
-            return draw_scan(self._recipe, self._volumes["scan"], rng)
+            return self._draw_scan(self._recipe, self._volumes["scan"], rng)
         if kind == "phantom":
             return draw_phantom(self._recipe, self._volumes["phantom"], rng)
         graft = None

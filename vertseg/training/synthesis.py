@@ -22,9 +22,13 @@ def paint(draw):
     inner = _box_mean(bone)
     shell = bone * ops.minimum(2.0 * (1.0 - inner), 1.0)
     hu = hu + shell * ops.take(draw["cortex"], labels)
+    arch = bone * draw["behind"]
+    deep = 1.0 - ops.minimum(2.0 * (1.0 - _box_mean(inner)), 1.0)
+    hu = hu + arch * (draw["arch_hu"] + deep * draw["arch_core_hu"])
     slow = separable(draw["slow_noise"], *(draw[f"slow_{a}"] for a in "xyz"))
     fine = ops.cast(draw["noise"][0], "float32")
     texture = ops.take(draw["texture"], labels)
+    hu = hu + bone * draw["patchy_hu"] * slow
     return hu + texture * (slow + (0.3 + 0.7 * bone) * fine)
 
 
@@ -110,6 +114,17 @@ def landmark_gaussians(coords, draw):
 
 def nearest_labels(coords, draw):
     """Label (X, Y, Z) int32 of the source at every voxel; -1 outside the field of view."""
+    flat, inside = _nearest(coords, draw)
+    labels = ops.take(ops.reshape(ops.cast(draw["labels"], "int32"), (-1,)), flat)
+    return ops.where(inside, labels, -1)
+
+
+def in_view(coords, draw):
+    """Whether each voxel (X, Y, Z) lies in the source and in the field of view."""
+    return _nearest(coords, draw)[1]
+
+
+def _nearest(coords, draw):
     size = draw["labels"].shape
     index = ops.cast(ops.round(coords), "int32")
     inside, flat = True, 0
@@ -118,5 +133,4 @@ def nearest_labels(coords, draw):
         within = ops.logical_and(index[a] == place, ops.take(draw[f"fov_{axis}"], place) > 0)
         inside = ops.logical_and(inside, within)
         flat = flat * size[a] + place
-    labels = ops.take(ops.reshape(ops.cast(draw["labels"], "int32"), (-1,)), flat)
-    return ops.where(inside, labels, -1)
+    return flat, inside

@@ -11,6 +11,7 @@ from vertseg.phantom import Tissue
 from vertseg.training import losses
 from vertseg.training.recipe import Recipe
 from vertseg.training.synthesis import (
+    in_view,
     landmark_gaussians,
     nearest_labels,
     render,
@@ -139,9 +140,8 @@ class StageTrainer(keras.Model):
     def _segmentation(self, draw, training):
         image, coords = self._image(draw)
         marker, _ = landmark_gaussians(coords, draw)
-        mask = ops.cast(ops.cast(draw["labels"], "int32") == draw["wanted"], "float32")
-        seen = nearest_labels(coords, draw) >= 0
-        target = ops.logical_and(sample_linear(mask, coords, 0.0) > 0.5, seen)
+        mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
+        target = ops.logical_and(mask > 0.5, in_view(coords, draw))
         target = ops.cast(target, "float32")
         inputs = ops.concatenate([image[..., None], marker], axis=-1)
         logits = self.network(inputs[None], training=training)[0, ..., 0]

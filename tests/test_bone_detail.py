@@ -1,0 +1,100 @@
+"""Short ribs, shifted sizes, hollow bone: what may change and what may not."""
+
+import numpy as np
+import pytest
+
+from models import PRESETS
+from vertseg.phantom import Tissue
+from vertseg.training.courses import LEVELS, VERSE_STEP_MM, drift
+from vertseg.training.draws import NoiseBank, draw_sample
+from vertseg.training.marrow import behind_bodies, hollow
+from vertseg.training.pose import Body
+from vertseg.training.real import RealVolume, draw_vertebra
+from vertseg.training.recipe import recipe_for
+from vertseg.training.ribs import trim_ribs
+from vertseg.training.tissue import CEMENT, MARROW
+
+T12 = 19
+RECIPE = recipe_for("segmentation", PRESETS["default"].segmentation)
+
+
+def block_spine(size=(50, 80, 90), spacing=2):
+    """Three bodies T11, T12, L1 with an arch behind each, and their centres in voxels."""
+    labels = np.full(size, Tissue.MUSCLE, np.uint8)
+    points = {}
+    for label, z in ((20, 20), (19, 45), (18, 70)):
+        labels[15:35, 20:40, z - 9 : z + 9] = label
+        labels[22:28, 46:60, z - 6 : z + 6] = label
+        points[label] = np.array([24.5, 29.5, float(z)])
+    return labels, points
+
+
+def test_drift_keeps_the_neck_and_moves_sizes_by_levels():
+    points = np.concatenate([[0.0], -np.cumsum(VERSE_STEP_MM)])[:, None] * np.array([0.0, 0.0, 1.0])
+    moved = [drift(points, np.random.default_rng(seed)) for seed in range(40)]
+    for course in moved:
+        assert course.shape == (LEVELS, 3)
+        assert course[:7] == pytest.approx(points[:7])
+        assert (np.diff(course[:, 2]) < 0).all()
+    t11_t12 = [course[17, 2] - course[18, 2] for course in moved]
+    assert min(t11_t12) < VERSE_STEP_MM[17] - 1.0 and max(t11_t12) > VERSE_STEP_MM[17] + 1.0
+
+
+def test_short_ribs_end_beside_their_vertebra_and_others_stay():
+    labels = np.full((101, 20, 20), Tissue.FAT, np.uint8)
+    labels[:, 8:12, 4:6] = 112
+    labels[:, 8:12, 12:14] = 110
+    body = Body(labels, 2.0, np.zeros(3), {T12: np.array([100.0, 20.0, 10.0])})
+    trimmed = [trim_ribs(body, np.random.default_rng(seed)) for seed in range(12)]
+    reach = [np.abs(np.argwhere(t == 112)[:, 0] - 50).max() * 2.0 for t in trimmed]
+    assert min(reach) < 70.0 and max(reach) == 100.0
+    for t in trimmed:
+        assert ((t == 110) == (labels == 110)).all()
+        assert set(np.unique(t[labels == 112])) <= {112, Tissue.MUSCLE}
+
+
+def test_hollow_places_lie_inside_vertebrae_only():
+    labels, points = block_spine()
+    found = 0
+    for seed in range(12):
+        result = hollow(labels, points, 2.0, np.random.default_rng(seed))
+        changed = result != labels
+        assert (result[changed] == MARROW).all()
+        assert np.isin(labels[changed], [18, 19, 20]).all()
+        assert changed.sum() < 0.3 * (labels < 21).sum()
+        found += changed.any()
+    assert 3 < found < 12
+
+
+def test_arches_lie_behind_the_course():
+    labels, points = block_spine()
+    behind = behind_bodies(points, labels.shape, 2.0)
+    assert behind.shape == labels.shape[1:]
+    assert behind[20:36, 45].max() == 0.0 and behind[46:60, 45].min() == 1.0
+    assert not behind_bodies({}, labels.shape, 2.0).any()
+
+
+def draw(source):
+    return draw_sample(RECIPE, source, NoiseBank(RECIPE.source_size), np.random.default_rng(3))
+
+
+def test_the_mask_of_a_label_map_holds_marrow_and_cement():
+    labels, points = block_spine()
+    labels[22:28, 27:33, 43:48] = CEMENT
+    source = draw_vertebra(
+        RECIPE, [RealVolume("p", labels, {19: points[19]})], np.random.default_rng(1)
+    )
+    mask = draw(source)["mask"]
+    whole = np.isin(labels, [19, CEMENT]).sum()
+    assert mask.sum() == whole
+
+
+def test_the_mask_of_a_scan_is_its_own():
+    labels, points = block_spine()
+    hu = np.where(labels < 21, 300, 40).astype(np.int16)
+    scan = RealVolume("s", hu, {19: points[19]}, labels=labels)
+    source = draw_vertebra(RECIPE, [scan], np.random.default_rng(1))
+    sample = draw(source)
+    assert sample["painted"] == 0
+    assert sample["mask"].sum() == (labels == 19).sum()
+    assert (sample["labels"][sample["mask"] > 0] == 300).all()
