@@ -11,7 +11,7 @@ from models import PRESETS
 from vertseg.centroids import Centroid
 from vertseg.errors import NoInputError
 from vertseg.image import Image, read_image
-from vertseg.training.pseudolabel import label_around, pseudolabel
+from vertseg.training.pseudolabel import averaged_responses, label_around, pseudolabel
 from vertseg.training.sanity import Limits, judge, overlaps
 from vertseg.writing import write_centroids
 
@@ -131,3 +131,23 @@ def test_masks_pictures_and_report_are_written(image, tmp_path):
 def test_limits_can_be_given(image):
     strict = replace(Limits(), volume=(0.9, 1.1))
     assert "ml, not" in reasons(label_around(image, POINTS, BallNetwork(), strict))["L1"]
+
+
+class TippedNetwork(BallNetwork):
+    """Sees the ball in three views of four, and in the fourth nothing."""
+
+    calls = 0
+
+    def __call__(self, batch):
+        self.calls += 1
+        return super().__call__(batch) * np.float32(self.calls % 4 != 0)
+
+
+def test_views_are_brought_back_before_they_are_averaged(image):
+    network = TippedNetwork()
+    ((label, mean, grid),) = averaged_responses(image, [(20, tuple(POINTS[20]))], network)
+    assert (label, network.calls) == (20, 4)
+    world = grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1))
+    away = np.linalg.norm(world - POINTS[20], axis=-1)
+    assert mean[away < 15] == pytest.approx(0.75, abs=0.01)
+    assert not mean[away > 25].any()

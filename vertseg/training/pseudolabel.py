@@ -7,21 +7,31 @@ looked at before anything is trained on it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from tqdm import tqdm
 
 from vertseg.centroids import Centroid
 from vertseg.errors import InputError, NoInputError
+from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.network import StageNetwork
-from vertseg.segmentation import merge_responses, vertebra_responses
+from vertseg.preprocess import resample_to
+from vertseg.segmentation import (
+    PointLps,
+    Response,
+    crop_grid,
+    crop_input,
+    keep_main_part,
+    merge_responses,
+)
 from vertseg.training.checks import check_case
 from vertseg.training.dataset import DataCase, find_data_cases, read_case
 from vertseg.training.pictures import draw_check, write_check
@@ -31,6 +41,17 @@ from vertseg.writing import write_centroids, write_json, write_mask
 log = logging.getLogger(__name__)
 
 REPORT = "pseudolabels.json"
+
+_VIEWS = (
+    ((0.0, 0.0, 0.0), 1.0, False),
+    ((2.4, -2.4, 2.4), 1.06, True),
+    ((-2.4, 2.4, -2.4), 0.94, False),
+    ((2.4, 2.4, -2.4), 1.0, True),
+)
+"""Shift in mm, zoom, and whether the sides are swapped."""
+
+_THRESHOLD = 0.4
+"""Of the mean response: lower than 0.5, since views that disagree lower it at thin processes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +80,6 @@ def label_around(
     points_lps_mm: dict[int, np.ndarray],
     network: StageNetwork,
     limits: Limits | None = None,
-    batch: int = 1,
 ) -> PseudoLabels:
     """Segment a scan around given points and judge every vertebra.
 
@@ -68,18 +88,43 @@ def label_around(
         points_lps_mm: label -> (3,) centroid.
         network: of the segmentation stage.
         limits: of the rules.
-        batch: crops that run at once.
     """
     order = sorted(points_lps_mm, key=ORDER_CRANIAL_TO_CAUDAL.index)
     given = [(label, _tuple(points_lps_mm[label])) for label in order]
-    responses = list(vertebra_responses(image, given, network, batch))
-    threshold = network.config.threshold
+    responses = list(averaged_responses(image, given, network))
+    threshold = _THRESHOLD
     shared = overlaps(responses, threshold)
     labels = merge_responses(image.grid, responses, threshold)
     verdicts = (
         judge(image, labels, label, points_lps_mm[label], shared[label], limits) for label in order
     )
     return PseudoLabels(labels, tuple(verdicts))
+
+
+def averaged_responses(
+    image: Image, vertebrae: Sequence[tuple[int, PointLps]], network: StageNetwork
+) -> Iterator[Response]:
+    """Label, mean response over some shifted, scaled and mirrored views without islands or holes,
+    and its grid, of each vertebra in turn.
+
+    Args:
+        image: the scan.
+        vertebrae: pairs of label and centroid in LPS mm.
+        network: of the segmentation stage.
+    """
+    for label, point in vertebrae:
+        grid = crop_grid(point, network.config)
+        mean = np.zeros(grid.size, np.float32)
+        for shift_mm, zoom, mirrored in _VIEWS:
+            centre = np.asarray(grid.centre_lps_mm) + shift_mm
+            view = Grid.axis_aligned(centre, grid.size, network.config.spacing_mm * zoom)
+            inputs = crop_input(image, view, point, network.config)
+            step = -1 if mirrored else 1
+            response = network(inputs[None, ::step])[0, ::step, :, :, 0]
+            mean += resample_to(np.ascontiguousarray(response), view, grid) / len(_VIEWS)
+        mean = keep_main_part(mean, grid, point, _THRESHOLD)
+        holes = ndimage.binary_fill_holes(mean > _THRESHOLD) & (mean <= _THRESHOLD)
+        yield label, np.where(holes, np.float32(1), mean), grid
 
 
 def pseudolabel(

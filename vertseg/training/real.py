@@ -16,6 +16,9 @@ from vertseg.training.recipe import Recipe, SourceVolume
 HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
 """Scans that validate the bundled weights and are never trained on."""
 
+HELD_OUT_MASKS = ("totalseg", "tptbox")
+"""Scans whose masks validate the bundled weights; others have no mask of their own."""
+
 UNSURE_LEVELS = {"thorax4mm": range(18, 29), "cptac": range(1, 29)}
 """Labels whose numbering is doubtful in a scan: their places are learned, their names are not."""
 
@@ -79,7 +82,7 @@ def load_scans(
 def load_labelled_scans(
     data: Path,
     spacing_mm: float,
-    hold_out: Collection[str] = HELD_OUT,
+    hold_out: Collection[str] = HELD_OUT_MASKS,
     fold: int | None = None,
 ) -> list[RealVolume]:
     """Scans of a prepared pool that have a mask, with the landmarks of their whole vertebrae.
