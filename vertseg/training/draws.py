@@ -81,7 +81,7 @@ def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
     cortex = tissue.cortex * np.float32(shell)
     draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
     draw["behind"] = behind_bodies(landmarks, recipe.source_size, recipe.source_spacing_mm)
-    draw["arch_hu"] = np.float32(rng.uniform(-50, 400) * rng.random())
+    draw["arch_hu"] = np.float32(rng.uniform(-50, 450))
     draw["arch_core_hu"] = np.float32(rng.uniform(-350, 50) * rng.random())
     draw["patchy_hu"] = np.float32(rng.uniform(0, 90) * rng.random())
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)

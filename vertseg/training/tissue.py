@@ -78,7 +78,10 @@ def _draw_soft(hu: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _draw_ribs(hu, bone, cortex, rng: np.random.Generator) -> None:
-    """Sometimes the twelfth ribs are missing, on one side or on both."""
+    """Thick cortex makes ribs denser than bodies; sometimes the twelfth are missing."""
+    denser = rng.uniform(0, 450)
+    for side in (100, 120):
+        hu[side + 1 : side + 13] += denser
     for side in (100, 120):
         if rng.random() < 0.06:
             hu[side + 12], bone[side + 12], cortex[side + 12] = hu[Tissue.MUSCLE], 0.0, 0.0
