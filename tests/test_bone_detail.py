@@ -5,6 +5,7 @@ import pytest
 
 from models import PRESETS
 from vertseg.phantom import Tissue
+from vertseg.training.breath import breathe
 from vertseg.training.courses import LEVELS, VERSE_STEP_MM, drift
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.marrow import behind_bodies, hollow
@@ -98,3 +99,17 @@ def test_the_mask_of_a_scan_is_its_own():
     assert sample["painted"] == 0
     assert sample["mask"].sum() == (labels == 19).sum()
     assert (sample["labels"][sample["mask"] > 0] == 300).all()
+
+
+def test_breath_moves_the_lower_border_of_the_lungs_and_nothing_else():
+    labels = np.full((20, 20, 100), Tissue.LIVER, np.uint8)
+    labels[:, :, 50:] = Tissue.LUNG
+    labels[8:12, 8:12] = T12
+    ends = []
+    for seed in range(20):
+        result = breathe(labels, 2.0, np.random.default_rng(seed))
+        assert ((result == T12) == (labels == T12)).all()
+        column = result[0, 0] == Tissue.LUNG
+        assert column[80:].all() and not np.diff(column.astype(int)).min() < 0
+        ends.append(int(np.argmax(column)))
+    assert min(ends) < 40 and max(ends) > 60

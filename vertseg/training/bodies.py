@@ -6,6 +6,7 @@ import numpy as np
 
 from vertseg.training import implants
 from vertseg.training.atlas import Atlas
+from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, drift
 from vertseg.training.degeneration import degenerate
 from vertseg.training.graft import course_of, insert_graft
@@ -33,7 +34,7 @@ def draw_body(
         level = int(rng.choice(list(graft.landmarks))) - 1
     origin, middle = _draw_window(recipe, anatomy.centres_lps_mm, level, rng)
     body = pose(anatomy, atlas, origin, recipe.source_size, spacing)
-    labels = trim_ribs(body, rng)
+    labels = breathe(trim_ribs(body, rng), spacing, rng)
     place = {k: (p - origin) / spacing for k, p in body.landmarks.items()}
     if graft is not None:
         start = np.rint(origin / spacing).astype(int)

@@ -22,11 +22,13 @@ from vertseg.image import read_image
 from vertseg.labels import name_of
 from vertseg.training import draws, implants, synthesis
 from vertseg.training.atlas import Atlas, load_atlas
+from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.degeneration import degenerate
 from vertseg.training.marrow import hollow
 from vertseg.training.pose import draw_anatomy, pose
 from vertseg.training.recipe import Recipe
+from vertseg.training.ribs import trim_ribs
 from vertseg.writing import write_centroids, write_json, write_mask
 
 log = logging.getLogger(__name__)
@@ -112,7 +114,8 @@ def make_case(
     origin, size = _box(anatomy, _FIELDS[marks[0]], spacing, rng)
     body = pose(anatomy, atlas, origin, size, spacing)
     place = {label: (p - origin) / spacing for label, p in body.landmarks.items()}
-    worn, place = degenerate(body.labels, place, spacing, rng, broken="fracture" in marks)
+    labels = breathe(trim_ribs(body, rng), spacing, rng)
+    worn, place = degenerate(labels, place, spacing, rng, broken="fracture" in marks)
     centres = {label: origin + spacing * p for label, p in place.items()}
     body = replace(body, labels=worn, landmarks=centres)
     labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
