@@ -17,7 +17,8 @@ from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
 _SLIDE_SD_MM = 25.0
-"""The diaphragm and the aortic arch lie a level higher or lower in one patient than in another."""
+"""The diaphragm, the carina and the aortic arch lie a level higher or lower in one patient than in
+another."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Anatomy:
         blend_mm: standard deviation of the blending weights.
         warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
         slide_mm: how far organs, and ribs away from the spine, lie caudal of their usual level.
+        front_slide_mm: the same for what lies right in front of the spine: airways, heart, vessels.
     """
 
     labels: np.ndarray
@@ -41,6 +43,7 @@ class Anatomy:
     blend_mm: float
     warp: tuple[tuple[int, float, float], ...]
     slide_mm: float = 0.0
+    front_slide_mm: float = 0.0
 
     @property
     def variant(self) -> bool:
@@ -63,8 +66,8 @@ def draw_anatomy(
     )
     variant = len(labels) != 24
     blend = 9.0 if variant else rng.uniform(12.0, 22.0)
-    slide = float(rng.normal(0.0, _SLIDE_SD_MM))
-    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide)
+    slide, front = (float(mm) for mm in rng.normal(0.0, _SLIDE_SD_MM, 2))
+    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide, front)
 
 
 def _draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
@@ -201,10 +204,17 @@ def _field(anatomy, atlas, origin, size, spacing_mm):
     matrix = np.tensordot(anatomy.to_atlas.astype(np.float32), weights, axes=(0, 0))
     field = np.einsum("ij...,j...->i...", matrix, points)
     field += np.tensordot(offset.astype(np.float32), weights, axes=(0, 0))
-    away = np.sqrt(sum((points[a] - np.tensordot(centres[:, a], weights, 1)) ** 2 for a in (0, 1)))
-    part = np.clip((away - 30.0) / 60.0, 0.0, 1.0)
-    field[2] += anatomy.slide_mm * part * part * (3.0 - 2.0 * part)
+    aside, behind = (points[a] - np.tensordot(centres[:, a], weights, 1) for a in (0, 1))
+    around = _ramp(np.hypot(aside, behind), 30.0, 90.0)
+    front = (1.0 - around) * _ramp(-behind, 20.0, 45.0)
+    field[2] += anatomy.slide_mm * around + anatomy.front_slide_mm * front
     return field + _warp(anatomy, points), weights
+
+
+def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high` on, smooth between."""
+    part = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return part * part * (3.0 - 2.0 * part)
 
 
 def _warp(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
