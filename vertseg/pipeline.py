@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.boxes import empty_labels, label_boxes
 from vertseg.centroids import Centroid
 from vertseg.device import choose_device
 from vertseg.errors import ConfigurationError
@@ -235,10 +236,14 @@ def _result(
     seconds: dict[str, float],
     shortages: tuple[str, ...],
 ) -> Result:
-    labels = np.zeros(image.grid.size, np.uint8) if found_labels is None else found_labels
-    voxels = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256))
+    labels = empty_labels(image.grid) if found_labels is None else found_labels
+    voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
     vertebrae = tuple(
-        Vertebra(v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin))
+        Vertebra(
+            *(v.label, v.name, v.point_lps_mm, v.score),
+            voxels.get(v.label, 0),
+            float(v.margin),
+        )
         for v in chain.vertebrae
     )
     empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]

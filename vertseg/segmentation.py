@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from models.presets import StageConfig
+from vertseg.boxes import empty_labels, label_boxes
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
@@ -139,9 +140,8 @@ class _Merger:
     def __init__(self, grid: Grid, threshold: float) -> None:
         self._grid = grid
         self._lowest = int(round(threshold * _FULL))
-        self._labels = np.zeros(grid.size, np.uint8)
-        self._best = np.full(grid.size, self._lowest, np.uint8)
-        self._boxes: dict[int, tuple[slice, slice, slice]] = {}
+        self._labels = empty_labels(grid)
+        self._best = np.full(grid.size, self._lowest, np.uint8, order="F")
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
         """Enters the response of one vertebra."""
@@ -151,11 +151,10 @@ class _Merger:
         wins = value > self._best[box]
         self._best[box][wins] = value[wins]
         self._labels[box][wins] = label
-        self._boxes[label] = box
 
     def finish(self) -> npt.NDArray[np.uint8]:
         """The merged labels, without the fragments that merging has cut off."""
-        for label, box in self._boxes.items():
+        for label, box in label_boxes(self._labels).items():
             _drop_fragments(self._labels[box], label)
         return self._labels
 
