@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from vertseg.phantom import box_grid, draw_subject, field_of_view, make_phantom, write_phantom
+from vertseg.phantom import box_grid, draw_subject, field_of_view, make_phantom
 from vertseg.resampling import resample_array
 
 _SMALL = 26
