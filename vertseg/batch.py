@@ -57,6 +57,7 @@ def load_segmenter(options: Options) -> Segmenter:
         precision=options.precision,
         tile_overlap=options.tile_overlap,
         threads=options.threads,
+        mode=options.mode,
     )
 
 

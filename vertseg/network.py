@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import StageConfig, activate, build_network
+from vertseg.crop_batch import activation_bytes
 from vertseg.device import DeviceInfo
 from vertseg.errors import ConfigurationError
 from vertseg.memory import is_out_of_memory
@@ -30,6 +31,7 @@ class StageNetwork:
 
     Attributes:
         config: of the stage.
+        crop_bytes: memory that one crop takes at most.
         shortage: what memory did not suffice for, as a sentence; empty if it did.
 
     Args:
@@ -60,6 +62,7 @@ class StageNetwork:
             ) from error
         finally:
             keras.config.set_dtype_policy(before)
+        self.crop_bytes = activation_bytes(model)
         self._forward = _compiled(model, self.config)
         self._stage = stage
         self._has_gpu = device.kind == "gpu"
