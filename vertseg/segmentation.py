@@ -156,15 +156,17 @@ class _Merger:
 
     def __init__(self, grid: Grid, threshold: float) -> None:
         self._grid = grid
-        self._lowest = int(round(threshold * _FULL))
+        self._threshold = np.float32(threshold)
         self._labels = empty_labels(grid)
-        self._best = np.full(grid.size, self._lowest, np.uint8, order="F")
+        self._best = empty_labels(grid)  # how far the response is from threshold to 1, in 255ths
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
         """Enters the response of one vertebra."""
         box = paste_region(self._grid, crop)
         part = resample_to(response, crop, self._grid, box)
-        value = np.rint(np.clip(part, 0.0, 1.0) * _FULL).astype(np.uint8)
+        part -= self._threshold
+        part *= np.float32(_FULL) / (1 - self._threshold)
+        value = np.ceil(np.clip(part, 0, _FULL, out=part), out=part).astype(np.uint8)
         wins = value > self._best[box]
         self._best[box][wins] = value[wins]
         self._labels[box][wins] = label
