@@ -161,7 +161,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran = []
     segmenter = object.__new__(Segmenter)
     segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
-    segmenter._batch, segmenter._overlap = 1, None
+    segmenter._batch, segmenter._overlap, segmenter._plain = 1, None, False
 
     def segment(image, places, network, batch, on_vertebra):
         ran.append("segmentation")

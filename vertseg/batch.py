@@ -13,13 +13,15 @@ from vertseg.bids import describe_dataset
 from vertseg.case import Case
 from vertseg.corrected import give_centroids
 from vertseg.errors import ConfigurationError, OutputError, VertsegError
+from vertseg.handover import Handover, Steps
 from vertseg.inputs import Discovery, find_cases
 from vertseg.locks import locked
 from vertseg.memory import is_out_of_memory
 from vertseg.options import Options
 from vertseg.outcome import Outcome, note_refused, write_overview
-from vertseg.process import process_case, remove_outputs
+from vertseg.process import Scan, process_case, remove_outputs
 from vertseg.progress import Progress
+from vertseg.read_ahead import ReadAhead
 from vertseg.report import (
     Report,
     RunInfo,
@@ -55,6 +57,7 @@ def load_segmenter(options: Options) -> Segmenter:
         precision=options.precision,
         tile_overlap=options.tile_overlap,
         threads=options.threads,
+        mode=options.mode,
     )
 
 
@@ -100,11 +103,13 @@ def _run_all(
     options: Options, load: Callable[[Options], Segmenter], found: Discovery, outcome: Outcome
 ) -> None:
     try:
-        with stop_on_signals():
+        with stop_on_signals(), ReadAhead(options.force) as reader, Handover() as writer:
+            if found.cases:
+                reader.begin(found.cases[0])
             segmenter = load(options)
             run = RunInfo.of(segmenter, options.recorded())
             _announce(options, found, run)
-            _Runner(options, segmenter, run, outcome).run_all(found)
+            _Runner(options, segmenter, run, outcome, reader, writer).run_all(found)
     except Stopped as stop:
         outcome.stopped = stop.exit_code
         _LOGGER.warning("Stopped by %s; what is written is whole, --resume does the rest.", stop)
@@ -139,12 +144,19 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
 
 @dataclass
 class _Runner:
-    """Does the cases of a run one after another and notes what becomes of them."""
+    """Does the cases of a run one after another and notes what becomes of them.
+
+    While the networks are at a case, the next one is read and the last one is written: the lock
+    and the guard of a case go along with its generator to the other thread.
+    """
 
     options: Options
     segmenter: Segmenter
     run: RunInfo
     outcome: Outcome
+    reader: ReadAhead
+    writer: Handover
+    following: Case | None = None
 
     def run_all(self, found: Discovery) -> None:
         note_refused(found, self.options, self.run, self.outcome)
@@ -154,16 +166,18 @@ class _Runner:
             while pending:
                 case, is_put_off = pending.popleft()
                 progress.start(case.name)
-                if self._guard(case, f"[{done + 1}/{total}]", progress, is_put_off):
+                self.following = pending[0][0] if pending else None
+                place = f"[{done + 1}/{total}]"
+                if self.writer.run(self._guard(case, place, progress, is_put_off)):
                     done += 1
                     progress.finish()
                 else:
                     pending.append((case, True))
 
-    def _guard(self, case: Case, place: str, progress: Progress, is_put_off: bool) -> bool:
+    def _guard(self, case: Case, place: str, progress: Progress, is_put_off: bool) -> Steps[bool]:
         """Do a case; whatever goes wrong stays within it. False if it is to be put off."""
         try:
-            words = self._do_in_turn(case, progress, is_put_off)
+            words = yield from self._do_in_turn(case, progress, is_put_off)
             if not words:
                 return False
             _LOGGER.info("%s %s: %s", place, case.name, words)
@@ -177,14 +191,14 @@ class _Runner:
             self.outcome.failures.append((report, error))
         return True
 
-    def _do_in_turn(self, case: Case, progress: Progress, is_put_off: bool) -> str:
+    def _do_in_turn(self, case: Case, progress: Progress, is_put_off: bool) -> Steps[str]:
         """Do a case that no other run is at; empty if it is to come after all others.
 
         A case in which a run was killed may kill this one too, so it is put off once.
         """
         output = self.options.output
         if self.options.resume and not reason_to_run(case, output, self.run):
-            return self._do_or_leave_out(case, progress)
+            return (yield from self._do_or_leave_out(case, progress))
         lock = (output / case.report).with_name(f".{case.stem}.lock")
         with locked(lock, wait=is_put_off, keep_if_left=not is_put_off) as state:
             if state != "free" and not is_put_off:
@@ -194,9 +208,9 @@ class _Runner:
             if state == "left":
                 for name in (case.mask, case.centroids, case.preview, case.report):
                     discard_partials(output / name)
-            return self._do_or_leave_out(case, progress)
+            return (yield from self._do_or_leave_out(case, progress))
 
-    def _do_or_leave_out(self, case: Case, progress: Progress) -> str:
+    def _do_or_leave_out(self, case: Case, progress: Progress) -> Steps[str]:
         output = self.options.output
         reason = reason_to_run(case, output, self.run)
         complete = read_report(output / case.report) if not reason else None
@@ -206,9 +220,20 @@ class _Runner:
         _LOGGER.debug("%s: is done because %s", case.name, reason or "--no-resume asks for it")
         everything, mask = reason == INPUT_CHANGED, not self.options.segmentation
         remove_outputs(case, output, all_of_them=everything, mask=mask)
-        report = process_case(case, self.options, self.segmenter, self.run, progress.stage)
+        report = yield from process_case(
+            case, self._read, self.options, self.segmenter, self.run, progress.stage
+        )
         self.outcome.written.append(report)
         return case_in_words(report)
+
+    def _read(self, case: Case) -> Scan:
+        """The scan of a case; the next one is then begun, if it is to be done."""
+        scan = self.reader.take(case)
+        if self.following is not None:
+            complete = not reason_to_run(self.following, self.options.output, self.run)
+            if not (self.options.resume and complete):
+                self.reader.begin(self.following)
+        return scan
 
 
 def _as_user_error(caught: Exception, case: Case) -> VertsegError:

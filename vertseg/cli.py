@@ -156,6 +156,10 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         metavar="VOXELS",
         help="overlap of tiles along the spine; more is slower and finds more",
     )
+    modes: dict[str, Any] = {"action": "store_const", "dest": "mode", "default": "usual"}
+    mode = parser.add_mutually_exclusive_group().add_argument
+    mode("--fast", const="fast", help="coarser crops: about half the time, rougher masks", **modes)
+    mode("--reference", const="reference", help="float32, plain and slow, to compare", **modes)
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")
     add(_SELFTEST, action="store_true", help="only check weights, device and each network")

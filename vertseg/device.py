@@ -35,6 +35,11 @@ class DeviceInfo:
     precision: Precision
 
     @property
+    def backend(self) -> str:
+        """Of Keras: ``tensorflow`` or ``jax``."""
+        return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+    @property
     def policy(self) -> str:
         """Keras's dtype policy for `precision`."""
         return self.precision if self.precision == "float32" else f"mixed_{self.precision}"

@@ -2,25 +2,24 @@
 
 Both are a short text and the packed voxels. They are written here and not by ITK, so that they go
 through the same atomic writer as every other output, carry every digit of the scan's geometry, and
-have the same bytes for the same labels.
+have the same bytes for the same labels on the same kind of processor.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip, isal_zlib
 
 from vertseg.grid import Grid
 from vertseg.itk_geometry import ItkGeometry
 
 LabelArray = npt.NDArray[np.uint8]
 
-_COMPRESSION_LEVEL = 6
+_COMPRESSION_LEVEL = 2  # of ISA-L: thirty times as fast as zlib's 6, and half as large again
 _SLAB_BYTES = 16 << 20
 _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 
@@ -33,7 +32,7 @@ def write_meta_image(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometr
         labels: uint8, (i, j, k).
         geometry: of the scan.
     """
-    packer = zlib.compressobj(_COMPRESSION_LEVEL)
+    packer = isal_zlib.compressobj(_COMPRESSION_LEVEL)
     packed = [packer.compress(slab) for slab in slabs(labels)]  # labels pack to a hundredth
     packed.append(packer.flush())
     grid = geometry.grid((labels.shape[0], labels.shape[1], labels.shape[2]))
@@ -75,8 +74,13 @@ def write_nrrd(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometry) -> 
         f"space origin: {_vector(geometry.origin)}",
     )
     stream.write(("\n".join(lines) + "\n\n").encode())
-    with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0) as packed:
+    with gzip_writer(stream) as packed:
         packed.writelines(slabs(labels))
+
+
+def gzip_writer(stream: IO[bytes]) -> igzip.IGzipFile:
+    """Packs what is written to it into an open stream; without a name or a time of its own."""
+    return igzip.IGzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0)
 
 
 def slabs(labels: LabelArray) -> Iterator[bytes]:

@@ -12,16 +12,15 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from vertseg.body import Body, measure_body
+from vertseg.boxes import Box, label_boxes
 from vertseg.grid import FloatArray, Grid
 from vertseg.image import Image
 from vertseg.labels import label_of
 from vertseg.spine_frame import SpineFrame, frames_along
 
 LabelArray = npt.NDArray[np.uint8]
-Box = tuple[slice, slice, slice]
 
 METAL_HU = 2500
 """No bone is as dense as this; enamel and metal are."""
@@ -124,11 +123,11 @@ def measure_vertebrae(
     Returns:
         One measurement a vertebra, in the same order.
     """
-    boxes = ndimage.find_objects(labels)
+    boxes = label_boxes(labels)
     frames = frames_along([vertebra.centroid_lps_mm for vertebra in vertebrae])
     rows = []
     for vertebra, frame in zip(vertebrae, frames, strict=True):
-        found = boxes[vertebra.label - 1] if vertebra.label <= len(boxes) else None
+        found = boxes.get(vertebra.label)
         rows.append(
             _without_mask(vertebra.label)
             if found is None
@@ -183,7 +182,8 @@ def core_density(
         body: walls and end plates.
     """
     radii_mm = 0.5 * _CORE_SHARE * np.array([body.width_mm, body.depth_mm, body.middle_mm])
-    index = np.argwhere(mask)
+    near = _around(grid, body.frame.origin_lps_mm, float(radii_mm.max()))
+    index = np.argwhere(mask[near]) + [part.start for part in near]
     local = body.frame.from_lps(grid.index_to_lps(index))
     core = index[(((local / radii_mm) ** 2).sum(axis=1)) <= 1.0]
     if len(core) < _FEWEST_CORE_VOXELS:
@@ -210,6 +210,17 @@ def _widened(box: Box, grid: Grid) -> Box:
         slice(max(part.start - 1, 0), min(part.stop + 1, size))
         for part, size in zip(box, grid.size, strict=True)
     )
+    return (i, j, k)
+
+
+def _around(grid: Grid, point_lps_mm: FloatArray, radius_mm: float) -> Box:
+    """The box of voxels within a distance of a point, within the grid."""
+    middle = grid.lps_to_index(point_lps_mm)
+    # How far a step of 1 mm in any direction can lead along each axis, sheared grids included.
+    reach = radius_mm * np.linalg.norm(np.linalg.inv(grid.affine_lps)[:3, :3], axis=1)
+    first = np.clip(np.floor(middle - reach).astype(int), 0, grid.size)
+    stop = np.clip(np.ceil(middle + reach).astype(int) + 1, first, grid.size)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
     return (i, j, k)
 
 

@@ -36,8 +36,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(word in text for word in _WORDS)
 
 
+class MemoryShortage(InputError):
+    """A scan is too large for the memory that is free now."""
+
+
 def check_memory(wanted_bytes: int, where: str) -> None:
-    """Raise InputError if that much memory is not free.
+    """Raise MemoryShortage if that much memory is not free.
 
     A system that runs out of memory ends the whole run, not only the scan that was too large.
 
@@ -51,7 +55,7 @@ def check_memory(wanted_bytes: int, where: str) -> None:
             f"needs more than {wanted_bytes / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
         )
         remedy = "Run on a machine or in a container with more memory, or crop the scan."
-        raise InputError(what, where, remedy=remedy)
+        raise MemoryShortage(what, where, remedy=remedy)
 
 
 def free_bytes() -> int | None:

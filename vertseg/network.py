@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import StageConfig, activate, build_network
+from vertseg.crop_batch import activation_bytes
 from vertseg.device import DeviceInfo
 from vertseg.errors import ConfigurationError
 from vertseg.memory import is_out_of_memory
@@ -30,6 +31,7 @@ class StageNetwork:
 
     Attributes:
         config: of the stage.
+        crop_bytes: memory that one crop takes at most.
         shortage: what memory did not suffice for, as a sentence; empty if it did.
 
     Args:
@@ -60,6 +62,7 @@ class StageNetwork:
             ) from error
         finally:
             keras.config.set_dtype_policy(before)
+        self.crop_bytes = activation_bytes(model)
         self._forward = _compiled(model, self.config)
         self._stage = stage
         self._has_gpu = device.kind == "gpu"
@@ -124,11 +127,20 @@ def _compiled(model: keras.Model, config: StageConfig) -> Callable[[Any], Any]:
             outputs, _ = model.stateless_call(trainable, fixed, batch, training=False)
             return activate(outputs, config)
 
-        return lambda batch: forward(*state, batch)
+        return lambda batch: forward(*state, _rounded_up(batch))[: len(batch)]
     import tensorflow as tf
 
-    function = tf.function(lambda batch: activate(model(batch, training=False), config))
-    return lambda batch: function(tf.convert_to_tensor(batch))
+    # Traced once for any number of crops; tracing takes as long as several of them.
+    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    return tf.function(
+        lambda batch: activate(model(batch, training=False), config), input_signature=[shape]
+    )
+
+
+def _rounded_up(batch: Float32Array) -> Float32Array:
+    """With zeros up to a power of two, since JAX compiles anew for every number of crops."""
+    missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+    return np.pad(batch, [(0, missing), *[(0, 0)] * (batch.ndim - 1)])
 
 
 def _variables(model: keras.Model) -> tuple[list[Any], list[Any]]:

@@ -9,13 +9,13 @@ import gzip
 import io
 import os
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip, isal_zlib
 
 from vertseg.errors import InputError
 from vertseg.nifti_header import VoxelLayout
@@ -43,11 +43,11 @@ def open_nifti(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
             if not packed:
                 yield stream
                 return
-            with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
+            with igzip.IGzipFile(fileobj=stream, mode="rb") as unpacked:
                 yield cast(io.BufferedIOBase, unpacked)
     except EOFError as error:
         raise InputError("the file is truncated", where, remedy=_COPY_REMEDY) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
+    except (isal_zlib.error, gzip.BadGzipFile) as error:  # type: ignore[misc]
         what = f"the gzip data are damaged ({error})"
         raise InputError(what, where, remedy=_COPY_REMEDY) from error
     except OSError as error:

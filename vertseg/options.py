@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.modes import Mode
 from vertseg.shard import Shard
 
 if TYPE_CHECKING:  # the command line needs the options before anything else is imported
@@ -34,6 +35,7 @@ class Options:
         segmentation: whether to write masks.
         shard: the share of the scans to do; None for all.
         merge: only write summary and gallery of what all shards have done.
+        mode: see `vertseg.modes`.
     """
 
     input: Path
@@ -53,10 +55,12 @@ class Options:
     segmentation: bool = True
     shard: Shard | None = None
     merge: bool = False
+    mode: Mode = "usual"
 
     def recorded(self) -> dict[str, Any]:
         """Those that change the outputs of a case, for its report."""
         return {
+            "mode": self.mode,
             "precision": self.precision,
             "tile_overlap": self.tile_overlap,
             "centroid_format": self.centroid_format,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.boxes import empty_labels, label_boxes
 from vertseg.centroids import Centroid
+from vertseg.crop_batch import crops_at_once
 from vertseg.device import choose_device
 from vertseg.errors import ConfigurationError
 from vertseg.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.modes import Mode, preset_for
 from vertseg.sequence import FoundVertebra, SequenceResult
 from vertseg.weights import load_weights
 
@@ -88,6 +91,8 @@ class Segmenter:
         tile_overlap: voxels that neighbouring tiles of the vertebrae stage share; the preset's
             if None.
         threads: CPU threads; all if None.
+        mode: ``usual``; ``fast``, see `vertseg.modes`; ``reference``, float32 unless `precision`
+            says otherwise and stage 3 as in `vertseg.plain`.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
@@ -100,9 +105,13 @@ class Segmenter:
         precision: str = "auto",
         tile_overlap: int | None = None,
         threads: int | None = None,
+        mode: Mode = "usual",
     ) -> None:
+        if mode == "reference" and precision == "auto":
+            precision = "float32"
         self.device = choose_device(device, precision, threads)
         loaded = load_weights(weights)
+        loaded = replace(loaded, preset=preset_for(mode, loaded.preset))
         self.manifest = loaded.manifest
         self.preset = loaded.preset
         self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
@@ -111,7 +120,9 @@ class Segmenter:
         self._spine = StageNetwork(loaded, "spine", self.device)
         self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
         self._segmentation = StageNetwork(loaded, "segmentation", self.device)
-        self._batch = 4 if self.device.kind == "gpu" else 1
+        self._plain = mode == "reference"
+        crop_bytes = self._segmentation.crop_bytes
+        self._batch = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
 
     def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds, names and segments the vertebrae of `image`.
@@ -165,17 +176,19 @@ class Segmenter:
     def _segment(
         self, image: Image, chain: SequenceResult, report: Progress, seconds: dict[str, float]
     ) -> npt.NDArray[np.uint8]:
+        from vertseg.plain import segment_plainly
         from vertseg.segmentation import segment_vertebrae
 
         places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
+        network = self._segmentation
         with _timed(seconds, "segmentation"):
-            return segment_vertebrae(
-                image,
-                places,
-                self._segmentation,
-                self._batch,
-                lambda done, total: report("segmentation", done, total),
-            )
+
+            def on_vertebra(done: int, total: int) -> None:
+                report("segmentation", done, total)
+
+            if self._plain:
+                return segment_plainly(image, places, network, on_vertebra)
+            return segment_vertebrae(image, places, network, self._batch, on_vertebra)
 
     def _find(self, image: Image, report: Progress, seconds: dict[str, float]) -> SequenceResult:
         from vertseg.spine import find_spine
@@ -235,10 +248,14 @@ def _result(
     seconds: dict[str, float],
     shortages: tuple[str, ...],
 ) -> Result:
-    labels = np.zeros(image.grid.size, np.uint8) if found_labels is None else found_labels
-    voxels = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256))
+    labels = empty_labels(image.grid) if found_labels is None else found_labels
+    voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
     vertebrae = tuple(
-        Vertebra(v.label, v.name, v.point_lps_mm, v.score, int(voxels[v.label]), float(v.margin))
+        Vertebra(
+            *(v.label, v.name, v.point_lps_mm, v.score),
+            voxels.get(v.label, 0),
+            float(v.margin),
+        )
         for v in chain.vertebrae
     )
     empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]

@@ -21,6 +21,9 @@ HU_PER_UNIT = 2048.0
 """HU that one unit of network input stands for."""
 
 
+_EMPTY = AIR_HU / HU_PER_UNIT + 1e-3  # resampling leaves padding even within rounding
+
+
 def resample(
     image: Image, grid: Grid, sigma_mm: float = 0.75, normalise: bool = True
 ) -> Float32Array:
@@ -43,6 +46,11 @@ def resample(
         values /= np.float32(HU_PER_UNIT)
         np.clip(values, -1.0, 1.0, out=values)
     return values
+
+
+def is_padding(values: Float32Array) -> bool:
+    """Whether network input shows nothing: what lies outside the scan, or was padded."""
+    return not bool((values > _EMPTY).any())
 
 
 def paste_region(target_grid: Grid, crop_grid: Grid) -> Box:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,35 +30,73 @@ if TYPE_CHECKING:
 OnProgress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan that was read.
+
+    Attributes:
+        image: what was in it.
+        fingerprint: of its files.
+        seconds: that it took.
+    """
+
+    image: Image
+    fingerprint: Fingerprint
+    seconds: float
+
+
+def read_scan(case: Case, force: bool = False) -> Scan:
+    """Read the scan of a case.
+
+    Args:
+        case: which.
+        force: take values that do not look like HU, too.
+
+    Raises:
+        InputError: the scan cannot be used.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read"):
+        fingerprint = Fingerprint.of(*case.files)
+        image = _read(case, force, fingerprint)
+    return Scan(image, fingerprint, seconds["read"])
+
+
 def process_case(
-    case: Case, options: Options, segmenter: Segmenter, run: RunInfo, on_progress: OnProgress
-) -> Report:
+    case: Case,
+    read: Callable[[Case], Scan],
+    options: Options,
+    segmenter: Segmenter,
+    run: RunInfo,
+    on_progress: OnProgress,
+) -> Generator[None, None, Report]:
     """Do one case and write its outputs, the report last: with it the case is complete.
+
+    Yields once, when the networks are done with the case: the rest may then be run in another
+    thread, while they are at the next one.
 
     Args:
         case: the scan.
+        read: gives the scan.
         options: of the run.
         segmenter: loaded.
         run: as recorded in the report.
-        on_progress: called with stage, steps done and steps in all.
+        on_progress: called with stage, steps done and steps in all, before the yield.
 
     Raises:
         InputError: the scan cannot be used.
         OutputError: an output cannot be written.
     """
-    seconds: dict[str, float] = {}
     on_progress("read", 0, 1)
-    with _timed(seconds, "read"):
-        fingerprint = Fingerprint.of(*case.files)
-        image = _read(case, options, fingerprint)
+    scan = read(case)
+    image, fingerprint, seconds = scan.image, scan.fingerprint, {"read": scan.seconds}
     result = _run_networks(case, image, options, segmenter, on_progress)
     seconds |= result.seconds
-    on_progress("measure", 0, 1)
+    yield
     with _timed(seconds, "measure"):
         measurements = measure_vertebrae(image, result.labels, result.vertebrae)
         angles = spine_angles(measurements)
         flags = quality_flags(result, measurements)
-    on_progress("write", 0, 1)
     with _timed(seconds, "write"):
         _write(case, options, result)
     report = build_report(case, fingerprint, run, result, measurements, angles, flags, seconds)
@@ -87,13 +126,13 @@ def remove_outputs(case: Case, output: Path, all_of_them: bool, mask: bool = Fal
             raise OutputError(what, str(output / name), remedy="Check its permissions.") from error
 
 
-def _read(case: Case, options: Options, fingerprint: Fingerprint) -> Image:
+def _read(case: Case, force: bool, fingerprint: Fingerprint) -> Image:
     where = str(case.where)
     image = read_dicom_series(case.slices, where) if case.slices else read_image(case.path)
     if not fingerprint.still_fits(*case.files):
         remedy = "Run again when it is written."
         raise InputError("changed while it was read", where, remedy=remedy)
-    if image.intensities == "unknown" and not options.force:
+    if image.intensities == "unknown" and not force:
         what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
         remedy = "Store the scan in HU, or take it as it is with --force."
         raise InputError(what.split(":")[0], where, "CT in Hounsfield units", remedy)

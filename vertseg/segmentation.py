@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from models.presets import StageConfig
+from vertseg.ahead import ahead
+from vertseg.boxes import empty_labels, label_boxes
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
-from vertseg.preprocess import paste_region, resample, resample_to
+from vertseg.preprocess import is_padding, paste_region, resample, resample_to
 
 PointLps = tuple[float, float, float]
 Response = tuple[int, Float32Array, Grid]
@@ -39,7 +43,7 @@ def segment_vertebrae(
         on_vertebra: called with (vertebrae done, vertebrae).
     """
     merger = _Merger(image.grid, network.config.threshold)
-    responses = vertebra_responses(image, vertebrae, network, batch)
+    responses = ahead(vertebra_responses(image, vertebrae, network, batch), batch)
     for done, (label, response, grid) in enumerate(responses, start=1):
         merger.add(label, response, grid)
         if on_vertebra is not None:
@@ -55,23 +59,22 @@ def vertebra_responses(
 ) -> Iterator[Response]:
     """Label, response (x, y, z) without islands, and its grid, of each vertebra in turn.
 
+    Crops are made while the network is at the ones before; those without anything in them, which
+    lie outside the scan, are left out.
+
     Args:
         image: the scan.
         vertebrae: pairs of label and centroid in LPS mm.
         network: the segmentation U-Net.
         batch: crops that run at once.
     """
-    for first in range(0, len(vertebrae), batch):
-        chosen = vertebrae[first : first + batch]
-        grids = [crop_grid(point, network.config) for _, point in chosen]
-        inputs = [
-            crop_input(image, grid, point, network.config)
-            for grid, (_, point) in zip(grids, chosen, strict=True)
-        ]
-        for response, grid, (label, point) in zip(
-            network(np.stack(inputs)), grids, chosen, strict=True
-        ):
-            yield label, keep_main_part(response[..., 0], grid, point), grid
+    crops = (_crop(image, label, point, network.config) for label, point in vertebrae)
+    seen = (crop for crop in ahead(crops, batch) if not is_padding(crop.values[..., 0]))
+    while chosen := list(islice(seen, batch)):
+        responses = network(np.stack([crop.values for crop in chosen]))
+        for crop, response in zip(chosen, responses, strict=True):
+            main = keep_main_part(response[..., 0], crop.grid, crop.point_lps_mm)
+            yield crop.label, main, crop.grid
 
 
 def merge_responses(
@@ -133,34 +136,49 @@ def keep_main_part(
     return np.where((parts == main) | (response <= threshold), response, np.float32(0))
 
 
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """What the network sees of one vertebra: values (x, y, z, 2) on a grid."""
+
+    label: int
+    point_lps_mm: PointLps
+    grid: Grid
+    values: Float32Array
+
+
+def _crop(image: Image, label: int, point: PointLps, config: StageConfig) -> _Crop:
+    grid = crop_grid(point, config)
+    return _Crop(label, point, grid, crop_input(image, grid, point, config))
+
+
 class _Merger:
     """Label with the largest response at each voxel of the scan's grid."""
 
     def __init__(self, grid: Grid, threshold: float) -> None:
         self._grid = grid
-        self._lowest = int(round(threshold * _FULL))
-        self._labels = np.zeros(grid.size, np.uint8)
-        self._best = np.full(grid.size, self._lowest, np.uint8)
-        self._boxes: dict[int, tuple[slice, slice, slice]] = {}
+        self._threshold = np.float32(threshold)
+        self._labels = empty_labels(grid)
+        self._best = empty_labels(grid)  # how far the response is from threshold to 1, in 255ths
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
         """Enters the response of one vertebra."""
         box = paste_region(self._grid, crop)
         part = resample_to(response, crop, self._grid, box)
-        value = np.rint(np.clip(part, 0.0, 1.0) * _FULL).astype(np.uint8)
+        part -= self._threshold
+        part *= np.float32(_FULL) / (1 - self._threshold)
+        value = np.ceil(np.clip(part, 0, _FULL, out=part), out=part).astype(np.uint8)
         wins = value > self._best[box]
         self._best[box][wins] = value[wins]
         self._labels[box][wins] = label
-        self._boxes[label] = box
 
     def finish(self) -> npt.NDArray[np.uint8]:
         """The merged labels, without the fragments that merging has cut off."""
-        for label, box in self._boxes.items():
-            _drop_fragments(self._labels[box], label)
+        for label, box in label_boxes(self._labels).items():
+            drop_fragments(self._labels[box], label)
         return self._labels
 
 
-def _drop_fragments(labels: npt.NDArray[np.uint8], label: int, share: float = 0.1) -> None:
+def drop_fragments(labels: npt.NDArray[np.uint8], label: int, share: float = 0.1) -> None:
     """Clears, in place, parts of `label` smaller than `share` of its largest part."""
     parts, count = ndimage.label(labels == label, np.ones((3, 3, 3)))
     if count < 2:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
-from vertseg.preprocess import resample
+from vertseg.preprocess import is_padding, resample
 from vertseg.tiles import tile_starts
 
 _TILE_OVERLAP = 16
@@ -56,6 +56,8 @@ def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
     axes = [tile_starts(n, t, _TILE_OVERLAP) for n, t in zip(grid.size, config.size, strict=True)]
     for start in product(*axes):
         x, y, z = (slice(s, s + n) for s, n in zip(start, config.size, strict=True))
+        if is_padding(volume[x, y, z]):
+            continue
         response = network(volume[None, x, y, z, None])[0, ..., 0]
         np.maximum(heatmap[x, y, z], response, out=heatmap[x, y, z])
     heatmap[~_seen(grid, image.grid)] = 0.0

@@ -13,7 +13,7 @@ from vertseg.grid import Grid
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
-from vertseg.preprocess import resample
+from vertseg.preprocess import is_padding, resample
 from vertseg.sequence import SequenceResult, solve_sequence
 from vertseg.spine import SpineRegion
 from vertseg.tiles import tile_starts
@@ -74,12 +74,14 @@ def predict_heatmaps(
 ) -> tuple[Float32Array, Grid]:
     """Heatmaps (x, y, z, labels) of the whole spine and their grid; 0 where no tile reached."""
     config = network.config
-    grid, tiles = _plan(spine, config.size, config.spacing_mm, overlap or config.overlap)
+    overlap = config.overlap if overlap is None else overlap
+    grid, tiles = _plan(spine, config.size, config.spacing_mm, overlap)
     volume = resample(image, grid, config.smoothing_sigma_mm)
     merged = np.full((*grid.size, len(config.labels)), -np.inf, np.float32)
     for done, tile in enumerate(tiles):
-        response = _symmetric(network, volume[tile.box])
-        np.maximum(merged[tile.box], response, out=merged[tile.box])
+        if not is_padding(volume[tile.box]):
+            response = _symmetric(network, volume[tile.box])
+            np.maximum(merged[tile.box], response, out=merged[tile.box])
         if on_tile is not None:
             on_tile(done + 1, len(tiles))
     merged[np.isneginf(merged)] = 0.0
@@ -88,9 +90,10 @@ def predict_heatmaps(
 
 def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:
     """Mean of the maps of a tile and of its mirror image: the labels have no side."""
-    straight = network(tile[None, ..., None])[0]
-    mirrored = network(np.ascontiguousarray(tile[None, ::-1, ..., None]))[0, ::-1]
-    return 0.5 * (straight + mirrored)
+    straight, mirrored = network(np.stack([tile, tile[::-1]])[..., None])
+    straight += mirrored[::-1]
+    straight *= np.float32(0.5)
+    return straight
 
 
 def _plan(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import json
 import os
 import secrets
@@ -28,7 +27,7 @@ from vertseg.formats import split_suffix
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.itk_geometry import ItkGeometry
-from vertseg.itk_mask import slabs, write_meta_image, write_nrrd
+from vertseg.itk_mask import gzip_writer, slabs, write_meta_image, write_nrrd
 
 __all__ = [
     "atomic_writer",
@@ -42,7 +41,6 @@ __all__ = [
 
 PathLike = str | os.PathLike[str]
 
-_COMPRESSION_LEVEL = 6
 _REMEDIES = {
     errno.ENOSPC: "Free some space on the disk and run again.",
     errno.EDQUOT: "Free some of your quota and run again.",
@@ -129,7 +127,8 @@ def write_mask(path: PathLike, labels: npt.NDArray[np.uint8], image: Image) -> N
 
     In NIfTI, shape, qform, sform, their codes, voxel sizes and units are copied from the image's
     header bit by bit; in MetaImage and NRRD, origin, spacing and direction are those of the image.
-    So the mask lies where the scan lies in any program. The same labels give the same bytes.
+    So the mask lies where the scan lies in any program. The same labels give the same bytes, on
+    the same kind of processor.
 
     Args:
         path: where to; ``.mha`` or ``.nrrd``, anything else becomes ``.nii.gz``.
@@ -150,7 +149,7 @@ def write_mask(path: PathLike, labels: npt.NDArray[np.uint8], image: Image) -> N
         return
     with (
         atomic_writer(path) as stream,
-        gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, stream, mtime=0) as packed,
+        gzip_writer(stream) as packed,
     ):
         packed.write(image.header.mask_bytes(image.grid.size))
         packed.writelines(slabs(labels))

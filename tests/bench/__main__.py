@@ -1,0 +1,69 @@
+"""How near the whole job comes to its networks alone: ``python -m tests.bench``.
+
+Each case runs in a process of its own, so that its peak memory is its own. Networks are loaded and
+have run once before the clock starts; that is the start-up. By the wall clock only runs on an
+otherwise idle machine can be compared; processor time bears some company.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.bench.cases import make_cases
+from tests.bench.text import as_text, ratios
+
+
+def main() -> None:
+    """Run the benchmark; print its figures and write them."""
+    options = _parser().parse_args()
+    cases = make_cases(options.work, options.quick)
+    changes = json.loads(options.options)
+    done = {}
+    for name, source in cases.items():
+        if options.only in (None, name):
+            output = options.work / "out" / name
+            done[name] = _child("job", {"input": str(source), "output": str(output), **changes})
+    figures = _with_theory(done)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    before = json.loads(options.compare.read_text("utf-8")) if options.compare else None
+    print(as_text(figures, before))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    add = parser.add_argument
+    add("--work", type=Path, default=Path("build/bench"), help="scans and outputs are kept here")
+    add("--quick", action="store_true", help="few and coarse scans: tries the benchmark itself")
+    add("--only", choices=("lumbar", "whole spine", "mixed folder"), help="one case alone")
+    add("--options", default="{}", help='of the run as JSON, such as \'{"precision": "float32"}\'')
+    add("--json", type=Path, default=Path("build/bench/figures.json"), help="where to")
+    add("--compare", type=Path, help="figures of an earlier run")
+    return parser
+
+
+def _with_theory(cases: dict[str, Any]) -> dict[str, Any]:
+    precision = next(iter(cases.values()))["precision"]
+    rate = _child("machine", precision)
+    for case in cases.values():
+        case["theory_s"] = case["flop"] / rate
+        case["ratio"] = ratios(case)
+    device = next(iter(cases.values()))["device"]
+    return {"device": device, "matrix_flop_per_s": rate, "cases": cases}
+
+
+def _child(module: str, argument: Any) -> Any:
+    """What a module of this package prints, run in a process of its own."""
+    text = argument if isinstance(argument, str) else json.dumps(argument)
+    command = [sys.executable, "-m", f"tests.bench.{module}", text]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""One run of the whole program in a process of its own, and its networks' bare time."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vertseg.options import Options
+from vertseg.weights import STAGES
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class _Recorder:
+    """Stands before a compiled network and notes what it is given."""
+
+    forward: Any
+    shapes: list[Shape] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __call__(self, batch: Any) -> Any:
+        begin = time.perf_counter()
+        maps = np.asarray(self.forward(batch))
+        self.seconds += time.perf_counter() - begin
+        self.shapes.append(tuple(batch.shape))
+        return maps
+
+
+@dataclass
+class _Clock:
+    """Wall-clock and processor seconds since it was made."""
+
+    wall: float = field(default_factory=time.perf_counter)
+    processor: float = field(default_factory=time.process_time)
+
+    def read(self) -> dict[str, float]:
+        return {
+            "wall": time.perf_counter() - self.wall,
+            "processor": time.process_time() - self.processor,
+        }
+
+
+def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    """Run the program on a folder and the networks alone on as much; see `report.py` for keys.
+
+    Args:
+        source: folder with scans.
+        output: is emptied first.
+        changes: options of the run.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    options = Options(input=source, output=output, **changes)
+    clock = _Clock()
+    segmenter = _loaded(options)
+    start_up = clock.read()
+    recorders = _record(segmenter)
+    clock = _Clock()
+    outcome = _run(options, segmenter)
+    job = clock.read()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    if outcome.exit_code:
+        raise SystemExit(f"{source}: exit code {outcome.exit_code}")
+    seconds: dict[str, float] = {}
+    for report in outcome.written:
+        for stage, value in report["seconds"].items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    bare = {stage: _bare(recorder) for stage, recorder in recorders.items()}
+    voxels = max(int(np.prod(report["geometry"]["size"])) for report in outcome.written)
+    return {
+        "scans": len(outcome.written),
+        "vertebrae": sum(len(report["vertebrae"]) for report in outcome.written),
+        "largest_voxels": voxels,
+        "precision": segmenter.device.precision,
+        "device": f"{segmenter.device.name}, {segmenter.device.precision}",
+        "start_up_s": start_up,
+        "job_s": job,
+        "stages_s": seconds,
+        "forwards": {stage: _count(r.shapes) for stage, r in recorders.items()},
+        "in_job_s": {stage: r.seconds for stage, r in recorders.items()},
+        "bare_s": bare,
+        "peak_bytes": peak,
+        "peak_beyond_input_bytes": peak - 2 * voxels,
+        "flop": _flop(segmenter, recorders),
+    }
+
+
+def _loaded(options: Options) -> Any:
+    """The segmenter, each of whose networks has run once."""
+    from vertseg.batch import load_segmenter
+
+    segmenter = load_segmenter(options)
+    for network in segmenter._networks:
+        config = network.config
+        network(np.zeros((1, *config.size, config.network.inputs), np.float32))
+    return segmenter
+
+
+def _record(segmenter: Any) -> dict[str, _Recorder]:
+    recorders = {}
+    for stage, network in zip(STAGES, segmenter._networks, strict=True):
+        recorders[stage] = network._forward = _Recorder(network._forward)
+    return recorders
+
+
+def _run(options: Options, segmenter: Any) -> Any:
+    from vertseg.batch import run_batch
+
+    return run_batch(options, lambda _: segmenter)
+
+
+def _bare(recorder: _Recorder) -> dict[str, float]:
+    """Seconds for the same forwards on values that are at hand."""
+    inputs = {
+        shape: np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+        for shape in set(recorder.shapes)
+    }
+    clock = _Clock()
+    for shape in recorder.shapes:
+        np.asarray(recorder.forward(inputs[shape]))
+    return clock.read()
+
+
+def _count(shapes: list[Shape]) -> dict[str, int]:
+    return {"calls": len(shapes), "crops": sum(shape[0] for shape in shapes)}
+
+
+def _flop(segmenter: Any, recorders: dict[str, _Recorder]) -> float:
+    """Of the convolutions, which are nearly all: two a multiplication and addition."""
+    from models import build_network
+
+    total = 0.0
+    for stage, recorder in recorders.items():
+        network = build_network(segmenter.preset, stage)
+        layers = [layer for layer in network.layers if hasattr(layer, "kernel_size")]
+        crop = sum(
+            2.0 * np.prod(layer.output.shape[1:-1]) * np.prod(layer.kernel.shape)
+            for layer in layers
+        )
+        total += crop * sum(shape[0] for shape in recorder.shapes)
+    return total
+
+
+if __name__ == "__main__":
+    arguments = json.loads(sys.argv[1])
+    found = measure(Path(arguments.pop("input")), Path(arguments.pop("output")), **arguments)
+    print(json.dumps(found))

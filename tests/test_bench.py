@@ -1,0 +1,29 @@
+"""The benchmark runs through on one small scan, and its figures add up."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from vertseg.phantom import make_phantom, write_phantom
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_job_is_measured_against_its_bare_networks(tmp_path) -> None:
+    phantom = make_phantom(("L2", "L4"), 2.5, 2, field_mm=(160.0, 160.0))
+    mask, centroids = write_phantom(phantom, tmp_path / "in" / "a.nii.gz")[1:]
+    for truth in (mask, centroids):
+        truth.unlink()
+    options = {"input": str(tmp_path / "in"), "output": str(tmp_path / "out"), "device": "cpu"}
+    command = [sys.executable, "-m", "tests.bench.job", json.dumps(options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["scans"] == 1 and found["vertebrae"] >= 1
+    assert found["forwards"]["segmentation"]["crops"] == found["vertebrae"]
+    assert found["forwards"]["vertebrae"]["crops"] == 2  # a tile and its mirror image
+    for stage, seconds in found["in_job_s"].items():
+        assert 0 < seconds <= found["stages_s"][stage] + 0.1
+        assert found["bare_s"][stage]["processor"] > 0
+    assert found["flop"] > 1e9 and found["peak_beyond_input_bytes"] > 0

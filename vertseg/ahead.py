@@ -1,0 +1,48 @@
+"""Making items in a thread before they are asked for."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+
+
+def ahead(items: Iterable[_Item], count: int = 2) -> Iterator[_Item]:
+    """The same items, of which up to `count` are made in a thread before they are asked for.
+
+    An error of `items` is raised where the item would have come. When the caller stops early, the
+    thread ends after the item that it is at.
+    """
+    made: queue.Queue[tuple[str, _Item | BaseException | None]] = queue.Queue(count)
+    stopped = threading.Event()
+
+    def put(kind: str, item: _Item | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return made.put((kind, item), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            put("error", error)
+        put("end", None)
+
+    worker = threading.Thread(target=work, name="ahead", daemon=True)
+    worker.start()
+    try:
+        while (got := made.get())[0] == "item":
+            yield got[1]  # type: ignore[misc]
+        if isinstance(got[1], BaseException):
+            raise got[1]
+    finally:
+        stopped.set()
+        worker.join()

@@ -1,0 +1,50 @@
+"""Masks, and the boxes around their labels, found without looking twice at what is empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from vertseg.grid import Grid
+
+Box = tuple[slice, slice, slice]
+
+
+def empty_labels(grid: Grid) -> npt.NDArray[np.uint8]:
+    """A mask of zeros (i, j, k), first index fastest as scans are read and masks are written."""
+    return np.zeros(grid.size, np.uint8, order="F")
+
+
+def label_boxes(labels: npt.NDArray[np.uint8]) -> dict[int, Box]:
+    """The smallest box around each label but 0.
+
+    Args:
+        labels: uint8 (i, j, k); only the box around all of them is searched voxel by voxel.
+    """
+    whole = _filled_box(labels)
+    found = ndimage.find_objects(labels[whole]) if whole[0].stop else []
+    return {
+        label: _moved(box, whole) for label, box in enumerate(found, start=1) if box is not None
+    }
+
+
+def _filled_box(labels: npt.NDArray[np.uint8]) -> Box:
+    """The smallest box around all that is not 0; empty if nothing is."""
+    box = [slice(0, 0)] * 3
+    part = labels
+    for axis in np.argsort(labels.strides)[::-1]:  # whole planes of memory first
+        filled = np.flatnonzero(part.max(axis=tuple(a for a in range(3) if a != axis), initial=0))
+        if filled.size == 0:
+            return slice(0, 0), slice(0, 0), slice(0, 0)
+        box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
+        part = labels[tuple(b if b.stop else slice(None) for b in box)]
+    return box[0], box[1], box[2]
+
+
+def _moved(box: Box, into: Box) -> Box:
+    i, j, k = (
+        slice(part.start + by.start, part.stop + by.start)
+        for part, by in zip(box, into, strict=True)
+    )
+    return i, j, k
