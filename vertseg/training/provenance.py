@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vertseg.training.real import HELD_OUT
+from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS
 
 LICENCE = "CC BY-SA 4.0"
 
@@ -49,13 +49,13 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "ITKElastix example (thorax2mm)",
         "licence": "Apache-2.0",
         "credit": "Insight Software Consortium",
-        "use": "scan with points, spine and vertebrae stages",
+        "use": "scan with points, spine and vertebrae stages; own masks, segmentation stage",
     },
     {
         "name": "TCIA CMB-CRC MSB-01068 (cmbcrc)",
         "licence": "CC BY 4.0",
         "credit": "The Cancer Imaging Archive",
-        "use": "scan with points, spine and vertebrae stages",
+        "use": "scan with points, spine and vertebrae stages; own masks, segmentation stage",
     },
     {
         "name": "TCIA Lung-Fused-CT-Pathology (lfcp)",
@@ -63,9 +63,27 @@ SOURCES: tuple[dict[str, str], ...] = (
         "credit": "The Cancer Imaging Archive",
         "use": "scan with points, spine and vertebrae stages",
     },
+    {
+        "name": "taichi2018Jan_ctscan (taichi)",
+        "licence": "CC0",
+        "credit": "mapconcierge",
+        "use": "scan with own masks, segmentation stage",
+    },
+    {
+        "name": "FNNDSC data (thorax1mm)",
+        "licence": "Apache-2.0",
+        "credit": "Fetal-Neonatal Neuroimaging and Developmental Science Center",
+        "use": "scan with own masks, segmentation stage",
+    },
 )
+"""Own masks are those of `pseudolabel`, made by an earlier state of the segmentation stage."""
 
 
 def provenance() -> dict[str, Any]:
-    """Entries of the manifest: licence, sources, and the scans that were kept for validation."""
-    return {"licence": LICENCE, "sources": list(SOURCES), "held_out": list(HELD_OUT)}
+    """Entries of the manifest: licence, sources, and which scans each stage has never seen."""
+    held_out = {
+        "spine": list(HELD_OUT),
+        "vertebrae": list(HELD_OUT),
+        "segmentation": list(HELD_OUT_MASKS),
+    }
+    return {"licence": LICENCE, "sources": list(SOURCES), "held_out": held_out}
