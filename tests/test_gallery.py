@@ -29,6 +29,7 @@ def entry(number: int, status: str = "ok", checks: int = 0, name: str = ""):
         "status": status,
         "vertebrae": [row] * (1 + number % 3) if status == "ok" else [],
         "flags": [flag] * checks,
+        "angles": [{"name": "kyphosis", "upper": "T4", "lower": "T12", "degrees": 31.6}],
         "seconds": {"total": 100.0 - number} if status != "failed" else {},
     }
     if status == "failed":
@@ -120,6 +121,7 @@ press('tr[data-case^="sub-000"] .thumbnail');
 result.open = [viewer.open, document.getElementById("title").textContent];
 result.large = document.getElementById("large").getAttribute("src");
 result.measured = document.querySelectorAll("#measured td").length;
+result.angles = document.querySelector("#measured p").textContent;
 press("#next");
 result.next = document.getElementById("title").textContent;
 press("#close");
@@ -159,5 +161,5 @@ def test_clicks_in_a_browser(tmp_path) -> None:
     assert answer["search"] == [names[1]]
     assert answer["open"] == [True, names[0]]
     assert answer["large"] == "sub-000/scan%200.png"
-    assert answer["measured"] == 7
+    assert answer["measured"] == 8 and answer["angles"] == "kyphosis T4–T12 32°"
     assert answer["next"] == names[1] and answer["closed"] is False

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from fake_segmenter import MANIFEST, POINTS, FakeSegmenter, fake_result, phantom_scan
 
-from vertseg.curvature import spine_angles
+from vertseg.analysis import analyse
 from vertseg.errors import InputError
 from vertseg.fingerprint import Fingerprint, is_same_file, sha256_of
 from vertseg.flags import Flag, quality_flags
 from vertseg.image import Image
 from vertseg.inputs import Case
 from vertseg.labels import name_of
-from vertseg.measure import Heights, Measurement, measure_vertebrae
+from vertseg.measure import Heights, Measurement
 from vertseg.pipeline import Vertebra
 from vertseg.report import RunInfo, build_failure, build_report, read_report, write_report
 from vertseg.summary import COLUMNS, write_summary
@@ -36,10 +36,8 @@ def image() -> Image:
 
 
 def report_of(result):
-    rows = measure_vertebrae(result.image, result.labels, result.vertebrae)
-    flags = quality_flags(result, rows)
-    angles = spine_angles(rows)
-    return build_report(CASE, FINGERPRINT, RUN, result, rows, angles, flags, result.seconds)
+    outputs = {"mask": CASE.mask, "centroids": CASE.centroids}
+    return build_report(CASE, FINGERPRINT, RUN, result, analyse(result), outputs, result.seconds)
 
 
 def sound(label: int, volume_ml: float = 45.0, **changes) -> Measurement:

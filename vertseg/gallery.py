@@ -22,7 +22,7 @@ from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.preview import HEADER
 from vertseg.report import Report
 from vertseg.version import NOTICE, VERSION
-from vertseg.words import count_flags, failure_in_words, levels_in_words
+from vertseg.words import angles_in_words, count_flags, failure_in_words, levels_in_words
 from vertseg.writing import write_text
 
 Entry = tuple[Path, Report]
@@ -31,7 +31,7 @@ Entry = tuple[Path, Report]
 _THUMBNAIL_PIXELS = (420, 252)  # twice the size at which they are shown
 _MEASURED = (
     *("name", "peak", "volume_ml", "trabecular_hu"),
-    *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
+    *("anterior_height_mm", "middle_height_mm", "posterior_height_mm", "genant_grade_hint"),
 )
 _STATUS = {"ok": "ok", "no_spine": "no spine", "failed": "failed"}
 
@@ -150,9 +150,12 @@ def _thumbnail(root: Path, picture: Path | None) -> str:
 
 
 def _measurements(reports: Iterable[Report]) -> str:
-    """Numbers of all vertebrae as JSON that can stand within HTML."""
+    """Numbers of all vertebrae, and angles in words, as JSON that can stand within HTML."""
     tables = {
-        report["case"]: [[row[name] for name in _MEASURED] for row in report["vertebrae"]]
+        report["case"]: {
+            "rows": [[row.get(name) for name in _MEASURED] for row in report["vertebrae"]],
+            "angles": angles_in_words(report),
+        }
         for report in reports
         if report["vertebrae"]
     }

@@ -15,15 +15,18 @@ import numpy.typing as npt
 from vertseg.centroids import Centroid
 from vertseg.device import choose_device
 from vertseg.errors import ConfigurationError
+from vertseg.heatmap import Heatmap, KeepHeatmap
 from vertseg.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.sequence import FoundVertebra, SequenceResult
+from vertseg.stages import STAGES, Stages
 from vertseg.weights import load_weights
 
 if TYPE_CHECKING:
     from vertseg.network import StageNetwork
 
 Progress = Callable[[str, int, int], None]
+PointLps = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class Result:
         rival: the rival in words.
         level_shift_possible: whether the margin is too small to trust the level.
         gaps: labels of vertebrae inside the chain that were not detected.
-        segmented: whether the third stage has run; without it `labels` is empty.
+        left_out: labels of vertebrae that were found, but are cut by the border of the scan.
+        stages: those that have run; without the third `labels` is empty.
+        spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
+        heatmaps: of the first two stages, if the segmenter keeps them.
     """
 
     image: Image
@@ -75,7 +81,15 @@ class Result:
     rival: str
     level_shift_possible: bool
     gaps: tuple[int, ...] = ()
-    segmented: bool = True
+    left_out: tuple[int, ...] = ()
+    stages: Stages = STAGES
+    spine_lps_mm: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the third stage has run."""
+        return STAGES[2] in self.stages
 
 
 class Segmenter:
@@ -88,6 +102,7 @@ class Segmenter:
         tile_overlap: voxels that neighbouring tiles of the vertebrae stage share; the preset's
             if None.
         threads: CPU threads; all if None.
+        keep_heatmaps: give the heatmaps of the first two stages with each result.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
@@ -100,6 +115,7 @@ class Segmenter:
         precision: str = "auto",
         tile_overlap: int | None = None,
         threads: int | None = None,
+        keep_heatmaps: bool = False,
     ) -> None:
         self.device = choose_device(device, precision, threads)
         loaded = load_weights(weights)
@@ -111,6 +127,7 @@ class Segmenter:
         self._spine = StageNetwork(loaded, "spine", self.device)
         self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
         self._segmentation = StageNetwork(loaded, "segmentation", self.device)
+        self._keep_heatmaps = keep_heatmaps
         self._batch = 4 if self.device.kind == "gpu" else 1
 
     def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
@@ -121,9 +138,18 @@ class Segmenter:
             on_progress: called with (stage, done, total) as the work proceeds.
         """
         report, seconds = self._start(on_progress)
-        chain = self._find(image, report, seconds)
-        labels = self._segment(image, chain, report, seconds)
-        return _result(image, chain, labels, seconds, self._shortages)
+        found = self._find(image, report, seconds)
+        labels = self._segment(image, found.chain, report, seconds)
+        return _result(image, found, labels, STAGES, seconds, self._shortages)
+
+    def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds the spine of `image` without naming its vertebrae, see `__call__`.
+
+        The result has no vertebrae and an empty label map; see `Result.spine_lps_mm`.
+        """
+        report, seconds = self._start(on_progress)
+        found = self._find(image, report, seconds, spine_only=True)
+        return _result(image, found, None, STAGES[:1], seconds, self._shortages)
 
     def find(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
@@ -131,8 +157,8 @@ class Segmenter:
         The label map of the result is empty.
         """
         report, seconds = self._start(on_progress)
-        chain = self._find(image, report, seconds)
-        return _result(image, chain, None, seconds, self._shortages)
+        found = self._find(image, report, seconds)
+        return _result(image, found, None, STAGES[:2], seconds, self._shortages)
 
     def segment(
         self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
@@ -147,7 +173,7 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         chain = _chain_of(centroids)
         labels = self._segment(image, chain, report, seconds)
-        return _result(image, chain, labels, seconds, self._shortages)
+        return _result(image, _Found(chain), labels, STAGES[2:], seconds, self._shortages)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
         for network in self._networks:
@@ -177,23 +203,46 @@ class Segmenter:
                 lambda done, total: report("segmentation", done, total),
             )
 
-    def _find(self, image: Image, report: Progress, seconds: dict[str, float]) -> SequenceResult:
+    def _find(
+        self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
+    ) -> _Found:
         from vertseg.spine import find_spine
         from vertseg.vertebrae import find_vertebrae
 
+        kept: list[Heatmap] = []
         with _timed(seconds, "spine"):
-            spine = find_spine(image, self._spine)
+            spine = find_spine(image, self._spine, self._keeper(kept, STAGES[0]))
             report("spine", 1, 1)
+        course = spine.course_lps_mm() if spine is not None else ()
+        if spine is None or spine_only:
+            chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
+            return _Found(chain, course, tuple(kept))
         with _timed(seconds, "vertebrae"):
-            if spine is None:
-                return SequenceResult()
-            return find_vertebrae(
+            chain = find_vertebrae(
                 image,
                 spine,
                 self._vertebrae,
                 self._overlap,
                 lambda done, total: report("vertebrae", done, total),
+                self._keeper(kept, STAGES[1], self._vertebrae.config.labels),
             )
+        return _Found(chain, course, tuple(kept))
+
+    def _keeper(
+        self, kept: list[Heatmap], stage: str, labels: tuple[int, ...] = ()
+    ) -> KeepHeatmap | None:
+        if not self._keep_heatmaps:
+            return None
+        return lambda array, grid: kept.append(Heatmap(stage, array.copy(), grid, labels))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the first two stages give."""
+
+    chain: SequenceResult
+    course: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
 
 
 def _checked_overlap(overlap: int | None, tile: int) -> int | None:
@@ -230,11 +279,13 @@ def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
 
 def _result(
     image: Image,
-    chain: SequenceResult,
+    found: _Found,
     found_labels: npt.NDArray[np.uint8] | None,
+    stages: Stages,
     seconds: dict[str, float],
     shortages: tuple[str, ...],
 ) -> Result:
+    chain = found.chain
     labels = np.zeros(image.grid.size, np.uint8) if found_labels is None else found_labels
     voxels = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256))
     vertebrae = tuple(
@@ -249,12 +300,15 @@ def _result(
         image=image,
         labels=labels,
         vertebrae=vertebrae,
-        status="ok" if vertebrae else "no_spine",
+        status="ok" if vertebrae or (found.course and stages == STAGES[:1]) else "no_spine",
         warnings=warnings,
         seconds=seconds,
         margin=float(chain.margin) if chain.rival else float("inf"),
         rival=chain.rival.description if chain.rival else "",
         level_shift_possible=chain.level_shift_possible,
         gaps=chain.gaps,
-        segmented=found_labels is not None,
+        left_out=chain.left_out,
+        stages=stages,
+        spine_lps_mm=found.course,
+        heatmaps=found.heatmaps,
     )
