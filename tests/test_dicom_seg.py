@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,19 +58,16 @@ def test_a_run_writes_it_for_series_when_asked(tmp_path) -> None:
     assert hd.seg.segread(tmp_path / "out" / "CT_seg.dcm").number_of_segments == 1
     run_batch(options, lambda _: segmenter)
     assert segmenter.calls == 1
-    empty = run_batch(options.__class__(**{**vars(options), "resume": False}), _finds_nothing)
+    empty = run_batch(replace(options, resume=False), _finds_nothing)
     assert empty.exit_code == 0 and not (tmp_path / "out" / "CT_seg.dcm").exists()
     # Its own output beside the series is no scan.
-    write_dicom_seg(tmp_path / "in" / "CT" / "x.dcm", _ones(), find_cases(options.input).cases[0].slices)
+    (case,) = find_cases(options.input).cases
+    write_dicom_seg(case.path / "x.dcm", np.full((12, 13, 14), 20, np.uint8), case.slices)
     assert [len(case.slices) for case in find_cases(options.input).cases] == [14]
 
 
 def _finds_nothing(_: Options) -> FakeSegmenter:
     return FakeSegmenter()
-
-
-def _ones() -> np.ndarray:
-    return np.full((12, 13, 14), 20, np.uint8)
 
 
 def test_a_series_without_a_frame_of_reference_says_so(tmp_path) -> None:
@@ -83,8 +80,7 @@ def test_a_series_without_a_frame_of_reference_says_so(tmp_path) -> None:
 
 def test_without_the_package_nothing_is_run(tmp_path, monkeypatch, capsys) -> None:
     write_series(tmp_path / "in" / "CT")
-    found = importlib.util.find_spec
-    monkeypatch.setattr(dicom_seg, "find_spec", lambda name: found(name) if name != "highdicom" else None)
+    monkeypatch.setattr(dicom_seg, "find_spec", lambda name: None)
     arguments = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--dicom-seg"]
     assert main(arguments, _finds_nothing) == 1
     assert "vertseg[dicom-seg]" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -124,5 +123,3 @@ def test_more_gpus_than_there_are(tmp_path, monkeypatch, capsys, visible, asked)
     assert main(arguments) == 1
     assert "can be seen" in capsys.readouterr().err
     assert main([*arguments, "--device", "cpu"]) == 1
-
-

@@ -87,6 +87,7 @@ def test_heatmaps_lie_in_the_world_of_the_scan(tmp_path) -> None:
     write_scan(tmp_path / "in" / "a.nii.gz")
     outcome, _ = run(tmp_path, WithHeatmaps(POINTS), heatmaps=True)
     written = outcome.written[0]["outputs"]
+    assert outcome.written[0]["heatmap_labels"] == [20, 21]
     assert written["spine_heatmap"] == "a_desc-spine_heatmap.nii.gz"
     stored = nib.load(tmp_path / "out" / written["vertebrae_heatmap"])
     assert stored.shape == (6, 7, 9, 2)

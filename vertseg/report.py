@@ -125,7 +125,14 @@ def findings(result: Result, analysis: Analysis) -> Report:
         ],
         "flags": [flag.as_dict() for flag in analysis.flags],
         "warnings": list(warnings),
+        **_heatmap_labels(result),
     }
+
+
+def _heatmap_labels(result: Result) -> Report:
+    """Labels along the last axis of a heatmap that was kept; nothing where none was."""
+    labels = [list(heatmap.labels) for heatmap in result.heatmaps if heatmap.labels]
+    return {"heatmap_labels": labels[0]} if labels else {}
 
 
 def _beside(path: Path, report: Path) -> str:

@@ -77,7 +77,7 @@ def _heights(measured: Measurement) -> Row:
 
 
 def _tilts(measured: Measurement) -> Row:
-    """How the end plates lean: to the back, seen from the side; to the left, seen from the front."""
+    """How the end plates lean: to the back, seen from the side; to the left, from the front."""
     body = None if measured.cut_off else measured.body
     plates = {
         "upper": body.upper_normal_lps if body else None,
