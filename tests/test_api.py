@@ -89,5 +89,5 @@ def test_a_folder_with_one_series_is_read_as_an_image(tmp_path) -> None:
     write_series(tmp_path / "one")
     assert vertseg.read_image(tmp_path / "one").grid.size == (12, 13, 14)
     write_series(tmp_path / "one", uid="1.2.9", number=7, prefix="B")
-    with pytest.raises(InputError, match="holds 2 DICOM series: 3_Thorax"):
+    with pytest.raises(InputError, match="holds 2 DICOM series: .*3_Thorax"):
         vertseg.read_image(tmp_path / "one")

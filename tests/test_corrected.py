@@ -162,7 +162,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran = []
     segmenter = object.__new__(Segmenter)
     segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
-    segmenter._batch, segmenter._overlap = 1, None
+    segmenter._batch, segmenter._overlap, segmenter._keep_heatmaps = 1, None, True
 
     def segment(image, places, network, batch, on_vertebra):
         ran.append("segmentation")
@@ -172,7 +172,12 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
         return labels
 
     monkeypatch.setattr("vertseg.segmentation.segment_vertebrae", segment)
-    monkeypatch.setattr("vertseg.spine.find_spine", lambda image, *_: ran.append("spine"))
+
+    def find_spine(image, network, keep):
+        ran.append("spine")
+        keep(np.ones((2, 3, 4), np.float32), image.grid)
+
+    monkeypatch.setattr("vertseg.spine.find_spine", find_spine)
     image = Image.from_array(phantom_scan(), np.diag([-4.0, -4, 4, 1]))
     given = [Centroid(label, MOVED[label]) for label in (20, 19)]
     result = segmenter.segment(image, given)
@@ -182,3 +187,8 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran.clear()
     found = segmenter.find(image)
     assert ran == ["spine"] and not found.segmented and not found.labels.any()
+    assert [heatmap.stage for heatmap in found.heatmaps] == ["spine"]
+    segmenter._keep_heatmaps = False
+    monkeypatch.setattr("vertseg.spine.find_spine", lambda image, network, keep: keep)
+    assert segmenter.find_spine(image).heatmaps == ()
+    assert segmenter.find_spine(image).stages == ("spine",)

@@ -91,7 +91,7 @@ def test_each_gpu_has_a_process_and_the_outputs_are_those_of_one_run(options) ->
 def test_a_shard_on_several_gpus_leaves_the_overview_to_merge(options) -> None:
     outcome = run_on_gpus(replace(options, shard=Shard(2, 2)), noting)
     assert outcome.exit_code == 0 and outcome.reports == []
-    assert {note[1] for note in notes(options).values()} == {"3/4", "4/4"}
+    assert [note[1] for note in notes(options).values()] == ["3/4"]  # no scan is left for 4/4
     assert not (options.output / "index.html").exists()
 
 
