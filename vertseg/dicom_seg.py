@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from vertseg.errors import ConfigurationError, InputError
 from vertseg.labels import colour_of, name_of
@@ -53,13 +54,13 @@ def write_dicom_seg(
     """
     if len(slices) != labels.shape[2]:
         raise ValueError(f"{labels.shape[2]} planes of labels for {len(slices)} slices")
-    found = np.flatnonzero(np.bincount(labels.ravel(order="K"), minlength=256)[1:]) + 1
-    if not found.size:
+    found = [label for label, box in enumerate(ndimage.find_objects(labels), start=1) if box]
+    if not found:
         raise ValueError("the label map has no vertebra")
     numbers = np.zeros(256, np.uint8)  # segments are numbered from 1 on, without gaps
-    numbers[found] = np.arange(1, found.size + 1)
+    numbers[found] = np.arange(1, len(found) + 1)
     frames = np.ascontiguousarray(numbers[labels].transpose(2, 1, 0))
-    segmentation = _segmentation(_sorted(slices), frames, found.tolist())
+    segmentation = _segmentation(_sorted(slices), frames, found)
     with atomic_writer(path) as stream:
         segmentation.save_as(stream)
 
