@@ -32,7 +32,12 @@ def measured(
     seed: int, levels: tuple[str, str], fractures: float
 ) -> tuple[Phantom, tuple[Measurement, ...]]:
     spacing, field = (1.0, 1.0, 1.25), (110.0, 130.0)
-    phantom = make_phantom(levels, spacing, seed, field_mm=field, fractures=fractures, noise_hu=5.0)
+    with pytest.MonkeyPatch.context() as patch:
+        # Without the waves on its surfaces, which tilt end plates by some degrees.
+        patch.setattr("vertseg.phantom.vertebra._RIPPLE_MM", 0.0)
+        phantom = make_phantom(
+            levels, spacing, seed, field_mm=field, fractures=fractures, noise_hu=5.0
+        )
     places = [Place(c.label, c.point_lps_mm) for c in phantom.centroids]
     return phantom, measure_vertebrae(phantom.image, phantom.vertebra_mask(), places)
 
@@ -80,8 +85,8 @@ def test_collapsed_bodies_have_the_grade_of_their_drawn_heights() -> None:
     assert {genant_grade(row) for row in measured(*SOUND)[1]} == {0, None}  # L5 is not graded
 
 
-@pytest.mark.parametrize(("drawn_as", "error_deg"), [(SOUND, 4.0), (COLLAPSED, 5.0)])
-def test_angles_are_those_drawn(drawn_as, error_deg: float) -> None:
+@pytest.mark.parametrize("drawn_as", [SOUND, COLLAPSED])
+def test_angles_are_those_drawn(drawn_as) -> None:
     phantom, rows = measured(*drawn_as)
     normals = [plate_normals(posed(phantom, row)) for row in rows]
     for row, drawn in zip(rows, normals, strict=True):
@@ -89,7 +94,7 @@ def test_angles_are_those_drawn(drawn_as, error_deg: float) -> None:
         found = (row.body.upper_normal_lps, row.body.lower_normal_lps)
         for axis in (0, 1):
             tilts = [tilt_deg(normal, axis) for normal in found]
-            np.testing.assert_allclose(tilts, [tilt_deg(n, axis) for n in drawn], atol=error_deg)
+            np.testing.assert_allclose(tilts, [tilt_deg(n, axis) for n in drawn], atol=4.0)
     angles = {angle.name: angle.degrees for angle in spine_angles(rows)}
     if drawn_as == COLLAPSED:
         return  # without L4 and L5
