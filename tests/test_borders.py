@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vertseg.borders import without_cut
+from vertseg.borders import PADDING_HU, without_cut
 from vertseg.grid import Grid
+from vertseg.image import Image
 from vertseg.sequence import FoundVertebra, SequenceResult
 
 
@@ -15,7 +16,13 @@ def chain(*heights: float) -> SequenceResult:
     return SequenceResult(vertebrae, warnings=())
 
 
-GRID = Grid.axis_aligned(np.zeros(3), (101, 101, 101), (1.0, 1.0, 1.0))
+def scan_on(affine_ras: np.ndarray) -> Image:
+    hu = np.full((101, 101, 101), 40, np.int16)
+    hu[0] = 50
+    return Image.from_array(hu, affine_ras)
+
+
+SCAN = scan_on(Grid.axis_aligned(np.zeros(3), (101, 101, 101), (1.0, 1.0, 1.0)).affine_ras)
 """From -50.5 to 50.5 mm along every axis."""
 
 
@@ -31,15 +38,16 @@ GRID = Grid.axis_aligned(np.zeros(3), (101, 101, 101), (1.0, 1.0, 1.0))
     ],
 )
 def test_only_whole_vertebrae_stay(heights, kept):
-    result = without_cut(chain(*map(float, heights)), GRID)
+    result = without_cut(chain(*map(float, heights)), SCAN)
     assert [v.label for v in result.vertebrae] == kept
+    assert len(result.left_out) == len(heights) - len(kept)
     assert bool(result.warnings) == (len(kept) < len(heights))
 
 
 def test_the_warning_names_them():
-    both = without_cut(chain(42.0, 18.0, -6.0, -42.0), GRID).warnings[0]
+    both = without_cut(chain(42.0, 18.0, -6.0, -42.0), SCAN).warnings[0]
     assert both == "T1 and T4 left out: the border of the scan cuts them"
-    one = without_cut(chain(42.0, 18.0, -6.0), GRID).warnings[0]
+    one = without_cut(chain(42.0, 18.0, -6.0), SCAN).warnings[0]
     assert one == "T1 left out: the border of the scan cuts it"
 
 
@@ -59,5 +67,15 @@ def test_the_border_is_that_of_the_scan_however_it_is_turned():
         ),
         warnings=(),
     )
-    kept = without_cut(turned, Grid((101, 101, 101), affine)).vertebrae
+    kept = without_cut(turned, scan_on(Grid((101, 101, 101), affine).affine_ras)).vertebrae
     assert [v.label for v in kept] == [9, 10]
+
+
+def test_padding_is_a_border_and_lung_is_none():
+    hu = np.array(SCAN.array)
+    hu[:, :, 75:] = PADDING_HU - 24  # the body of the first reaches to index 99
+    padded = Image.from_array(hu, SCAN.grid.affine_ras)
+    assert without_cut(chain(38.0, 14.0, -10.0), padded).left_out == (8,)
+    hu[:, :, 75:] = -870
+    lung = Image.from_array(hu, SCAN.grid.affine_ras)
+    assert without_cut(chain(38.0, 14.0, -10.0), lung).left_out == ()

@@ -33,8 +33,15 @@ def test_help_answers_at_once_and_names_every_option() -> None:
     for option in (
         *("--input", "--output", "--weights", "--device", "--precision", "--tile-overlap"),
         *("--centroid-format", "--resume", "--no-resume", "--only", "--threads", "--verbose"),
-        *("--force", "--centroids", "--no-segmentation", "--shard", "--merge"),
-        *("--selftest", "exit codes", "Not a medical device"),
+        *("--force", "--centroids", "--stages", "--shard", "--merge"),
+        *(
+            "--heatmaps",
+            "--dicom-seg",
+            "--gpus",
+            "--selftest",
+            "exit codes",
+            "Not a medical device",
+        ),
     ):
         assert option in answer.stdout
 
@@ -55,7 +62,8 @@ def test_options() -> None:
             *("--input", "a", "--output", "b", "--weights", "w", "--device", "gpu"),
             *("--precision", "bfloat16", "--tile-overlap", "64", "--threads", "2"),
             *("--centroid-format", "verse19", "--no-resume", "--only", "x*", "--force"),
-            *("--verbose", "--centroids", "c", "--no-segmentation", "--shard", "2/8", "--merge"),
+            *("--verbose", "--centroids", "c", "--stages", "spine,vertebrae", "--shard", "2/8"),
+            *("--merge", "--heatmaps", "--dicom-seg", "--gpus", "all"),
         ]
     )
     assert full == Options(
@@ -72,7 +80,10 @@ def test_options() -> None:
         force=True,
         verbose=True,
         centroids=Path("c"),
-        segmentation=False,
+        stages=("spine", "vertebrae"),
+        heatmaps=True,
+        dicom_seg=True,
+        gpus=0,
         shard=Shard(2, 8),
         merge=True,
     )

@@ -17,6 +17,7 @@ from vertseg.errors import ConfigurationError
 from vertseg.image import Image, read_image
 from vertseg.options import Options
 from vertseg.pipeline import Segmenter
+from vertseg.stages import STAGES
 from vertseg.writing import write_centroids
 
 MOVED = {19: (48.0, 52.0, 120.0), 20: (52.0, 48.0, 84.0)}
@@ -135,7 +136,7 @@ def test_finding_alone_writes_no_mask_and_invents_no_measurement(tmp_path) -> No
     write_scan(tmp_path / "in" / "a.nii.gz")
     run(tmp_path)
     assert (tmp_path / "out" / "a_seg.nii.gz").is_file()
-    outcome, _ = run(tmp_path, segmentation=False)
+    outcome, _ = run(tmp_path, stages=STAGES[:2])
     (report,) = outcome.written
     assert not (tmp_path / "out" / "a_seg.nii.gz").exists()
     assert (tmp_path / "out" / "a_preview.png").is_file()
@@ -144,7 +145,7 @@ def test_finding_alone_writes_no_mask_and_invents_no_measurement(tmp_path) -> No
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == ["L1", "L2", "L3"]
     assert {rows[0]["voxels"], rows[0]["volume_ml"]} == {""} and rows[0]["peak"] == "0.9"
-    assert run(tmp_path, segmentation=False)[1].calls == 0
+    assert run(tmp_path, stages=STAGES[:2])[1].calls == 0
     assert run(tmp_path)[1].calls == 1
 
 
@@ -162,6 +163,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     segmenter = object.__new__(Segmenter)
     segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
     segmenter._batch, segmenter._overlap, segmenter._plain = 1, None, False
+    segmenter._keep_heatmaps = True
 
     def segment(image, places, network, batch, on_vertebra):
         ran.append("segmentation")
@@ -171,7 +173,12 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
         return labels
 
     monkeypatch.setattr("vertseg.segmentation.segment_vertebrae", segment)
-    monkeypatch.setattr("vertseg.spine.find_spine", lambda image, network: ran.append("spine"))
+
+    def find_spine(image, network, keep):
+        ran.append("spine")
+        keep(np.ones((2, 3, 4), np.float32), image.grid)
+
+    monkeypatch.setattr("vertseg.spine.find_spine", find_spine)
     image = Image.from_array(phantom_scan(), np.diag([-4.0, -4, 4, 1]))
     given = [Centroid(label, MOVED[label]) for label in (20, 19)]
     result = segmenter.segment(image, given)
@@ -181,3 +188,8 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran.clear()
     found = segmenter.find(image)
     assert ran == ["spine"] and not found.segmented and not found.labels.any()
+    assert [heatmap.stage for heatmap in found.heatmaps] == ["spine"]
+    segmenter._keep_heatmaps = False
+    monkeypatch.setattr("vertseg.spine.find_spine", lambda image, network, keep: keep)
+    assert segmenter.find_spine(image).heatmaps == ()
+    assert segmenter.find_spine(image).stages == ("spine",)

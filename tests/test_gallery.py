@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 
 from vertseg.gallery import write_gallery
 
+SAMPLE = Path(__file__).parent / "pictures" / "sample.png"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
 
@@ -29,6 +30,7 @@ def entry(number: int, status: str = "ok", checks: int = 0, name: str = ""):
         "status": status,
         "vertebrae": [row] * (1 + number % 3) if status == "ok" else [],
         "flags": [flag] * checks,
+        "angles": [{"name": "kyphosis", "upper": "T4", "lower": "T12", "degrees": 31.6}],
         "seconds": {"total": 100.0 - number} if status != "failed" else {},
     }
     if status == "failed":
@@ -120,6 +122,7 @@ press('tr[data-case^="sub-000"] .thumbnail');
 result.open = [viewer.open, document.getElementById("title").textContent];
 result.large = document.getElementById("large").getAttribute("src");
 result.measured = document.querySelectorAll("#measured td").length;
+result.angles = document.querySelector("#measured p").textContent;
 press("#next");
 result.next = document.getElementById("title").textContent;
 press("#close");
@@ -159,5 +162,17 @@ def test_clicks_in_a_browser(tmp_path) -> None:
     assert answer["search"] == [names[1]]
     assert answer["open"] == [True, names[0]]
     assert answer["large"] == "sub-000/scan%200.png"
-    assert answer["measured"] == 7
+    assert answer["measured"] == 8 and answer["angles"] == "kyphosis T4–T12 32°"
     assert answer["next"] == names[1] and answer["closed"] is False
+
+
+def test_a_case_takes_little_room_so_that_hundreds_open_at_once(tmp_path) -> None:
+    sizes = []
+    for count in (1, 3):
+        entries = [entry(number, checks=2) for number in range(count)]
+        for folder, report in entries:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            shutil.copy(SAMPLE, tmp_path / folder / report["outputs"]["preview"])
+        write_gallery(tmp_path / "index.html", entries)
+        sizes.append((tmp_path / "index.html").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 2 < 18_000  # 500 scans are 9 MB at most

@@ -44,10 +44,17 @@ def test_neighbours_differ_in_colour_for_every_vision(vision: str) -> None:
         for label in labels.ORDER_CRANIAL_TO_CAUDAL
     }
     order = labels.ORDER_CRANIAL_TO_CAUDAL
-    pairs = [*zip(order[:-1], order[1:], strict=True), (19, 20), (18, 20)]
+    pairs = [*zip(order[:-1], order[1:], strict=True), (19, 20), (18, 20), (6, 8)]
     for a, b in pairs:
         difference = np.clip(seen[a], 0, 1) ** (1 / 2.2) - np.clip(seen[b], 0, 1) ** (1 / 2.2)
         assert np.linalg.norm(difference) > 0.4, (vision, a, b)
+
+
+def test_the_colour_tells_the_region() -> None:
+    """The strongest part of the colour: red in the neck, blue in the chest, green in the loin."""
+    strongest = {"cervical": 0, "thoracic": 2, "lumbar": 1}
+    for label in labels.ORDER_CRANIAL_TO_CAUDAL:
+        assert np.argmax(labels.colour_of(label)) == strongest[labels.region_of(label)]
 
 
 def test_errors_say_what_where_expected_and_remedy() -> None:

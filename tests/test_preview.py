@@ -11,13 +11,12 @@ import pytest
 from fake_segmenter import POINTS, FakeSegmenter, fake_result, phantom_scan
 from PIL import Image as Pillow
 
+from vertseg.analysis import analyse
 from vertseg.drawing import font, lightened, overlay, shorten, wrap
 from vertseg.fingerprint import Fingerprint
-from vertseg.flags import quality_flags
 from vertseg.image import Image
 from vertseg.inputs import Case
 from vertseg.labels import VERTEBRAE, colour_of
-from vertseg.measure import measure_vertebrae
 from vertseg.preview import WIDTH, _spread, render_preview, write_preview
 from vertseg.reformat import Course, reformat
 from vertseg.report import RunInfo, build_report
@@ -29,10 +28,8 @@ ORIENTATIONS = [
 
 
 def report_of(result, name: str = "a.nii.gz"):
-    rows = measure_vertebrae(result.image, result.labels, result.vertebrae)
     case, run = Case.from_path(Path("in") / name, Path("in")), RunInfo.of(FakeSegmenter(), {})
-    flags = quality_flags(result, rows)
-    return build_report(case, Fingerprint(1, 2, "3"), run, result, rows, [], flags, {})
+    return build_report(case, Fingerprint(1, 2, "3"), run, result, analyse(result), {}, {})
 
 
 def block_image(axes, signs) -> tuple[Image, np.ndarray]:

@@ -6,22 +6,26 @@ import csv
 import json
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_segmenter import MANIFEST, POINTS, FakeSegmenter, fake_result, phantom_scan
 
-from vertseg.curvature import spine_angles
+from vertseg.analysis import analyse
+from vertseg.body import Body
 from vertseg.errors import InputError
 from vertseg.fingerprint import Fingerprint, is_same_file, sha256_of
 from vertseg.flags import Flag, quality_flags
 from vertseg.image import Image
 from vertseg.inputs import Case
 from vertseg.labels import name_of
-from vertseg.measure import Heights, Measurement, measure_vertebrae
+from vertseg.measure import Heights, Measurement
 from vertseg.pipeline import Vertebra
 from vertseg.report import RunInfo, build_failure, build_report, read_report, write_report
+from vertseg.spine_frame import SpineFrame
+from vertseg.stages import STAGES
 from vertseg.summary import COLUMNS, write_summary
 from vertseg.version import VERSION
 
@@ -36,10 +40,8 @@ def image() -> Image:
 
 
 def report_of(result):
-    rows = measure_vertebrae(result.image, result.labels, result.vertebrae)
-    flags = quality_flags(result, rows)
-    angles = spine_angles(rows)
-    return build_report(CASE, FINGERPRINT, RUN, result, rows, angles, flags, result.seconds)
+    outputs = {"mask": CASE.mask, "centroids": CASE.centroids}
+    return build_report(CASE, FINGERPRINT, RUN, result, analyse(result), outputs, result.seconds)
 
 
 def sound(label: int, volume_ml: float = 45.0, **changes) -> Measurement:
@@ -68,9 +70,12 @@ def chain(labels, steps=None, peak=0.9) -> tuple[Vertebra, ...]:
 
 
 def flags_of(image, vertebrae, rows=None, **changes) -> dict[str, Flag]:
+    """Flags by code, each of which must say what to check."""
     result = fake_result(image, {}, **{"status": "ok", "vertebrae": vertebrae, **changes})
     rows = rows or [sound(vertebra.label) for vertebra in vertebrae]
-    return {flag.code: flag for flag in quality_flags(result, rows)}
+    flags = {flag.code: flag for flag in quality_flags(result, rows)}
+    assert all("heck" in flag.sentence for flag in flags.values())
+    return flags
 
 
 def test_a_report_survives_the_disk_and_holds_only_plain_json(image, tmp_path) -> None:
@@ -165,7 +170,8 @@ def test_flags_of_the_chain(image) -> None:
     bent[2] = Vertebra(22, "L3", (33.0, 0.0, -32.0), 0.9, 100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
-    assert set(flags_of(image, ())) == {"no_spine"}
+    assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}
+    assert flags_of(image, (), stages=STAGES[:1]) == {}  # a spine whose vertebrae were not sought
 
 
 def test_flags_of_masks_and_bone(image) -> None:
@@ -181,8 +187,16 @@ def test_flags_of_masks_and_bone(image) -> None:
     assert "cut_off" in flags(touches_border="S") and "cut_off" not in flags(touches_border="L")
     assert flags(volume_ml=0.0)["mask_empty"].vertebrae == ("L1",)
     assert flags(centroid_in_mask=False)["mask_centroid"].vertebrae == ("L1",)
+    for offset_mm, codes in ((12.0, {"mask_centroid"}), (8.0, set())):
+        middle = SpineFrame.along([0.0, offset_mm, 0.0], [0.0, 0.0, 1.0])
+        up = np.array([0.0, 0.0, 1.0])
+        body = Body(middle, 45.0, 34.0, 25.0, 23.0, 25.0, up, up)
+        assert set(flags(body=body)) == codes
     assert flags(metal_ml=2.0)["metal"].vertebrae == ("L1",)
     assert "low_density" in flags(trabecular_hu=20.0)
+    assert flags_of(image, vertebrae, left_out=(19,))["left_out"].vertebrae == ("T12",)
+    doubtful = replace(image, intensities="unknown")
+    assert set(flags_of(doubtful, vertebrae)) == {"not_hounsfield"}
     crushed = flags(heights=Heights(14.0, 13.0, 14.5))
     assert crushed["height_loss"].vertebrae == ("L1",)
     assert "not a diagnosis" in crushed["height_loss"].sentence

@@ -191,5 +191,5 @@ def test_options_that_cannot_be_meant_end_with_code_1(tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, "--shard", "9/3")
     assert ended.value.code == 1 and "no shard 9/3" in capsys.readouterr().err
-    assert run(tmp_path, "--centroids", str(tmp_path), "--no-segmentation") == 1
-    assert "nothing to do" in capsys.readouterr().err
+    assert run(tmp_path, "--centroids", str(tmp_path), "--stages", "spine") == 1
+    assert "leaves that out" in capsys.readouterr().err

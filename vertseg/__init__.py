@@ -2,8 +2,9 @@
 
     import vertseg
 
-    segmenter = vertseg.Segmenter()
-    result = segmenter(vertseg.read_image("scan.nii.gz"))
+    image = vertseg.read_image("scan.nii.gz")
+    result = vertseg.Segmenter()(image)
+    vertseg.draw(result).save("preview.png")
 
 The names below are imported when first used: ``import vertseg`` alone stays light.
 """
@@ -13,33 +14,64 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vertseg.version import VERSION as __version__
+
 if TYPE_CHECKING:
+    from vertseg.analysis import Analysis, analyse
+    from vertseg.centroids import Centroid, read_centroids
+    from vertseg.dicom_seg import write_dicom_seg
+    from vertseg.errors import VertsegError
+    from vertseg.heatmap import Heatmap, write_heatmap
     from vertseg.image import Image, read_image
     from vertseg.pipeline import Result, Segmenter, Vertebra
+    from vertseg.preview import draw
     from vertseg.writing import write_centroids, write_mask
 
+_MODULES = {
+    "Analysis": "analysis",
+    "Centroid": "centroids",
+    "Heatmap": "heatmap",
+    "Image": "image",
+    "Result": "pipeline",
+    "Segmenter": "pipeline",
+    "Vertebra": "pipeline",
+    "VertsegError": "errors",
+    "analyse": "analysis",
+    "draw": "preview",
+    "read_centroids": "centroids",
+    "read_image": "image",
+    "write_centroids": "writing",
+    "write_dicom_seg": "dicom_seg",
+    "write_heatmap": "heatmap",
+    "write_mask": "writing",
+}
+
 __all__ = [
+    "Analysis",
+    "Centroid",
+    "Heatmap",
     "Image",
     "Result",
     "Segmenter",
     "Vertebra",
+    "VertsegError",
+    "__version__",
+    "analyse",
+    "draw",
+    "read_centroids",
     "read_image",
     "write_centroids",
+    "write_dicom_seg",
+    "write_heatmap",
     "write_mask",
 ]
-
-_MODULES = {
-    "Image": "image",
-    "read_image": "image",
-    "Result": "pipeline",
-    "Segmenter": "pipeline",
-    "Vertebra": "pipeline",
-    "write_centroids": "writing",
-    "write_mask": "writing",
-}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"vertseg.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

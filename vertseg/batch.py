@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vertseg.bids import describe_dataset
 from vertseg.case import Case
 from vertseg.corrected import give_centroids
+from vertseg.dicom_seg import check_highdicom
 from vertseg.errors import ConfigurationError, OutputError, VertsegError
 from vertseg.handover import Handover, Steps
 from vertseg.inputs import Discovery, find_cases
@@ -19,7 +20,8 @@ from vertseg.locks import locked
 from vertseg.memory import is_out_of_memory
 from vertseg.options import Options
 from vertseg.outcome import Outcome, note_refused, write_overview
-from vertseg.process import Scan, process_case, remove_outputs
+from vertseg.outputs import all_outputs, remove_outputs, wanted_outputs
+from vertseg.process import Scan, process_case
 from vertseg.progress import Progress
 from vertseg.read_ahead import ReadAhead
 from vertseg.report import (
@@ -32,6 +34,7 @@ from vertseg.report import (
 from vertseg.resume import INPUT_CHANGED, reason_to_run
 from vertseg.shard import Shard
 from vertseg.signals import Stopped, stop_on_signals
+from vertseg.stages import STAGES
 from vertseg.summary import write_summary
 from vertseg.version import VERSION
 from vertseg.words import case_in_words
@@ -58,6 +61,7 @@ def load_segmenter(options: Options) -> Segmenter:
         tile_overlap=options.tile_overlap,
         threads=options.threads,
         mode=options.mode,
+        keep_heatmaps=options.heatmaps,
     )
 
 
@@ -74,7 +78,10 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         OutputError: the summary or the gallery cannot be written.
     """
     found = find_cases(options.input, options.only)
-    found = give_centroids(found, options.centroids, options.output)
+    only_given = options.stages == STAGES[2:]
+    found = give_centroids(found, options.centroids, options.output, only_given)
+    if options.dicom_seg:
+        check_highdicom()
     found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()
@@ -206,7 +213,7 @@ class _Runner:
                 _LOGGER.info("%s: put off, %s", case.name, other)
                 return ""
             if state == "left":
-                for name in (case.mask, case.centroids, case.preview, case.report):
+                for name in all_outputs(case):
                     discard_partials(output / name)
             return (yield from self._do_or_leave_out(case, progress))
 
@@ -218,8 +225,8 @@ class _Runner:
             self.outcome.resumed.append(complete)
             return "complete already"
         _LOGGER.debug("%s: is done because %s", case.name, reason or "--no-resume asks for it")
-        everything, mask = reason == INPUT_CHANGED, not self.options.segmentation
-        remove_outputs(case, output, all_of_them=everything, mask=mask)
+        keep = () if reason == INPUT_CHANGED else wanted_outputs(case, self.run.options)
+        remove_outputs(case, output, keep)
         report = yield from process_case(
             case, self._read, self.options, self.segmenter, self.run, progress.stage
         )

@@ -1,4 +1,4 @@
-"""Vertebrae that the border of a scan cuts.
+"""Vertebrae that the border of a scan, or of what was scanned within it, cuts.
 
 VerSe annotates only what is fully seen, and sizes and density of a part mean nothing, so such
 vertebrae are found, because they help to count, but not reported.
@@ -9,17 +9,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from vertseg.grid import Grid
+from vertseg.image import Image
 from vertseg.labels import name_of
 from vertseg.sequence import SequenceResult
 
 _HALF_BODY = 0.46
 """Half the height of a vertebral body, with some room for errors, over the distance of centres."""
 
+PADDING_HU = -1000
+"""Scans are padded with values no higher than that of air, which never lies beside a vertebra."""
+_CROSS_MM = 6.0 * np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
 
-def without_cut(chain: SequenceResult, grid: Grid) -> SequenceResult:
-    """`chain` without the first or last vertebra where its body does not lie wholly in `grid`.
+
+def is_seen(image: Image, point_lps_mm: npt.ArrayLike) -> bool:
+    """Whether a point (3,) lies in the scan, and not where it is padded."""
+    if not image.grid.contains(point_lps_mm):
+        return False
+    around = np.asarray(point_lps_mm, float) + _CROSS_MM
+    index = np.rint(image.grid.lps_to_index(around)).astype(int)
+    index = np.clip(index, 0, np.array(image.grid.size) - 1)
+    return bool((image.array[tuple(index.T)] > PADDING_HU).any())
+
+
+def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
+    """`chain` without the first or last vertebra where its body was not scanned wholly.
 
     The body reaches as far beyond its centre as the neighbour's direction and distance say; a
     vertebra alone in the scan is kept.
@@ -30,10 +45,13 @@ def without_cut(chain: SequenceResult, grid: Grid) -> SequenceResult:
         if len(found) < 2:
             break
         centre, inner = (np.array(found[i].point_lps_mm) for i in (end, neighbour))
-        if not grid.contains(centre + _HALF_BODY * (centre - inner)):
+        if not is_seen(image, centre + _HALF_BODY * (centre - inner)):
             cut.append(found.pop(end))
     if not cut:
         return chain
     names = " and ".join(name_of(v.label) for v in cut)
     sentence = f"{names} left out: the border of the scan cuts {'it' if len(cut) == 1 else 'them'}"
-    return replace(chain, vertebrae=tuple(found), warnings=(*chain.warnings, sentence))
+    labels = tuple(v.label for v in cut)
+    return replace(
+        chain, vertebrae=tuple(found), warnings=(*chain.warnings, sentence), left_out=labels
+    )

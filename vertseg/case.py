@@ -85,6 +85,15 @@ class Case:
         """Preview picture."""
         return self._output("_preview.png")
 
+    @property
+    def dicom_seg(self) -> Path:
+        """The mask as DICOM Segmentation."""
+        return self._output("_seg.dcm")
+
+    def heatmap(self, stage: str) -> Path:
+        """Heatmap of a stage."""
+        return self._output(f"_desc-{stage}_heatmap.nii.gz")
+
     def _output(self, ending: str) -> Path:
         # Beside a grand-challenge mask nothing else may lie: the platform takes it for an image.
         return Path(self.slug + ending) if self.slug else self.folder / (self.stem + ending)

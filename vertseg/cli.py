@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.options import Options
 from vertseg.shard import Shard, parse_shard, shard_of_slurm
+from vertseg.stages import STAGES, Stages, parse_stages
 from vertseg.version import NOTICE, VERSION
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def main(
         The exit code.
     """
     options = parse(arguments)
-    _set_up(options)
+    set_up_logging(options.verbose)
     try:
         if options.selftest:
             return _selftest(options)
@@ -123,10 +124,20 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         help="segment from these centroid files; scans without one are done in full",
     )
     add(
-        "--no-segmentation",
-        action="store_false",
-        dest="segmentation",
-        help="find and name the vertebrae, write no mask",
+        "--stages",
+        type=_stages,
+        default=STAGES,
+        metavar="LIST",
+        help="run a part: spine, or spine,vertebrae (find and name, no mask), or segmentation "
+        "(only scans with --centroids)",
+    )
+    add("--heatmaps", action="store_true", help="write the heatmaps of the first two stages, too")
+    add("--dicom-seg", action="store_true", help="write masks of DICOM series as DICOM SEG, too")
+    add(
+        "--gpus",
+        type=_gpus,
+        metavar="N",
+        help="share the scans among N GPUs of this machine, or all; each has a process",
     )
     add(
         "--shard",
@@ -188,11 +199,27 @@ def _shard(text: str) -> Shard:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _stages(text: str) -> Stages:
+    try:
+        return parse_stages(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _gpus(text: str) -> int:
+    return 0 if text == "all" else _positive(text)
+
+
 def _checked(options: Options) -> Options:
     """Options that go together; in a Slurm array, with the task's share of an input folder."""
     if options.centroids is not None and not options.segmentation:
-        what = "with --no-segmentation leave nothing to do"
+        what = "are to be segmented, but --stages leaves that out"
         raise ConfigurationError(what, "--centroids", remedy="Leave out one of them.")
+    if options.centroids is None and options.stages == STAGES[2:]:
+        remedy = "Give --centroids FOLDER."
+        raise ConfigurationError("needs centroids", "--stages segmentation", remedy=remedy)
+    if options.gpus is not None and options.device == "cpu":
+        raise ConfigurationError("with --device cpu", "--gpus", remedy="Leave out one of them.")
     if options.merge:
         return replace(options, shard=None)
     shard = options.shard
@@ -201,16 +228,23 @@ def _checked(options: Options) -> Options:
     return replace(options, shard=shard if shard is not None and shard.count > 1 else None)
 
 
-def _set_up(options: Options) -> None:
-    """Log to standard error; quieten the libraries, whose lines would drown the program's."""
+def set_up_logging(verbose: bool, prefix: str = "") -> None:
+    """Log to standard error; quieten the libraries, whose lines would drown the program's.
+
+    Args:
+        verbose: log details, and let the libraries speak.
+        prefix: of every line.
+    """
     from vertseg.progress import TqdmHandler
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if options.verbose else "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logger = logging.getLogger("vertseg")
-    logger.handlers[:] = [TqdmHandler()]
+    handler = TqdmHandler()
+    handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
+    logger.handlers[:] = [handler]
     logger.propagate = False  # libraries put handlers on the root
-    logger.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outcome:
@@ -220,6 +254,10 @@ def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outco
         from vertseg.merge import merge_shards
 
         return merge_shards(options)
+    if options.gpus is not None:
+        from vertseg.gpus import run_on_gpus
+
+        return run_on_gpus(options, load or load_segmenter)
     return run_batch(options, load or load_segmenter)
 
 

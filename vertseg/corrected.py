@@ -19,7 +19,9 @@ _LOGGER = logging.getLogger(__name__)
 _OPTION = "--centroids"
 
 
-def give_centroids(found: Discovery, folder: Path | None, output: Path) -> Discovery:
+def give_centroids(
+    found: Discovery, folder: Path | None, output: Path, only_given: bool = False
+) -> Discovery:
     """Give each case its file from the folder; cases without one stay as they are.
 
     A file belongs to a case if it lies where the program itself would write it, or else if it has
@@ -29,6 +31,7 @@ def give_centroids(found: Discovery, folder: Path | None, output: Path) -> Disco
         found: the cases.
         folder: with centroid files; None if there is none.
         output: the output folder.
+        only_given: refuse the cases without a file.
 
     Raises:
         ConfigurationError: the folder does not exist, is the output folder, or fits no case.
@@ -50,6 +53,9 @@ def give_centroids(found: Discovery, folder: Path | None, output: Path) -> Disco
             what = f"{len(files)} centroid files have its name, such as {files[0]} and {files[1]}"
             remedy = "Keep one, or keep them in the folders of their scans."
             refused.append(InputError(what, str(case.where), "one file", remedy))
+        elif only_given and not files:
+            what, remedy = "has no centroid file", "Add it, or run all stages."
+            refused.append(InputError(what, str(case.where), f"{case.centroids}", remedy))
         else:
             cases.append(replace(case, given_centroids=files[0] if files else None))
     count = sum(case.given_centroids is not None for case in cases)

@@ -51,14 +51,17 @@ def spine_angles(measurements: Sequence[Measurement]) -> tuple[Angle, ...]:
     for name, upper, lower, sign in _REGIONS:
         first, last = bodies.get(label_of(upper)), bodies.get(label_of(lower))
         if first is not None and last is not None:
-            bend = _tilt(last.lower_normal_lps, 1) - _tilt(first.upper_normal_lps, 1)
+            bend = tilt_deg(last.lower_normal_lps, 1) - tilt_deg(first.upper_normal_lps, 1)
             angles.append(Angle(name, upper, lower, sign * bend))
     coronal = _largest_coronal(measurements)
     return (*angles, coronal) if coronal else tuple(angles)
 
 
-def _tilt(normal_lps: FloatArray, axis: int) -> float:
-    """Degrees by which a normal leans towards an axis, 0 left, 1 back, seen along the other."""
+def tilt_deg(normal_lps: FloatArray, axis: int) -> float:
+    """Degrees by which a normal leans towards an axis, 0 left, 1 back, seen along the other.
+
+    The angle between two end plates in that view is the difference of their tilts.
+    """
     return float(np.degrees(np.arctan2(normal_lps[axis], normal_lps[2])))
 
 
@@ -67,7 +70,7 @@ def _largest_coronal(measurements: Sequence[Measurement]) -> Angle | None:
     best: Angle | None = None
     for number, (upper, first) in enumerate(rows):
         for lower, last in rows[number + 1 :]:
-            bend = abs(_tilt(first.upper_normal_lps, 0) - _tilt(last.lower_normal_lps, 0))
+            bend = abs(tilt_deg(first.upper_normal_lps, 0) - tilt_deg(last.lower_normal_lps, 0))
             if best is None or bend > best.degrees:
                 best = Angle("largest coronal angle", name_of(upper), name_of(lower), bend)
     return best

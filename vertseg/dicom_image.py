@@ -7,6 +7,7 @@ hold them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.dicom_header import SliceHeader, read_slice_header
+from vertseg.dicom_series import find_series
 from vertseg.errors import InputError
 from vertseg.grid import FloatArray, Grid, is_invertible
 from vertseg.image import Image, assemble_image
@@ -51,6 +53,21 @@ def read_dicom_series(files: Sequence[Path], where: str) -> Image:
     dtype = np.dtype(np.int32 if all(h.whole for h in headers) else np.float64)
     chunks = _chunks(headers, where)
     return assemble_image(chunks, dtype, (1.0, 0.0), grid, header, warnings, where)
+
+
+def read_dicom_folder(folder: str | os.PathLike[str]) -> Image:
+    """Read the one DICOM series of a folder, see `read_dicom_series`.
+
+    Raises:
+        InputError: the folder holds no series, or several.
+    """
+    found, _ = find_series(Path(folder).iterdir())
+    if len(found) != 1:
+        names = ", ".join(series.name for series in found)
+        what = f"holds {len(found)} DICOM series" + f": {names}" * bool(found)
+        remedy = "Keep each series in a folder of its own."
+        raise InputError(what, str(folder), "one series", remedy)
+    return read_dicom_series(found[0].files, str(folder))
 
 
 def _read_header(path: Path, where: str) -> SliceHeader:

@@ -89,14 +89,18 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     rescale intercept are shifted by -1024 with a warning.
 
     Args:
-        path: ``.mha``, ``.mhd`` or ``.nrrd`` by name, everything else is NIfTI. For DICOM see
-            `vertseg.dicom_image.read_dicom_series`.
+        path: a folder that holds one DICOM series; ``.mha``, ``.mhd`` or ``.nrrd`` by name;
+            everything else is NIfTI.
 
     Raises:
         InputError: of no such format, truncated, damaged, several frames, RGB or complex, empty or
             constant, or without usable geometry; the text says which and what to do.
     """
     where = str(path)
+    if os.path.isdir(path):
+        from vertseg.dicom_image import read_dicom_folder
+
+        return read_dicom_folder(path)
     if split_suffix(where)[1] in ITK_SUFFIXES:
         from vertseg.itk_image import read_itk_image
 

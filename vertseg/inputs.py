@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _LABEL_WORDS = frozenset(
     ("seg", "segs", "dseg", "segmentation", "segmentations", "msk", "label", "labels", "labelmap")
+    + ("heatmap",)
 )
 _LABEL_FOLDERS = re.compile(
     r"derivatives|labels(tr|ts)?|masks?|seg|segmentations?|predictions?", re.IGNORECASE

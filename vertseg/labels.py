@@ -28,17 +28,14 @@ class Vertebra:
     colour: Colour
 
 
-# Okabe & Ito, "Color Universal Design" (2008), without black; of all orders the one in which
-# neighbours (also T12 and L1, T11 and L1) differ most to the least favourable colour vision.
-_PALETTE: tuple[Colour, ...] = (
-    (0, 114, 178),
-    (230, 159, 0),
-    (204, 121, 167),
-    (213, 94, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-)
+# Two shades a region, which take turns: warm colours, blues and greens, after Okabe & Ito, "Color
+# Universal Design" (2008), with the lightness so that neighbours, also T12 or T13 and L1, differ to
+# every colour vision.
+_SHADES: dict[str, tuple[Colour, Colour]] = {
+    "cervical": ((213, 94, 0), (240, 228, 66)),
+    "thoracic": ((0, 90, 170), (120, 200, 245)),
+    "lumbar": ((0, 165, 75), (190, 245, 170)),
+}
 _SACRUM, _COCCYX, _T13 = 26, 27, 28
 
 ORDER_CRANIAL_TO_CAUDAL: tuple[int, ...] = (*range(1, 20), _T13, *range(20, 26))
@@ -57,8 +54,7 @@ def _name(label: int) -> str:
 def _vertebra(label: int) -> Vertebra:
     name = _name(label)
     region = {"C": "cervical", "T": "thoracic", "L": "lumbar"}[name[0]]
-    colour = _PALETTE[ORDER_CRANIAL_TO_CAUDAL.index(label) % len(_PALETTE)]
-    return Vertebra(label, name, region, colour)
+    return Vertebra(label, name, region, _SHADES[region][(int(name[1:]) - 1) % 2])
 
 
 VERTEBRAE: tuple[Vertebra, ...] = tuple(_vertebra(n) for n in sorted(ORDER_CRANIAL_TO_CAUDAL))

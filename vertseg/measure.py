@@ -12,8 +12,10 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from vertseg.body import Body, measure_body
+from vertseg.borders import PADDING_HU
 from vertseg.boxes import Box, label_boxes
 from vertseg.grid import FloatArray, Grid
 from vertseg.image import Image
@@ -29,6 +31,7 @@ _WITHOUT_BODY = (label_of("C1"), label_of("C2"))  # a ring, and a body with the 
 _LARGEST_STEP_MM = 3.0
 _CORE_SHARE = 0.6
 _FEWEST_CORE_VOXELS = 10
+_PADDING_SHARE = 0.05  # of the voxels around a mask
 
 
 class Located(Protocol):
@@ -86,7 +89,8 @@ class Measurement:
             Jang et al., Radiology 2019;291:360 (trabecular attenuation of L1), in three
             dimensions.
         trabecular_sd_hu: standard deviation within that core.
-        touches_border: sides of the image that the mask touches, of L, R, A, P, S, I.
+        touches_border: sides of the image, or of what was scanned within it, that the mask
+            touches, of L, R, A, P, S, I.
         heights: of the body; None for C1 and C2, where the body is cut off above or below, and
             where slices are more than 3 mm apart along the spine.
         body: the walls and end plates; None for C1 and C2 and where they cannot be found.
@@ -146,7 +150,8 @@ def _measure(
     box = _widened(found, image.grid)
     grid, mask = image.grid.crop(box), labels[box] == vertebra.label
     values = image.array[box]
-    border = sides_touched(found, image.grid)
+    touched = sides_touched(found, image.grid) + _side_padded(values, mask, grid)
+    border = "".join(side for side in "LRAPSI" if side in touched)
     body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
     mean, sd = (None, None) if body is None else core_density(values, mask, grid, body)
     measurable = body is not None and not {"S", "I"} & set(border)
@@ -202,6 +207,29 @@ def sides_touched(box: Box, grid: Grid) -> str:
         if part.stop >= size:
             sides.add(code)
     return "".join(side for side in "LRAPSI" if side in sides)
+
+
+def _side_padded(
+    values: npt.NDArray[np.int16 | np.float32], mask: npt.NDArray[np.bool_], grid: Grid
+) -> str:
+    """Side towards which padding begins right beside the mask, or none.
+
+    Args:
+        values: (i, j, k) HU of a box with at least a voxel around the mask.
+        mask: (i, j, k) of the vertebra.
+        grid: where both lie.
+    """
+    padded = values <= PADDING_HU
+    if not padded.any():
+        return ""
+    around = ndimage.binary_dilation(mask)
+    beside = padded & around
+    if np.count_nonzero(beside) < _PADDING_SHARE * np.count_nonzero(around & ~mask):
+        return ""
+    middles = [grid.index_to_lps(np.argwhere(part).mean(axis=0)) for part in (beside, mask)]
+    away = middles[0] - middles[1]
+    axis = int(np.abs(away).argmax())
+    return ("RL", "AP", "IS")[axis][int(away[axis] > 0)]
 
 
 def _widened(box: Box, grid: Grid) -> Box:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertseg.modes import Mode
 from vertseg.shard import Shard
+from vertseg.stages import STAGES, Stages
 
 if TYPE_CHECKING:  # the command line needs the options before anything else is imported
     from vertseg.centroids import CentroidFormat
@@ -32,7 +33,10 @@ class Options:
         verbose: log details and tracebacks.
         selftest: check weights, device and networks instead of a run.
         centroids: folder with centroid files from which to segment; None to find all vertebrae.
-        segmentation: whether to write masks.
+        stages: those to run, see `vertseg.stages.parse_stages`.
+        heatmaps: write the heatmaps of the first two stages, too.
+        dicom_seg: write masks of DICOM series as DICOM Segmentation, too.
+        gpus: how many GPUs work at once, each in a process of its own; 0 for all, None for one.
         shard: the share of the scans to do; None for all.
         merge: only write summary and gallery of what all shards have done.
         mode: see `vertseg.modes`.
@@ -52,10 +56,18 @@ class Options:
     verbose: bool = False
     selftest: bool = False
     centroids: Path | None = None
-    segmentation: bool = True
+    stages: Stages = STAGES
+    heatmaps: bool = False
+    dicom_seg: bool = False
+    gpus: int | None = None
     shard: Shard | None = None
     merge: bool = False
     mode: Mode = "usual"
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether masks are written."""
+        return STAGES[2] in self.stages
 
     def recorded(self) -> dict[str, Any]:
         """Those that change the outputs of a case, for its report."""
@@ -64,5 +76,7 @@ class Options:
             "precision": self.precision,
             "tile_overlap": self.tile_overlap,
             "centroid_format": self.centroid_format,
-            "segmentation": self.segmentation,
+            "stages": list(self.stages),
+            "heatmaps": self.heatmaps,
+            "dicom_seg": self.dicom_seg,
         }

@@ -30,7 +30,7 @@ class Outcome:
         written: reports of cases done now.
         resumed: reports of cases that were complete before.
         failures: reports of cases that failed, with the error.
-        stopped: exit code if a signal ended the run, else 0.
+        stopped: exit code if a signal, or one of its processes, ended the run, else 0.
     """
 
     written: list[Report] = field(default_factory=list)

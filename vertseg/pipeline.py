@@ -17,16 +17,19 @@ from vertseg.centroids import Centroid
 from vertseg.crop_batch import crops_at_once
 from vertseg.device import choose_device
 from vertseg.errors import ConfigurationError
+from vertseg.heatmap import Heatmap, KeepHeatmap
 from vertseg.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.modes import Mode, preset_for
 from vertseg.sequence import FoundVertebra, SequenceResult
+from vertseg.stages import STAGES, Stages
 from vertseg.weights import load_weights
 
 if TYPE_CHECKING:
     from vertseg.network import StageNetwork
 
 Progress = Callable[[str, int, int], None]
+PointLps = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ class Result:
         rival: the rival in words.
         level_shift_possible: whether the margin is too small to trust the level.
         gaps: labels of vertebrae inside the chain that were not detected.
-        segmented: whether the third stage has run; without it `labels` is empty.
+        left_out: labels of vertebrae that were found, but are cut by the border of the scan.
+        stages: those that have run; without the third `labels` is empty.
+        spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
+        heatmaps: of the first two stages, if the segmenter keeps them.
     """
 
     image: Image
@@ -78,7 +84,15 @@ class Result:
     rival: str
     level_shift_possible: bool
     gaps: tuple[int, ...] = ()
-    segmented: bool = True
+    left_out: tuple[int, ...] = ()
+    stages: Stages = STAGES
+    spine_lps_mm: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the third stage has run."""
+        return STAGES[2] in self.stages
 
 
 class Segmenter:
@@ -93,6 +107,7 @@ class Segmenter:
         threads: CPU threads; all if None.
         mode: ``usual``; ``fast``, see `vertseg.modes`; ``reference``, float32 unless `precision`
             says otherwise and stage 3 as in `vertseg.plain`.
+        keep_heatmaps: give the heatmaps of the first two stages with each result.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
@@ -106,6 +121,7 @@ class Segmenter:
         tile_overlap: int | None = None,
         threads: int | None = None,
         mode: Mode = "usual",
+        keep_heatmaps: bool = False,
     ) -> None:
         if mode == "reference" and precision == "auto":
             precision = "float32"
@@ -120,6 +136,7 @@ class Segmenter:
         self._spine = StageNetwork(loaded, "spine", self.device)
         self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
         self._segmentation = StageNetwork(loaded, "segmentation", self.device)
+        self._keep_heatmaps = keep_heatmaps
         self._plain = mode == "reference"
         crop_bytes = self._segmentation.crop_bytes
         self._batch = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
@@ -132,9 +149,18 @@ class Segmenter:
             on_progress: called with (stage, done, total) as the work proceeds.
         """
         report, seconds = self._start(on_progress)
-        chain = self._find(image, report, seconds)
-        labels = self._segment(image, chain, report, seconds)
-        return _result(image, chain, labels, seconds, self._shortages)
+        found = self._find(image, report, seconds)
+        labels = self._segment(image, found.chain, report, seconds)
+        return _result(image, found, labels, STAGES, seconds, self._shortages)
+
+    def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds the spine of `image` without naming its vertebrae, see `__call__`.
+
+        The result has no vertebrae and an empty label map; see `Result.spine_lps_mm`.
+        """
+        report, seconds = self._start(on_progress)
+        found = self._find(image, report, seconds, spine_only=True)
+        return _result(image, found, None, STAGES[:1], seconds, self._shortages)
 
     def find(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
@@ -142,8 +168,8 @@ class Segmenter:
         The label map of the result is empty.
         """
         report, seconds = self._start(on_progress)
-        chain = self._find(image, report, seconds)
-        return _result(image, chain, None, seconds, self._shortages)
+        found = self._find(image, report, seconds)
+        return _result(image, found, None, STAGES[:2], seconds, self._shortages)
 
     def segment(
         self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
@@ -158,7 +184,7 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         chain = _chain_of(centroids)
         labels = self._segment(image, chain, report, seconds)
-        return _result(image, chain, labels, seconds, self._shortages)
+        return _result(image, _Found(chain), labels, STAGES[2:], seconds, self._shortages)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
         for network in self._networks:
@@ -190,23 +216,46 @@ class Segmenter:
                 return segment_plainly(image, places, network, on_vertebra)
             return segment_vertebrae(image, places, network, self._batch, on_vertebra)
 
-    def _find(self, image: Image, report: Progress, seconds: dict[str, float]) -> SequenceResult:
+    def _find(
+        self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
+    ) -> _Found:
         from vertseg.spine import find_spine
         from vertseg.vertebrae import find_vertebrae
 
+        kept: list[Heatmap] = []
         with _timed(seconds, "spine"):
-            spine = find_spine(image, self._spine)
+            spine = find_spine(image, self._spine, self._keeper(kept, STAGES[0]))
             report("spine", 1, 1)
+        course = spine.course_lps_mm() if spine is not None else ()
+        if spine is None or spine_only:
+            chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
+            return _Found(chain, course, tuple(kept))
         with _timed(seconds, "vertebrae"):
-            if spine is None:
-                return SequenceResult()
-            return find_vertebrae(
+            chain = find_vertebrae(
                 image,
                 spine,
                 self._vertebrae,
                 self._overlap,
                 lambda done, total: report("vertebrae", done, total),
+                self._keeper(kept, STAGES[1], self._vertebrae.config.labels),
             )
+        return _Found(chain, course, tuple(kept))
+
+    def _keeper(
+        self, kept: list[Heatmap], stage: str, labels: tuple[int, ...] = ()
+    ) -> KeepHeatmap | None:
+        if not self._keep_heatmaps:
+            return None
+        return lambda array, grid: kept.append(Heatmap(stage, array.copy(), grid, labels))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the first two stages give."""
+
+    chain: SequenceResult
+    course: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
 
 
 def _checked_overlap(overlap: int | None, tile: int) -> int | None:
@@ -243,11 +292,13 @@ def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
 
 def _result(
     image: Image,
-    chain: SequenceResult,
+    found: _Found,
     found_labels: npt.NDArray[np.uint8] | None,
+    stages: Stages,
     seconds: dict[str, float],
     shortages: tuple[str, ...],
 ) -> Result:
+    chain = found.chain
     labels = empty_labels(image.grid) if found_labels is None else found_labels
     voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
     vertebrae = tuple(
@@ -266,12 +317,15 @@ def _result(
         image=image,
         labels=labels,
         vertebrae=vertebrae,
-        status="ok" if vertebrae else "no_spine",
+        status="ok" if vertebrae or (found.course and stages == STAGES[:1]) else "no_spine",
         warnings=warnings,
         seconds=seconds,
         margin=float(chain.margin) if chain.rival else float("inf"),
         rival=chain.rival.description if chain.rival else "",
         level_shift_possible=chain.level_shift_possible,
         gaps=chain.gaps,
-        segmented=found_labels is not None,
+        left_out=chain.left_out,
+        stages=stages,
+        spine_lps_mm=found.course,
+        heatmaps=found.heatmaps,
     )

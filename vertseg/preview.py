@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from vertseg.analysis import analyse
 from vertseg.drawing import font, lightened, outlined, overlay
 from vertseg.image import Image
 from vertseg.labels import Colour, colour_of
@@ -23,8 +25,12 @@ from vertseg.preview_text import (
     height_of_sentences,
 )
 from vertseg.reformat import Course, Frame, Plane, View, reformat
-from vertseg.report import Report
+from vertseg.report import Report, findings
+from vertseg.version import VERSION
 from vertseg.writing import atomic_writer
+
+if TYPE_CHECKING:
+    from vertseg.pipeline import Result
 
 WIDTH = 1200
 """Width of a preview in pixels; its text is legible when it is shown 1000 pixels wide."""
@@ -90,7 +96,8 @@ def render_preview(image: Image, labels: npt.NDArray[np.uint8], report: Report) 
     Returns:
         RGB picture, `WIDTH` pixels wide.
     """
-    course = Course([row["centroid_lps_mm"] for row in report["vertebrae"]], image.grid)
+    found = [row["centroid_lps_mm"] for row in report["vertebrae"]]
+    course = Course(found or report["spine"]["course_lps_mm"], image.grid)
     layout = _lay_out({plane: course.frame(plane) for plane in _SIDES}, report)
     views = {p: reformat(image, labels, course, p, 1.0 / layout.scale) for p in _SIDES}
     canvas = Pillow.new("RGB", (WIDTH, layout.bottom + _FOOTER), _GROUND)
@@ -120,6 +127,21 @@ def write_preview(
     render_preview(image, labels, report).save(packed, "PNG", compress_level=4)
     with atomic_writer(path) as stream:
         stream.write(packed.getvalue())
+
+
+def draw(result: Result, name: str = "") -> Pillow.Image:
+    """The preview of a result in memory: ``draw(result).show()``, or ``.save("preview.png")``.
+
+    Args:
+        result: of a `Segmenter`.
+        name: heading of the picture.
+
+    Returns:
+        RGB picture, see `render_preview`.
+    """
+    said = findings(result, analyse(result))
+    report = {**said, "case": name, "software": {"vertseg": VERSION}}
+    return render_preview(result.image, result.labels, report)
 
 
 def _lay_out(frames: dict[Plane, Frame], report: Report) -> _Layout:

@@ -41,7 +41,8 @@ def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
 def draw_footer(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
     """The notice, and what made the picture, in the box left, top, right, bottom."""
     left, _, right, bottom = box
-    made = f"vertseg {report['software']['vertseg']}, {report['device']['precision']}"
+    precision = report.get("device", {}).get("precision")
+    made = ", ".join(filter(None, (f"vertseg {report['software']['vertseg']}", precision)))
     draw.text((left, bottom), NOTICE, _CHECK, font(15), "lb")
     draw.text((right, bottom), made, DIM, font(15), "rb")
 

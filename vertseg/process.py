@@ -6,23 +6,20 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertseg.analysis import analyse
 from vertseg.case import Case
-from vertseg.centroids import Centroid
 from vertseg.corrected import read_given
-from vertseg.curvature import spine_angles
 from vertseg.dicom_image import read_dicom_series
-from vertseg.errors import InputError, OutputError
+from vertseg.errors import InputError
 from vertseg.fingerprint import Fingerprint
-from vertseg.flags import quality_flags
 from vertseg.image import Image, read_image
-from vertseg.measure import measure_vertebrae
 from vertseg.options import Options
+from vertseg.outputs import write_outputs
 from vertseg.preview import write_preview
 from vertseg.report import Report, RunInfo, build_report, write_report
-from vertseg.writing import write_centroids, write_mask
+from vertseg.stages import STAGES
 
 if TYPE_CHECKING:
     from vertseg.pipeline import Result, Segmenter
@@ -94,36 +91,16 @@ def process_case(
     seconds |= result.seconds
     yield
     with _timed(seconds, "measure"):
-        measurements = measure_vertebrae(image, result.labels, result.vertebrae)
-        angles = spine_angles(measurements)
-        flags = quality_flags(result, measurements)
+        analysis = analyse(result)
     with _timed(seconds, "write"):
-        _write(case, options, result)
-    report = build_report(case, fingerprint, run, result, measurements, angles, flags, seconds)
+        written = write_outputs(case, options, result)
+    report = build_report(case, fingerprint, run, result, analysis, written, seconds)
     with _timed(seconds, "preview"):
         write_preview(options.output / case.preview, image, result.labels, report)
     report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
     report["seconds"]["total"] = round(sum(seconds.values()), 2)
     write_report(options.output / case.report, report)
     return report
-
-
-def remove_outputs(case: Case, output: Path, all_of_them: bool, mask: bool = False) -> None:
-    """Remove the report of an earlier run, with `mask` its mask too, or `all_of_them`.
-
-    Without its report a case is not complete, so that outputs of two runs can never be taken for
-    those of one.
-
-    Raises:
-        OutputError: they cannot be removed.
-    """
-    others = (case.mask, case.centroids, case.preview) if all_of_them else (case.mask,) * mask
-    for name in (case.report, *others):
-        try:
-            (output / name).unlink(missing_ok=True)
-        except OSError as error:
-            what = f"cannot be replaced: {error.strerror or error}"
-            raise OutputError(what, str(output / name), remedy="Check its permissions.") from error
 
 
 def _read(case: Case, force: bool, fingerprint: Fingerprint) -> Image:
@@ -144,20 +121,11 @@ def _run_networks(
 ) -> Result:
     if case.given_centroids is not None:
         return segmenter.segment(image, read_given(case.given_centroids, image), on_progress)
-    if not options.segmentation:
+    if options.stages == STAGES[:1]:
+        return segmenter.find_spine(image, on_progress)
+    if options.stages == STAGES[:2]:
         return segmenter.find(image, on_progress)
     return segmenter(image, on_progress)
-
-
-def _write(case: Case, options: Options, result: Result) -> None:
-    centroids = [
-        Centroid(vertebra.label, vertebra.centroid_lps_mm, vertebra.peak)
-        for vertebra in result.vertebrae
-    ]
-    fmt = options.centroid_format
-    if result.segmented:
-        write_mask(options.output / case.mask, result.labels, result.image)
-    write_centroids(options.output / case.centroids, centroids, result.image, fmt)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import sys
 from types import TracebackType
 
@@ -16,14 +17,14 @@ _STAGES = "     |{bar:24}| {desc}: {n_fmt}/{total_fmt}"
 class Progress:
     """Two bars on the terminal, one over the cases and one over the steps of a stage.
 
-    Where standard error is no terminal, nothing is drawn.
+    Where standard error is no terminal, or several processes share it, nothing is drawn.
 
     Args:
         total: number of cases.
     """
 
     def __init__(self, total: int) -> None:
-        hidden = not sys.stderr.isatty()
+        hidden = not sys.stderr.isatty() or multiprocessing.parent_process() is not None
         self._cases = tqdm(total=total, bar_format=_CASES, disable=hidden, dynamic_ncols=True)
         self._stage = tqdm(
             total=1, bar_format=_STAGES, disable=hidden, position=1, leave=False, dynamic_ncols=True

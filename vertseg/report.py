@@ -6,22 +6,20 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.analysis import Analysis
 from vertseg.case import Case
-from vertseg.curvature import Angle
 from vertseg.errors import VertsegError
 from vertseg.fingerprint import Fingerprint
-from vertseg.flags import Flag
 from vertseg.image import Image
-from vertseg.measure import Measurement
 from vertseg.report_check import SCHEMA, is_report
-from vertseg.report_rows import rounded, vertebra_rows
+from vertseg.report_rows import rounded
 from vertseg.version import NOTICE, VERSION
 from vertseg.writing import write_text
 
@@ -82,9 +80,8 @@ def build_report(
     fingerprint: Fingerprint,
     run: RunInfo,
     result: Result,
-    measurements: Sequence[Measurement],
-    angles: Sequence[Angle],
-    flags: Sequence[Flag],
+    analysis: Analysis,
+    outputs: Mapping[str, Path],
     seconds: Mapping[str, float],
 ) -> Report:
     """The report of a case that was written.
@@ -94,36 +91,48 @@ def build_report(
         fingerprint: of the scan's file.
         run: what all cases share.
         result: what was found.
-        measurements: of its vertebrae, in the same order.
-        angles: of the spine.
-        flags: what to check.
+        analysis: what was measured in it.
+        outputs: kind of output -> its path relative to the output folder.
         seconds: stage -> seconds, in the order of the stages.
     """
-    warnings = dict.fromkeys((*result.image.warnings, *result.warnings))  # each one once
+    written = {"mask": None, **outputs, "preview": case.preview}
     return {
         **_head(case, result.status, run),
         "input": {"file": case.path.name, **fingerprint.as_dict()},
         **_given(case),
+        **findings(result, analysis),
+        "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
+        "outputs": {kind: path and _beside(path, case.report) for kind, path in written.items()},
+    }
+
+
+def findings(result: Result, analysis: Analysis) -> Report:
+    """The part of a report that does not depend on files: what was found, measured and flagged."""
+    warnings = dict.fromkeys((*result.image.warnings, *result.warnings))  # each one once
+    return {
+        "status": result.status,
         "geometry": _geometry(result.image),
+        "spine": {"course_lps_mm": [[rounded(x, 1) for x in p] for p in result.spine_lps_mm]},
         "sequence": {
             "margin_nats": rounded(result.margin, 2),
             "rival": result.rival,
             "level_shift_possible": result.level_shift_possible,
         },
-        "vertebrae": vertebra_rows(result.vertebrae, measurements, result.segmented),
+        "vertebrae": analysis.rows,
         "angles": [
             {"name": a.name, "upper": a.upper, "lower": a.lower, "degrees": rounded(a.degrees, 1)}
-            for a in angles
+            for a in analysis.angles
         ],
-        "flags": [flag.as_dict() for flag in flags],
+        "flags": [flag.as_dict() for flag in analysis.flags],
         "warnings": list(warnings),
-        "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
-        "outputs": {
-            "mask": _beside(case.mask, case.report) if result.segmented else None,
-            "centroids": _beside(case.centroids, case.report),
-            "preview": _beside(case.preview, case.report),
-        },
+        **_heatmap_labels(result),
     }
+
+
+def _heatmap_labels(result: Result) -> Report:
+    """Labels along the last axis of a heatmap that was kept; nothing where none was."""
+    labels = [list(heatmap.labels) for heatmap in result.heatmaps if heatmap.labels]
+    return {"heatmap_labels": labels[0]} if labels else {}
 
 
 def _beside(path: Path, report: Path) -> str:

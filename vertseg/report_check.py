@@ -25,9 +25,10 @@ def is_report(value: Any) -> bool:
             and value["status"] in _STATUS
             and isinstance(value["seconds"], dict)
             and _is_number(value["seconds"].get("total", 0))
-            and isinstance(value.get("outputs", {}).get("preview", ""), str)
+            and all(isinstance(name, str | None) for name in value.get("outputs", {}).values())
             and all(_is_vertebra(row) for row in value["vertebrae"])
             and all(_is_flag(flag) for flag in value["flags"])
+            and all(_is_angle(angle) for angle in value.get("angles", []))
             and _is_error(value.get("error"))
         )
     except (KeyError, TypeError, AttributeError):
@@ -48,6 +49,11 @@ def _is_vertebra(row: dict[str, Any]) -> bool:
 def _is_flag(flag: dict[str, Any]) -> bool:
     texts = (flag["code"], flag["severity"], flag["sentence"], *flag["vertebrae"])
     return all(isinstance(text, str) for text in texts)
+
+
+def _is_angle(angle: dict[str, Any]) -> bool:
+    texts = (angle["name"], angle["upper"], angle["lower"])
+    return all(isinstance(text, str) for text in texts) and _is_number(angle["degrees"])
 
 
 def _is_error(error: Any) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vertseg.curvature import tilt_deg
 from vertseg.fractures import genant_grade
 from vertseg.labels import region_of
 from vertseg.measure import Measurement
@@ -45,6 +46,7 @@ def vertebra_rows(
                 **_body_size(measured),
                 **_heights(measured),
                 "genant_grade_hint": genant_grade(measured, around),
+                **_tilts(measured),
             }
         )
     return rows
@@ -71,4 +73,18 @@ def _heights(measured: Measurement) -> Row:
         "posterior_height_mm": rounded(heights.posterior_mm, 1) if heights else None,
         "anterior_ratio": rounded(heights.anterior_ratio, 2) if heights else None,
         "middle_ratio": rounded(heights.middle_ratio, 2) if heights else None,
+    }
+
+
+def _tilts(measured: Measurement) -> Row:
+    """How the end plates lean: to the back, seen from the side; to the left, from the front."""
+    body = None if measured.cut_off else measured.body
+    plates = {
+        "upper": body.upper_normal_lps if body else None,
+        "lower": body.lower_normal_lps if body else None,
+    }
+    return {
+        f"{plate}_plate_{view}_deg": None if normal is None else rounded(tilt_deg(normal, axis), 1)
+        for plate, normal in plates.items()
+        for view, axis in (("sagittal", 1), ("coronal", 0))
     }

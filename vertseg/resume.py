@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vertseg.case import Case
 from vertseg.fingerprint import are_same_files, is_same_file
+from vertseg.outputs import wanted_outputs
 from vertseg.report import Report, RunInfo, read_report
 
 INPUT_CHANGED = "the scan has changed"
@@ -31,9 +32,10 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
         return INPUT_CHANGED
     if not _same_centroids(case, report):
         return "other centroids are given"
-    masks = (case.mask,) if run.options.get("segmentation", True) else ()
-    wanted = (*masks, case.centroids, case.preview)
-    missing = [path for path in wanted if not (output / path).is_file()]
+    others = [name for name in report.get("outputs", {}).values() if name]
+    wanted = [output / path for path in wanted_outputs(case, run.options)]
+    wanted += [(output / case.report).parent / name for name in others]
+    missing = [path for path in wanted if not path.is_file()]
     if missing:
         return f"{missing[0].name} is missing"
     return _changed(report, run)

@@ -80,6 +80,7 @@ class SequenceResult:
         gaps: labels of vertebrae inside the chain that were not detected.
         scale: size of the body relative to the mean.
         warnings: sentences for a report.
+        left_out: labels of vertebrae at the ends that the border of the scan cuts.
     """
 
     vertebrae: tuple[FoundVertebra, ...] = ()
@@ -90,6 +91,7 @@ class SequenceResult:
     gaps: tuple[int, ...] = ()
     scale: float = 1.0
     warnings: tuple[str, ...] = field(default=("no spine was found",))
+    left_out: tuple[int, ...] = ()
 
 
 def solve_sequence(

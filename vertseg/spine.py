@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.grid import Grid
+from vertseg.heatmap import KeepHeatmap
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
@@ -17,6 +18,7 @@ from vertseg.tiles import tile_starts
 
 _TILE_OVERLAP = 16
 _SMALLEST_ML = 4.0
+_COURSE_STEP_MM = 24.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,19 @@ class SpineRegion:
         x, y, _ = self.grid.index_to_lps(centre)
         return float(x), float(y)
 
+    def course_lps_mm(self) -> tuple[tuple[float, float, float], ...]:
+        """Points along the spine from the head downwards, some 24 mm apart."""
+        low, high = self.z_range_mm()
+        count = max(2, round((high - low) / _COURSE_STEP_MM) + 1)
+        heights = np.linspace(high, low, count).tolist()
+        half = 0.5 * _COURSE_STEP_MM
+        return tuple((*self.centre_between(z - half, z + half), z) for z in heights)
 
-def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
-    """The region of the spine, or None where there is none."""
+
+def find_spine(
+    image: Image, network: StageNetwork, keep: KeepHeatmap | None = None
+) -> SpineRegion | None:
+    """The region of the spine, or None where there is none; `keep` gets the raw heatmap."""
     config = network.config
     grid = _grid(image.grid, config.size, config.spacing_mm)
     volume = resample(image, grid, config.smoothing_sigma_mm)
@@ -61,6 +73,8 @@ def find_spine(image: Image, network: StageNetwork) -> SpineRegion | None:
         response = network(volume[None, x, y, z, None])[0, ..., 0]
         np.maximum(heatmap[x, y, z], response, out=heatmap[x, y, z])
     heatmap[~_seen(grid, image.grid)] = 0.0
+    if keep is not None:
+        keep(heatmap, grid)
     smallest_voxels = _SMALLEST_ML * 1000.0 / grid.voxel_volume_mm3
     heatmap = _keep_spine(heatmap, config.threshold, smallest_voxels)
     return SpineRegion(heatmap, grid) if heatmap.any() else None

@@ -18,6 +18,8 @@ _PER_VERTEBRA = (
     *("body_width_mm", "body_depth_mm"),
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
     *("anterior_ratio", "middle_ratio", "genant_grade_hint"),
+    *("upper_plate_sagittal_deg", "upper_plate_coronal_deg"),
+    *("lower_plate_sagittal_deg", "lower_plate_coronal_deg"),
 )
 COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags")
 """Columns of ``summary.csv``; empty where a value could not be measured."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vertseg.borders import without_cut
 from vertseg.grid import Grid
+from vertseg.heatmap import KeepHeatmap
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
@@ -41,6 +42,7 @@ def find_vertebrae(
     network: StageNetwork,
     overlap: int | None = None,
     on_tile: Callable[[int, int], None] | None = None,
+    keep: KeepHeatmap | None = None,
 ) -> SequenceResult:
     """The chain of whole vertebrae: tiles along the spine, merged by maximum, the best path.
 
@@ -50,8 +52,11 @@ def find_vertebrae(
         network: SC-Net.
         overlap: voxels that neighbouring tiles share; the preset's if None.
         on_tile: called with (tiles done, tiles).
+        keep: gets the heatmaps.
     """
     heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
+    if keep is not None:
+        keep(heatmap, grid)
     places = find_places(heatmap, grid.spacing, network.config.threshold)
     points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
     seen = np.asarray(image.grid.contains(points)).reshape(-1)
@@ -62,7 +67,7 @@ def find_vertebrae(
         network.config.labels,
         z_limits_mm=(float(corners.min()), float(corners.max())),
     )
-    return without_cut(chain, image.grid)
+    return without_cut(chain, image)
 
 
 def predict_heatmaps(

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertseg.errors import ConfigurationError
+from vertseg.stages import STAGES as STAGES
 
 if TYPE_CHECKING:
     from models import Preset
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-STAGES = ("spine", "vertebrae", "segmentation")
 _REMEDY = "restore the folder from the release, or give another one with --weights"
 
 

@@ -15,7 +15,7 @@ def found_in_words(report: Report) -> str:
     """Such as ``"17 vertebrae, T1–L5"``."""
     count = len(report["vertebrae"])
     if not count:
-        return "No spine found" if report["status"] == "no_spine" else "Nothing found"
+        return "No spine found" if report["status"] == "no_spine" else "Spine found"
     return f"{count} {'vertebra' if count == 1 else 'vertebrae'}, {levels_in_words(report)}"
 
 
@@ -32,6 +32,14 @@ def flagged_in_words(report: Report) -> str:
     parts = [f"{checks} to check"] * bool(checks)
     parts += [f"{notes} note{'s' if notes > 1 else ''}"] * bool(notes)
     return ", ".join(parts)
+
+
+def angles_in_words(report: Report) -> str:
+    """Such as ``"lumbar lordosis L1–L5 38°, largest coronal angle T4–T9 6°"``."""
+    return ", ".join(
+        f"{angle['name']} {angle['upper']}–{angle['lower']} {angle['degrees']:.0f}°"
+        for angle in report.get("angles", [])
+    )
 
 
 def failure_in_words(report: Report) -> str:
