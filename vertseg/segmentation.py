@@ -166,7 +166,8 @@ class _Merger:
         part = resample_to(response, crop, self._grid, box)
         part -= self._threshold
         part *= np.float32(_FULL) / (1 - self._threshold)
-        value = np.ceil(np.clip(part, 0, _FULL, out=part), out=part).astype(np.uint8)
+        value = np.empty(part.shape, np.uint8, order="F")  # as the arrays that it is put into
+        value[...] = np.ceil(np.clip(part, 0, _FULL, out=part), out=part)
         wins = value > self._best[box]
         self._best[box][wins] = value[wins]
         self._labels[box][wins] = label
