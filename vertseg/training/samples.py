@@ -11,12 +11,12 @@ from keras import ops
 
 from vertseg.phantom import Tissue
 from vertseg.training.synthesis import (
+    in_view,
     landmark_distances,
     landmark_gaussians,
     nearest_labels,
     render,
     sample_linear,
-    in_view,
 )
 from vertseg.training.tissue import BONES
 
