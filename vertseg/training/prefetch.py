@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Batch:
 
 def prefetch(
     draw: Callable[[np.random.Generator], Sample], seed: int, first: int, batch: int, workers: int
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Batches of samples in the order of their number; an error of a thread is raised here.
 
     Args:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.errors import ConfigurationError
-from vertseg.training.atlas import PACKED, load_atlas
+from vertseg.training.atlas import PACKED, Atlas, load_atlas
 from vertseg.training.bodies import draw_body
-from vertseg.training.courses import read_courses, split_by_patient
+from vertseg.training.courses import Course, read_courses, split_by_patient
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.phantoms import draw_phantom, load_pool
 from vertseg.training.real import (
@@ -69,14 +69,14 @@ class Sources:
                 str(pool or "--pool"),
                 remedy="Make them with: python -m vertseg.training prepare",
             )
-        self._atlas = self._courses = None
+        self._posing: tuple[list[Course], Atlas] | None = None
         if data is not None:
             packed = pool if pool and (pool / PACKED).is_file() else None
-            self._atlas = load_atlas(packed or data / "atlas")
-            self._courses = split_by_patient(read_courses(data))[held_back]
+            courses = split_by_patient(read_courses(data))[held_back]
+            self._posing = courses, load_atlas(packed or data / "atlas")
         self._volumes = self._load(real, pool, fold, held_back)
         shares = {k: s for k, s in _SHARES[recipe.stage].items() if self._volumes.get(k)}
-        if self._atlas is not None:
+        if self._posing is not None:
             shares = {"body": 1 - sum(shares.values())} | shares
         self._shares = shares
         if not self._shares:
@@ -93,14 +93,14 @@ class Sources:
         stage, spacing = self._recipe.stage, self._recipe.source_spacing_mm
         found: dict[str, list[RealVolume]] = {}
         only_fold = held_back and fold is not None
-        if real is not None and (not held_back or only_fold or self._atlas is None):
+        if real is not None and (not held_back or only_fold or self._posing is None):
             load = load_labelled_scans if stage == "segmentation" else load_scans
             found["scan"] = load(real, spacing, fold=fold, only_fold=only_fold)
-        if held_back and (self._atlas is not None or found.get("scan")):
+        if held_back and (self._posing is not None or found.get("scan")):
             return found
         if pool is not None:
             found["phantom"] = load_pool(self._recipe, pool)
-        if real is not None and self._atlas is not None and _SHARES[stage]["graft"]:
+        if real is not None and self._posing is not None and _SHARES[stage]["graft"]:
             found["graft"] = load_masks(real, spacing, fold=fold)
         return found
 
@@ -125,4 +125,5 @@ class Sources:
         if kind == "graft":
             masks = self._volumes["graft"]
             graft = masks[rng.integers(len(masks))]
-        return draw_body(self._recipe, self._courses, self._atlas, rng, graft)
+        assert self._posing is not None  # the other kinds have no share without it
+        return draw_body(self._recipe, *self._posing, rng, graft)
