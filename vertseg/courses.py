@@ -29,12 +29,22 @@ class Course:
             or ``"other"``.
         table: name of the table that it was read from, without suffix.
         points_lps_mm: label -> (3,) point, in the order of the table.
+        entry: id of the scan in that table.
+        file: the file that the scan was read from, where the table names it.
     """
 
     scan: str
     source: str
     table: str
     points_lps_mm: dict[int, np.ndarray]
+    entry: str = ""
+    file: str = ""
+
+    @property
+    def patient(self) -> str:
+        """Whom it shows: the VerSe subject, or else the folder of the file."""
+        verse = re.search(r"verse\d{3}", self.file.rsplit("/", 1)[-1])
+        return verse.group(0) if verse else self.file.rsplit("/", 1)[0] or self.entry
 
 
 def read_courses(data: Path) -> list[Course]:
@@ -48,22 +58,31 @@ def read_courses(data: Path) -> list[Course]:
     Raises:
         FileNotFoundError: none of the tables is there.
     """
+    courses: dict[str, Course] = {}
+    for course in read_tables(data):
+        courses.setdefault(course.scan, course)
+    return list(courses.values())
+
+
+def read_tables(data: Path) -> list[Course]:
+    """What every table of a data folder holds, the newest landmark table first.
+
+    Args:
+        data: folder that holds the three tables; absent tables are left out.
+
+    Raises:
+        FileNotFoundError: none of the tables is there.
+    """
     readers = (
         ("landmarks_verse20.csv", _read_landmarks),
         ("landmarks_verse19.csv", _read_landmarks),
         ("centroids_vid.csv", _read_centroids),
     )
-    courses: dict[str, Course] = {}
     present = [(data / name, read) for name, read in readers if (data / name).is_file()]
     if not present:
         names = ", ".join(name for name, _ in readers)
         raise FileNotFoundError(f"none of {names} is in {data}")
-    for path, read in present:
-        known = set(courses)
-        for course in read(path):
-            if course.scan not in known:
-                courses[course.scan] = course
-    return list(courses.values())
+    return [course for path, read in present for course in read(path)]
 
 
 def _read_landmarks(path: Path) -> Iterator[Course]:
@@ -78,6 +97,7 @@ def _read_landmarks(path: Path) -> Iterator[Course]:
                 "verse",
                 path.stem,
                 {label: point for label, point in present if np.isfinite(point).all()},
+                entry=scan,
             )
 
 
@@ -90,7 +110,7 @@ def _read_centroids(path: Path) -> Iterator[Course]:
             if scan not in courses:
                 source = _source(row["source"])
                 name = _verse_id(row["source"]) if source == "verse" else None
-                courses[scan] = Course(name or scan, source, path.stem, {})
+                courses[scan] = Course(name or scan, source, path.stem, {}, scan, row["source"])
             point = np.array([row[f"{axis}_lps_mm"] for axis in "xyz"], float)
             courses[scan].points_lps_mm[label_of(row["level"])] = point
     yield from courses.values()

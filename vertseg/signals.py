@@ -42,6 +42,30 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, _known(handler))
 
 
+@contextmanager
+def note_signals() -> Iterator[list[int]]:
+    """Note Ctrl-C and SIGTERM within the block instead of raising; a second one ends the process.
+
+    Yields:
+        The numbers of the signals that have come. Outside the main thread none ever comes.
+    """
+    seen: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        seen.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, _known(handler))
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise Stopped(number)

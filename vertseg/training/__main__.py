@@ -8,31 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vertseg.errors import VertsegError
+from vertseg.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
+from vertseg.training.train_commands import add_train_commands
+from vertseg.weights import STAGES
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Parse the command line and run it; trouble ends it with the exit code of its kind."""
     parser = argparse.ArgumentParser(prog="python -m vertseg.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train one stage, going on from its checkpoint")
-    train.add_argument("stage", choices=("spine", "vertebrae", "segmentation"))
-    train.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
-    train.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves")
-    train.add_argument("--pool", type=Path, help="folder with phantoms and prepared cases")
-    train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
-    train.add_argument("--preset", default="default")
-    train.add_argument("--minutes", type=float, default=9.0)
-    train.add_argument("--steps", type=int, default=10**9)
-    train.add_argument("--rate", type=float, default=5e-4)
-    train.add_argument("--final-rate", type=float, default=0.02)
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--workers", type=int, default=1)
-    train.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
-    train.add_argument("--precision", default="mixed_bfloat16")
-    train.set_defaults(run=_train)
+    add_train_commands(commands)
     phantoms = commands.add_parser("phantoms", help="a pool of parametric phantoms for one stage")
-    phantoms.add_argument("stage", choices=("vertebrae", "segmentation"))
+    phantoms.add_argument("stage", choices=STAGES)
     phantoms.add_argument("--pool", type=Path, default=Path("pool"))
     phantoms.add_argument("--count", type=int, default=40)
     phantoms.add_argument("--preset", default="default")
@@ -48,6 +36,12 @@ def main(words: Sequence[str] | None = None) -> None:
     check.add_argument("--weights", type=Path, help="default: the bundled ones")
     check.add_argument("--count", type=int, default=60, help="factory cases")
     check.set_defaults(run=_validate)
+    sheet = commands.add_parser("sheet", help="factory volumes and real scans in one picture")
+    sheet.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
+    sheet.add_argument("--to", type=Path, required=True, metavar="PNG")
+    sheet.add_argument("--count", type=int, default=24, help="factory volumes")
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.set_defaults(run=_sheet)
     add_data_commands(commands)
     export = commands.add_parser("export", help="weights and manifest of the three trained stages")
     export.add_argument("--runs", type=Path, default=Path("runs"))
@@ -61,43 +55,16 @@ def main(words: Sequence[str] | None = None) -> None:
         arguments.run(arguments)
     except VertsegError as error:
         parser.exit(error.exit_code, f"{error}\n")
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    import keras
-
-    if arguments.threads and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    from models import PRESETS
-    from vertseg.training.recipe import recipe_for
-    from vertseg.training.sources import Sources
-    from vertseg.training.train import TrainConfig, train
-
-    keras.mixed_precision.set_global_policy(arguments.precision)
-    keras.utils.set_random_seed(arguments.seed)
-    preset = PRESETS[arguments.preset]
-    recipe = recipe_for(arguments.stage, getattr(preset, arguments.stage))
-    sources = Sources(arguments.data, recipe, arguments.pool, arguments.fold)
-    config = TrainConfig(
-        minutes=arguments.minutes,
-        steps=arguments.steps,
-        rate=arguments.rate,
-        final_rate=arguments.final_rate,
-        seed=arguments.seed,
-        workers=arguments.workers,
-    )
-    train(preset, recipe, sources.draw, arguments.runs, config)
+    except Stopped as stopped:
+        parser.exit(stopped.exit_code, f"stopped by {stopped}; the checkpoint is written\n")
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:
-    from models import PRESETS
     from vertseg.training.phantoms import make_pool
+    from vertseg.training.presets import find_preset
     from vertseg.training.recipe import recipe_for
 
-    config = getattr(PRESETS[arguments.preset], arguments.stage)
+    config = getattr(find_preset(arguments.preset), arguments.stage)
     make_pool(recipe_for(arguments.stage, config), arguments.pool, arguments.count)
 
 
@@ -105,6 +72,12 @@ def _cases(arguments: argparse.Namespace) -> None:
     from vertseg.training.cases import write_cases
 
     write_cases(arguments.data, arguments.to, arguments.count)
+
+
+def _sheet(arguments: argparse.Namespace) -> None:
+    from vertseg.training.contact_sheet import draw_sheet
+
+    draw_sheet(arguments.data, arguments.count, arguments.seed).save(arguments.to)
 
 
 def _validate(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from keras import ops
+from scipy import ndimage
 
 
 def separable(volume, along_x, along_y, along_z):
@@ -32,6 +33,14 @@ def slice_matrix(size: int, thickness_px: float, offset_px: float) -> np.ndarray
     interpolate = np.maximum(0.0, 1.0 - away)
     interpolate /= interpolate.sum(1, keepdims=True)
     return (interpolate @ average).astype(np.float32)
+
+
+def smoothing_matrix(size: int, sigma_px: float) -> np.ndarray:
+    """The Gaussian of `vertseg.resampling` along an axis: cut at 4 sigma, the edge continued."""
+    matrix = np.eye(size)
+    if sigma_px > 0:
+        matrix = ndimage.gaussian_filter1d(matrix, sigma_px, axis=0, mode="nearest")
+    return matrix.astype(np.float32)
 
 
 def row_norm(matrix: np.ndarray) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 
 from vertseg.training import implants
 from vertseg.training.atlas import Atlas
+from vertseg.training.boxes import along_spine
 from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, drift
 from vertseg.training.degeneration import degenerate
@@ -52,14 +53,10 @@ def _draw_window(recipe: Recipe, centres: np.ndarray, level: int, rng):
     """Origin of the source grid in mm, a whole number of voxels, and the voxel to centre on."""
     spacing = recipe.source_spacing_mm
     centre, jitter = centres[level].copy(), np.zeros(3)
-    extent = np.array(recipe.source_size) * spacing
     if recipe.stage == "segmentation":
         centre[1] += recipe.config.shift_posterior_mm
     else:
-        centre[2] += rng.uniform(-90, 90)
-        near = np.abs(centres[:, 2] - centre[2]) < 0.35 * extent[2]
-        if near.any():
-            centre[:2] = centres[near, :2].mean(0)
+        centre = along_spine(centres, centre, recipe.source_size[2] * spacing, 1.0, rng)
         jitter = rng.uniform(-1, 1, 3) * recipe.translation_mm * (1, 1, 0)
     origin = centre - 0.5 * (np.array(recipe.source_size) - 1) * spacing
     origin = np.rint(origin / spacing) * spacing

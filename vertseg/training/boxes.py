@@ -1,8 +1,11 @@
-"""Parts of a volume: around something, and under a grid that may reach beyond it."""
+"""Parts of a volume: around something, along the spine, under a grid that may reach beyond it."""
 
 from __future__ import annotations
 
 import numpy as np
+
+ALONG_MM = 90.0
+"""How far above or below a vertebra a window may be centred."""
 
 
 def box_around(shape, low, high):
@@ -27,3 +30,24 @@ def window(volume: np.ndarray, start: np.ndarray, size, outside: int) -> np.ndar
         into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
         part[into] = volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     return part
+
+
+def along_spine(
+    points: np.ndarray, start: np.ndarray, height: float, unit_mm: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A point on the spine, up to `ALONG_MM` above or below `start`, shape (3,).
+
+    Args:
+        points: (n, 3) centres of vertebrae.
+        start: (3,) one of them.
+        height: of the window that the point is the centre of; the centres in its middle 70 %
+            say where the spine is.
+        unit_mm: unit of all lengths.
+        rng: one number is drawn.
+    """
+    centre = start.copy()
+    centre[2] += rng.uniform(-ALONG_MM, ALONG_MM) / unit_mm
+    near = np.abs(points[:, 2] - centre[2]) < 0.35 * height
+    if near.any():
+        centre[:2] = points[near, :2].mean(0)
+    return centre

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from vertseg.courses import Course as TableCourse
+from vertseg.courses import read_tables
 from vertseg.training.atlas import LEVEL_NAMES
 
 LEVELS = len(LEVEL_NAMES)
@@ -27,47 +26,26 @@ class Course:
 
 
 def read_courses(folder: Path) -> list[Course]:
-    """Courses of ``centroids_vid.csv`` and the VerSe landmark lists in `folder`.
+    """Courses of the tables in `folder` (see `vertseg.courses`) that posing can use, by name.
 
     Scans with a gap, with L6 or T13, or with fewer than four levels are left out.
     """
-    rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-    patients: dict[str, str] = {}
-    with (folder / "centroids_vid.csv").open() as file:
-        for row in csv.DictReader(file):
-            point = [float(row[f"{axis}_lps_mm"]) for axis in "xyz"]
-            rows[row["scan"]][row["level"]] = np.array(point)
-            patients[row["scan"]] = _patient(row["source"])
-    for name in ("landmarks_verse19.csv", "landmarks_verse20.csv"):
-        for line in (folder / name).read_text().splitlines():
-            scan, *values = line.split(",")
-            points = np.array(values[: 3 * LEVELS], float).reshape(LEVELS, 3)
-            if np.isfinite(np.array(values[3 * LEVELS :], float)).any():
-                continue
-            seen = np.isfinite(points[:, 0])
-            rows[scan] = {LEVEL_NAMES[i]: points[i] for i in np.flatnonzero(seen)}
-            patients[scan] = scan
-    courses = (_course(scan, patients[scan], levels) for scan, levels in rows.items())
+    usable = [c for c in read_tables(folder) if c.points_lps_mm and max(c.points_lps_mm) <= LEVELS]
+    newest = {course.entry: course for course in reversed(usable)}
+    courses = (_course(course) for course in newest.values())
     return sorted((c for c in courses if c is not None), key=lambda c: c.scan)
 
 
-def _patient(source: str) -> str:
-    """The patient behind an original file name: the VerSe subject, or the file's folder."""
-    verse = re.search(r"verse\d{3}", source.rsplit("/", 1)[-1])
-    return verse.group(0) if verse else source.rsplit("/", 1)[0]
-
-
-def _course(scan: str, patient: str, levels: dict[str, np.ndarray]) -> Course | None:
-    known = [LEVEL_NAMES.index(name) for name in levels if name in LEVEL_NAMES]
-    if len(known) != len(levels) or len(known) < 4 or np.ptp(known) + 1 != len(known):
+def _course(table: TableCourse) -> Course | None:
+    known = [label - 1 for label in table.points_lps_mm]
+    if len(known) < 4 or np.ptp(known) + 1 != len(known):
         return None
     points = np.full((LEVELS, 3), np.nan)
-    for name, point in levels.items():
-        points[LEVEL_NAMES.index(name)] = point
+    points[known] = [*table.points_lps_mm.values()]
     steps = np.linalg.norm(np.diff(points[np.sort(known)], axis=0), axis=1)
     if steps.min() < 10 or steps.max() > 50:
         return None
-    return Course(scan, patient, points)
+    return Course(table.entry, table.patient, points)
 
 
 def split_by_patient(courses: list[Course], fraction: float = 0.1) -> tuple[list, list]:

@@ -63,13 +63,13 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from models import PRESETS
     from vertseg.training.atlas import pack_atlas
     from vertseg.training.prepare import PrepareConfig, prepare, report_in_words
+    from vertseg.training.presets import find_preset
 
     aliases = tuple(tuple(names.split(",")) for names in options.same_patient)
     config = PrepareConfig(folds=options.folds, aliases=aliases, only=options.only)
-    report = prepare(options.data, options.to, PRESETS[options.preset], config)
+    report = prepare(options.data, options.to, find_preset(options.preset), config)
     if options.atlas:
         pack_atlas(options.atlas, options.to)
     print(report_in_words(report))

@@ -15,6 +15,7 @@ from models.presets import VERTEBRA_CHANNELS
 from vertseg.training import acquire
 from vertseg.training.marrow import behind_bodies, hollow
 from vertseg.training.recipe import Recipe, SourceVolume
+from vertseg.training.strength import smoothing_voxels, weaken
 from vertseg.training.synthesis import HU_SCALE
 from vertseg.training.tissue import CEMENT, draw_tissue
 
@@ -59,15 +60,18 @@ def draw_sample(
     draw["noise"] = bank.draw(rng)
     draw_paint(draw, recipe, source.landmarks, rng)
     draw_scanner(draw, recipe, rng, real)
-    fov = _draw_field_of_view(draw, recipe, source, rng)
+    _draw_field_of_view(draw, recipe, source, rng)
     _draw_deformation(draw, recipe, source, rng)
-    draw["gain"] = np.float32(rng.uniform(0.85, 1.15))
-    draw["shift"] = np.float32(rng.uniform(-40, 40) / HU_SCALE)
+    draw["gain"] = np.float32(1.0 + rng.uniform(-recipe.gain, recipe.gain))
+    draw["shift"] = np.float32(rng.uniform(-recipe.shift_hu, recipe.shift_hu) / HU_SCALE)
+    if recipe.augmentation < 1.0:
+        weaken(draw, recipe, source)
     if recipe.stage == "segmentation":
-        point = source.landmarks[source.wanted] + rng.normal(0, 2.5, 3) / recipe.source_spacing_mm
+        jitter = recipe.augmentation * rng.normal(0, 2.5, 3) / recipe.source_spacing_mm
+        point = source.landmarks[source.wanted] + jitter
         draw["landmarks"] = point[None].astype(np.float32)
     else:
-        _draw_landmarks(draw, recipe, source, fov)
+        _draw_landmarks(draw, recipe, source, [draw[f"fov_{axis}"] for axis in "xyz"])
     return draw
 
 
@@ -115,13 +119,13 @@ def draw_scanner(draw, recipe: Recipe, rng, real: bool, thickness_mm: float | No
             psf, noise = slices @ psf, slices @ noise
         gain *= acquire.row_norm(noise)
         draw[f"psf_{axis}"], draw[f"grain_{axis}"] = psf, noise
-        sigma = recipe.config.smoothing_sigma_mm * rng.uniform(0.8, 1.15)
-        draw[f"smooth_{axis}"] = blur_matrix(size, sigma / spacing)
+        sigma = smoothing_voxels(recipe, real) * rng.uniform(0.8, 1.15)
+        draw[f"smooth_{axis}"] = acquire.smoothing_matrix(size, sigma)
     dose = rng.uniform(0, 15) if real else rng.uniform(0, 70) * rng.random()
     draw["noise_hu"] = np.float32(dose / gain)
 
 
-def _draw_field_of_view(draw, recipe: Recipe, source: SourceVolume, rng) -> list[np.ndarray]:
+def _draw_field_of_view(draw, recipe: Recipe, source: SourceVolume, rng) -> None:
     """0/1 windows along x, y, z; whole, cut along z, or a narrow column around the spine."""
     size = np.array(recipe.source_size)
     low, high = np.zeros(3), size - 1.0
@@ -135,13 +139,10 @@ def _draw_field_of_view(draw, recipe: Recipe, source: SourceVolume, rng) -> list
         half = rng.uniform(32, 100, 2) / spacing
         middle = source.centre[:2] + rng.uniform(-12, 12, 2) / spacing
         low[:2], high[:2] = middle - half, middle + half
-    windows = []
     for axis in range(3):
         index = np.arange(size[axis])
-        window = ((index >= low[axis]) & (index <= high[axis])).astype(np.float32)
-        draw[f"fov_{'xyz'[axis]}"] = window
-        windows.append(window)
-    return windows
+        window = (index >= low[axis]) & (index <= high[axis])
+        draw[f"fov_{'xyz'[axis]}"] = window.astype(np.float32)
 
 
 def _draw_deformation(draw, recipe: Recipe, source: SourceVolume, rng) -> None:
@@ -161,6 +162,7 @@ def _draw_deformation(draw, recipe: Recipe, source: SourceVolume, rng) -> None:
     for axis, size in zip("xyz", recipe.size, strict=True):
         draw[f"spline_{axis}"] = acquire.bspline_matrix(size, _ELASTIC_CONTROLS)
     draw["sigma_source_px"] = np.float32(recipe.config.sigma_px * ratio)
+    draw["voxel_source_px"] = np.float32(ratio)
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:

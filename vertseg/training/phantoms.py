@@ -24,7 +24,7 @@ _PARTS = (("C1", "T4"), ("T3", "T12"), ("T10", "L5"))
 def make_pool(recipe: Recipe, folder: Path, count: int, first_seed: int = 1000) -> None:
     """Writes `count` phantoms for one stage to `folder`; those that are there stay.
 
-    Whole spines for the vertebrae stage, thirds of a spine for the segmentation stage.
+    Whole spines, or thirds of a spine for the segmentation stage.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(first_seed, first_seed + count):

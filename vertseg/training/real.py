@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
-from vertseg.training.boxes import window
-from vertseg.training.real_pool import is_real_pool, read_cases
+from vertseg.training.boxes import along_spine, window
+from vertseg.training.real_pool import PoolCase, is_real_pool, read_cases
 from vertseg.training.recipe import Recipe, SourceVolume
 
 HELD_OUT = ("totalseg", "tptbox", "taichi", "thorax1mm")
@@ -49,6 +49,7 @@ def load_scans(
     spacing_mm: float,
     hold_out: Collection[str] = HELD_OUT,
     fold: int | None = None,
+    only_fold: bool = False,
 ) -> list[RealVolume]:
     """Scans that have points, at `spacing_mm`.
 
@@ -57,9 +58,10 @@ def load_scans(
         spacing_mm: of the stage's source grid.
         hold_out: names of scans that are left out.
         fold: a fold of the pool that is left out; None for none.
+        only_fold: take the cases of `fold`, and no others.
     """
     if is_real_pool(data):
-        cases = read_cases(data, spacing_mm, hold_out, fold)
+        cases = read_cases(data, spacing_mm, hold_out, fold, only_fold)
         scans = [
             RealVolume(case.name, case.hu, case.points, labels=case.labels)
             for case in cases
@@ -84,6 +86,7 @@ def load_labelled_scans(
     spacing_mm: float,
     hold_out: Collection[str] = HELD_OUT_MASKS,
     fold: int | None = None,
+    only_fold: bool = False,
 ) -> list[RealVolume]:
     """Scans of a prepared pool that have a mask, with the landmarks of their whole vertebrae.
 
@@ -92,14 +95,13 @@ def load_labelled_scans(
         spacing_mm: of the stage's source grid.
         hold_out: names of scans that are left out.
         fold: a fold of the pool that is left out; None for none.
+        only_fold: take the cases of `fold`, and no others.
     """
     if not is_real_pool(data):
         return []
     return [
-        RealVolume(
-            case.name, case.hu, {n: case.points[n] for n in sorted(case.whole)}, labels=case.labels
-        )
-        for case in read_cases(data, spacing_mm, hold_out, fold)
+        RealVolume(case.name, case.hu, _whole(case), labels=case.labels)
+        for case in read_cases(data, spacing_mm, hold_out, fold, only_fold)
         if case.hu is not None and case.labels is not None and case.whole
     ]
 
@@ -126,10 +128,14 @@ def load_masks(
 
         return read_masks(data, spacing_mm, hold_out)
     return [
-        RealVolume(case.name, case.labels, {n: case.points[n] for n in sorted(case.whole)})
+        RealVolume(case.name, case.labels, _whole(case))
         for case in read_cases(data, spacing_mm, hold_out, fold)
         if case.labels is not None and _is_plain_run(case.whole)
     ]
+
+
+def _whole(case: PoolCase) -> dict[int, np.ndarray]:
+    return {label: case.points[label] for label in sorted(case.whole)}
 
 
 def _is_plain_run(labels: Collection[int]) -> bool:
@@ -143,12 +149,9 @@ def draw_scan(
     """A window of a random scan, around a random point of its spine; `outside` beyond it."""
     scan = scans[rng.integers(len(scans))]
     points = np.array([*scan.landmarks.values()])
-    centre = points[rng.integers(len(points))].copy()
     spacing = recipe.source_spacing_mm
-    centre[2] += rng.uniform(-90, 90) / spacing
-    near = np.abs(points[:, 2] - centre[2]) < 0.35 * recipe.source_size[2]
-    if near.any():
-        centre[:2] = points[near, :2].mean(0)
+    start = points[rng.integers(len(points))]
+    centre = along_spine(points, start, recipe.source_size[2], spacing, rng)
     centre[:2] += rng.uniform(-1, 1, 2) * recipe.translation_mm / spacing
     return _window_around(scan, recipe, centre, outside)
 

@@ -14,6 +14,7 @@ from vertseg.grid import Grid
 from vertseg.image import Image, read_image
 from vertseg.preprocess import resample
 from vertseg.training.real import RealVolume
+from vertseg.training.recipe import PRESMOOTHING
 
 
 def read_scans(data: Path, spacing_mm: float, hold_out: Collection[str]) -> list[RealVolume]:
@@ -58,7 +59,8 @@ def isotropic(grid: Grid, spacing_mm: float) -> Grid:
 def scan_volume(image: Image, spacing_mm: float) -> np.ndarray:
     """HU, int16 (x, y, z), of a scan on its isotropic grid."""
     grid = isotropic(image.grid, spacing_mm)
-    return np.rint(resample(image, grid, 0.4 * spacing_mm, normalise=False)).astype(np.int16)
+    hu = resample(image, grid, PRESMOOTHING * spacing_mm, normalise=False)
+    return np.rint(hu).astype(np.int16)
 
 
 def label_volume(labels: np.ndarray, source: Grid, box: Grid, spacing_mm: float) -> np.ndarray:

@@ -75,7 +75,11 @@ def write_case(folder: Path, case: PoolCase) -> Path:
 
 
 def read_cases(
-    folder: Path, spacing_mm: float, leave_out: Collection[str] = (), fold: int | None = None
+    folder: Path,
+    spacing_mm: float,
+    leave_out: Collection[str] = (),
+    fold: int | None = None,
+    only_fold: bool = False,
 ) -> list[PoolCase]:
     """The cases of a pool at one spacing, by name.
 
@@ -84,6 +88,7 @@ def read_cases(
         spacing_mm: that of the stage's source grid.
         leave_out: names of cases.
         fold: a fold whose cases are left out; None for none.
+        only_fold: take the cases of `fold`, and no others.
 
     Raises:
         ConfigurationError: the pool was made for other spacings.
@@ -95,7 +100,8 @@ def read_cases(
             spacings.add(spacing)
             if abs(spacing - spacing_mm) > 1e-6:
                 continue
-            if str(data["name"]) in leave_out or int(data["fold"]) == fold:
+            left_out = fold is not None and (int(data["fold"]) == fold) != only_fold
+            if str(data["name"]) in leave_out or left_out:
                 continue
             found.append(_from_arrays(data))
     if spacings and not any(abs(spacing - spacing_mm) <= 1e-6 for spacing in spacings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,9 @@ class Recipe:
         source_spacing_mm: spacing of the grid on which bodies are posed and painted.
         source_size: its voxels.
         rotation_deg, scale, translation_mm, elastic_mm: limits of the random deformation.
+        gain, shift_hu: limits of the random change of intensities.
+        augmentation: strength of everything random that is done to a source: 1 in full, 0 none,
+            so that the sample is what the network is given when it is used (see `strength.py`).
     """
 
     stage: str
@@ -32,9 +35,12 @@ class Recipe:
     scale: float = 0.12
     translation_mm: float = 20.0
     elastic_mm: float = 6.0
+    gain: float = 0.15
+    shift_hu: float = 40.0
+    augmentation: float = 1.0
 
 
-def recipe_for(stage: str, config: StageConfig) -> Recipe:
+def recipe_for(stage: str, config: StageConfig, augmentation: float = 1.0) -> Recipe:
     """The recipe of a stage; source grids are finer than the network's and reach beyond it.
 
     The training grid is the stage's own: zero padding tells a deep network where the border is,
@@ -42,7 +48,25 @@ def recipe_for(stage: str, config: StageConfig) -> Recipe:
     """
     fine, margin, limits = _RECIPES[stage]
     a, b, c = (int(fine * n * margin) // 8 * 8 for n in config.size)
-    return Recipe(stage, config, config.size, config.spacing_mm / fine, (a, b, c), *limits)
+    spacing = config.spacing_mm / fine
+    recipe = Recipe(stage, config, config.size, spacing, (a, b, c), *limits)
+    return replace(recipe, augmentation=augmentation)
+
+
+def as_published(recipe: Recipe) -> Recipe:
+    """The recipe with the limits of augmentation of Payer et al., VISAPP 2020, section 4.
+
+    Lengths there are in voxels; they are taken as mm, which they are for the segmentation.
+    """
+    return replace(
+        recipe,
+        rotation_deg=15.0,
+        scale=0.15,
+        translation_mm=30.0,
+        elastic_mm=15.0,
+        gain=0.25,
+        shift_hu=512.0,
+    )
 
 
 _RECIPES = {
@@ -51,6 +75,9 @@ _RECIPES = {
     "segmentation": (1.28, 1.15, (12.0, 0.12, 3.0, 3.0)),
 }
 """Finer source grid, how far it reaches, and rotation, scale, translation, elastic limits."""
+
+PRESMOOTHING = 0.4
+"""Gaussian against aliasing with which real scans come onto a source grid, in its voxels."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.errors import ConfigurationError
-from vertseg.training.atlas import PACKED, load_atlas
+from vertseg.training.atlas import PACKED, Atlas, load_atlas
 from vertseg.training.bodies import draw_body
-from vertseg.training.courses import read_courses, split_by_patient
+from vertseg.training.courses import Course, read_courses, split_by_patient
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.phantoms import draw_phantom, load_pool
 from vertseg.training.real import (
+    RealVolume,
     draw_scan,
     draw_vertebra,
     load_labelled_scans,
@@ -27,63 +28,102 @@ _SHARES = {
     "vertebrae": {"scan": 0.28, "phantom": 0.15, "graft": 0.15},
     "segmentation": {"scan": 0.2, "phantom": 0.15, "graft": 0.35},
 }
-"""Share of each source in the samples of a stage; the rest are bodies of the atlas alone."""
+"""Share of each source in the samples of a stage; the rest are bodies of the atlas alone.
+
+Without an atlas there are neither bodies nor grafts, and the others take their share.
+"""
 
 
 class Sources:
     """All sources of one stage; `draw` makes one sample from a generator.
 
     Args:
-        data: folder with ``atlas/``, ``ct/``, ``masks/`` and the centroid tables.
+        data: folder with ``atlas/``, ``ct/``, ``masks/`` and the centroid tables; None for the
+            pool alone.
         recipe: what the samples look like.
         pool: folder with phantoms (see `phantoms.py`); prepared cases or an atlas in it take the
             place of those of `data` (see `prepare.py`).
         fold: a fold of the prepared cases that is left out.
+        held_back: take what training never sees: the scans of `fold`; without a fold the courses
+            that are held back; without either fresh samples of the same sources.
 
     Raises:
-        ConfigurationError: `fold` without prepared cases, or cases prepared for other grids.
+        ConfigurationError: `fold` without prepared cases, cases prepared for other grids, or no
+            source at all.
     """
 
     def __init__(
-        self, data: Path, recipe: Recipe, pool: Path | None = None, fold: int | None = None
+        self,
+        data: Path | None,
+        recipe: Recipe,
+        pool: Path | None = None,
+        fold: int | None = None,
+        held_back: bool = False,
     ) -> None:
         self._recipe = recipe
-        packed = pool if pool and (pool / PACKED).is_file() else None
-        self._atlas = load_atlas(packed or data / "atlas")
-        self._courses, self.validation_courses = split_by_patient(read_courses(data))
         self._bank = NoiseBank(recipe.source_size)
-        shares = _SHARES[recipe.stage]
-        spacing = recipe.source_spacing_mm
         real = pool if pool and is_real_pool(pool) else data
-        if fold is not None and real is data:
+        if fold is not None and (real is None or real is data):
             raise ConfigurationError(
                 "there are no prepared cases to leave a fold out of",
                 str(pool or "--pool"),
                 remedy="Make them with: python -m vertseg.training prepare",
             )
-        segmenting = recipe.stage == "segmentation"
-        self._draw_scan = draw_vertebra if segmenting else draw_scan
-        load = load_labelled_scans if segmenting else load_scans
-        self._volumes = {
-            "scan": load(real, spacing, fold=fold),
-            "phantom": load_pool(recipe, pool) if pool is not None else [],
-            "graft": load_masks(real, spacing, fold=fold) if shares["graft"] else [],
-        }
-        self._shares = {name: shares[name] for name, v in self._volumes.items() if v}
+        self._posing: tuple[list[Course], Atlas] | None = None
+        if data is not None:
+            packed = pool if pool and (pool / PACKED).is_file() else None
+            courses = split_by_patient(read_courses(data))[held_back]
+            self._posing = courses, load_atlas(packed or data / "atlas")
+        self._volumes = self._load(real, pool, fold, held_back)
+        shares = {k: s for k, s in _SHARES[recipe.stage].items() if self._volumes.get(k)}
+        if self._posing is not None:
+            shares = {"body": 1 - sum(shares.values())} | shares
+        self._shares = shares
+        if not self._shares:
+            raise ConfigurationError(
+                f"there is nothing to train the {recipe.stage} stage on",
+                str(pool or "--data, --pool"),
+                remedy="Give a folder with an atlas, phantoms or prepared cases.",
+            )
+
+    def _load(
+        self, real: Path | None, pool: Path | None, fold: int | None, held_back: bool
+    ) -> dict[str, list[RealVolume]]:
+        """The volumes of each source, as far as it is wanted and there are any."""
+        stage, spacing = self._recipe.stage, self._recipe.source_spacing_mm
+        found: dict[str, list[RealVolume]] = {}
+        only_fold = held_back and fold is not None
+        if real is not None and (not held_back or only_fold or self._posing is None):
+            load = load_labelled_scans if stage == "segmentation" else load_scans
+            found["scan"] = load(real, spacing, fold=fold, only_fold=only_fold)
+        if held_back and (self._posing is not None or found.get("scan")):
+            return found
+        if pool is not None:
+            found["phantom"] = load_pool(self._recipe, pool)
+        if real is not None and self._posing is not None and _SHARES[stage]["graft"]:
+            found["graft"] = load_masks(real, spacing, fold=fold)
+        return found
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """One training sample."""
-        return draw_sample(self._recipe, self._source(rng), self._bank, rng)
+        return self.sample(self.source(rng), rng)
 
-    def _source(self, rng: np.random.Generator) -> SourceVolume:
-        rest = 1.0 - sum(self._shares.values())
-        kind = rng.choice(["body", *self._shares], p=[rest, *self._shares.values()])
+    def sample(self, source: SourceVolume, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A sample of `source`, which may serve for several."""
+        return draw_sample(self._recipe, source, self._bank, rng)
+
+    def source(self, rng: np.random.Generator) -> SourceVolume:
+        """A part of a body, of a phantom or of a scan."""
+        kinds, shares = [*self._shares], np.array([*self._shares.values()])
+        kind = rng.choice(kinds, p=shares / shares.sum())
         if kind == "scan":
-            return self._draw_scan(self._recipe, self._volumes["scan"], rng)
+            draw = draw_vertebra if self._recipe.stage == "segmentation" else draw_scan
+            return draw(self._recipe, self._volumes["scan"], rng)
         if kind == "phantom":
             return draw_phantom(self._recipe, self._volumes["phantom"], rng)
         graft = None
         if kind == "graft":
             masks = self._volumes["graft"]
             graft = masks[rng.integers(len(masks))]
-        return draw_body(self._recipe, self._courses, self._atlas, rng, graft)
+        assert self._posing is not None  # the other kinds have no share without it
+        return draw_body(self._recipe, *self._posing, rng, graft)

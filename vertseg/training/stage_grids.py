@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vertseg.training.boxes import ALONG_MM
 from vertseg.training.dataset import CaseData
 from vertseg.training.real_files import (
     label_volume,
@@ -16,8 +17,6 @@ from vertseg.training.real_files import (
 from vertseg.training.real_pool import PoolCase
 from vertseg.training.recipe import Recipe
 
-_JITTER_Z_MM = 90.0
-"""How far above or below a point training may centre a window (see `draw_scan`)."""
 _SPARE_VOXELS = 2
 
 Box = tuple[slice, slice, slice]
@@ -65,7 +64,7 @@ def stage_case(data: CaseData, recipe: Recipe, patient: str, fold: int) -> PoolC
 
 def _seen(points: Mapping[int, np.ndarray], shape: tuple[int, ...], recipe: Recipe) -> Box:
     """The voxels that some window of the recipe can show."""
-    jitter_mm = np.array([recipe.translation_mm, recipe.translation_mm, _JITTER_Z_MM])
+    jitter_mm = np.array([recipe.translation_mm, recipe.translation_mm, ALONG_MM])
     if recipe.stage == "segmentation":
         jitter_mm = np.array([0.0, recipe.config.shift_posterior_mm, 0.0])
     reach = 0.5 * np.array(recipe.source_size) + jitter_mm / recipe.source_spacing_mm

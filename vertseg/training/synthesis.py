@@ -41,14 +41,10 @@ def _box_mean(volume):
 
 
 def acquire(hu, draw):
-    """What the scanner makes of `hu`: point spread, slices, noise, field of view."""
+    """What the scanner makes of `hu`: point spread, slices, noise; then the stage's smoothing."""
     hu = separable(hu, *(draw[f"psf_{a}"] for a in "xyz"))
     noise = ops.cast(draw["noise"][1], "float32")
     hu = hu + draw["noise_hu"] * separable(noise, *(draw[f"grain_{a}"] for a in "xyz"))
-    seen = (
-        draw["fov_x"][:, None, None] * draw["fov_y"][None, :, None] * draw["fov_z"][None, None, :]
-    )
-    hu = seen * hu + (1.0 - seen) * HU_OUTSIDE
     hu = ops.clip(hu, HU_OUTSIDE, 3071.0)
     return separable(hu, *(draw[f"smooth_{a}"] for a in "xyz"))
 
@@ -95,7 +91,9 @@ def render(draw, painted: bool = True):
     hu = paint(draw) if painted else ops.cast(draw["labels"], "float32")
     hu = acquire(hu, draw)
     coords = coordinates(draw)
-    return normalise(sample_linear(hu, coords, HU_OUTSIDE), draw), coords
+    edged = ops.stack([ops.clip(coords[a], 0.0, n - 1.0) for a, n in enumerate(hu.shape)])
+    hu = ops.where(in_view(coords, draw), sample_linear(hu, edged, HU_OUTSIDE), HU_OUTSIDE)
+    return normalise(hu, draw), coords
 
 
 def landmark_distances(coords, draw):

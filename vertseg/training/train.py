@@ -1,27 +1,32 @@
-"""The training loop: draws on threads, one graph per step, checkpoints by the clock."""
+"""The training loop: samples ahead on threads, one compiled step, checkpoints by the clock."""
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-import os
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
 from models import Preset, preset_to_dict
+from vertseg.signals import Stopped, note_signals
+from vertseg.training import checkpoint
+from vertseg.training.curve import Curve
+from vertseg.training.methods import Method, build_optimizer
+from vertseg.training.prefetch import Sample, prefetch
 from vertseg.training.recipe import Recipe
+from vertseg.training.steps import make_step, use_all_devices
 from vertseg.training.trainer import StageTrainer
 
 log = logging.getLogger(__name__)
+
+Draw = Callable[[np.random.Generator], Sample]
 
 
 @dataclass(frozen=True)
@@ -31,155 +36,167 @@ class TrainConfig:
     Attributes:
         minutes: wall-clock time of this leg; the last checkpoint is written inside it.
         steps: stop after this many steps of the leg, if that is sooner.
-        rate: peak learning rate of Adam.
+        batch: samples in a step.
+        rate: peak learning rate; the method's own if None.
         final_rate: share of `rate` at the end of the leg (cosine decay over the leg).
         warmup: steps over which the rate rises.
         seed: seed of the first sample; sample k of a run is made from (seed, k).
         ema: momentum of the weights' moving average, which is what is saved as weights.
+        row_every: steps between rows of the curve; losses are fetched no more often.
         checkpoint_s: seconds between checkpoints.
         workers: threads that draw samples.
+        validate_every: steps between looks at validation samples; 0 for none.
+        validation_samples: how many there are.
+        tensorboard: whether TensorBoard's files are written.
     """
 
     minutes: float = 9.0
     steps: int = 10**9
-    rate: float = 5e-4
+    batch: int = 1
+    rate: float | None = None
     final_rate: float = 0.02
     warmup: int = 100
     seed: int = 0
     ema: float = 0.998
+    row_every: int = 20
     checkpoint_s: float = 180.0
     workers: int = 1
+    validate_every: int = 0
+    validation_samples: int = 6
+    tensorboard: bool = False
 
 
 def train(
     preset: Preset,
     recipe: Recipe,
-    draw: Callable[[np.random.Generator], dict[str, np.ndarray]],
+    draw: Draw,
     folder: Path,
     config: TrainConfig,
+    draw_validation: Draw | None = None,
 ) -> Path:
     """Trains one stage and returns the file of its averaged weights.
 
     Writes ``STAGE.weights.h5`` (moving average), ``STAGE.checkpoint.npz`` (everything needed to
-    go on), ``STAGE.csv`` (the curve) and ``STAGE.json`` (preset and configuration) to `folder`.
-    A checkpoint found there is continued.
+    go on), ``STAGE.csv`` (the curve, see `curve.py`) and ``STAGE.STEP.json`` (preset and
+    configuration) to `folder`, and with validation ``STAGE.validation.csv`` and pictures. A
+    checkpoint found there is continued.
+
+    Args:
+        preset: of the networks.
+        recipe: what the samples look like.
+        draw: makes a training sample.
+        folder: of the run.
+        config: how long, how fast.
+        draw_validation: makes a sample that training never sees; `draw` with other seeds if None.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM came; the checkpoint is written.
+        FloatingPointError: the loss is not a number any more.
+        ConfigurationError: the batch cannot be dealt out to the devices.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = StageTrainer(preset, recipe)
-    optimizer = keras.optimizers.Adam(
-        config.rate, global_clipnorm=5.0, use_ema=True, ema_momentum=config.ema
-    )
-    trainer.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
-    optimizer.build(trainer.trainable_variables)
-    checkpoint = folder / f"{recipe.stage}.checkpoint.npz"
-    step = _restore(checkpoint, trainer, optimizer)
-    description = {"preset": preset_to_dict(preset), "config": asdict(config), "from_step": step}
-    (folder / f"{recipe.stage}.{step:06d}.json").write_text(json.dumps(description, indent=1))
-    log.info("%s: from step %d", recipe.stage, step)
-    _loop(trainer, optimizer, draw, folder, config, step, checkpoint)
+    devices = use_all_devices(config.batch)
+    run = _Run(preset, recipe, folder, config)
+    if config.validate_every:
+        run.watch(draw_validation or draw)
+    description = {
+        "preset": preset_to_dict(preset),
+        "config": asdict(config) | {"rate": run.rate},
+        "method": asdict(run.trainer.method),
+        "backend": keras.backend.backend(),
+        "from_step": run.step,
+    }
+    path = folder / f"{recipe.stage}.{run.step:06d}.json"
+    path.write_text(json.dumps(description, indent=1))
+    log.info("%s: from step %d, %d device(s)", recipe.stage, run.step, devices)
+    with note_signals() as signals:
+        try:
+            run.go(draw, signals)
+        finally:
+            run.curve.close()
+    if signals:
+        raise Stopped(signals[0])
     return folder / f"{recipe.stage}.weights.h5"
 
 
-def _loop(trainer, optimizer, draw, folder, config: TrainConfig, step: int, checkpoint: Path):
-    stage = trainer.recipe.stage
-    begin = saved = time.monotonic()
-    budget = config.minutes * 60.0
-    losses: list[float] = []
-    waited, first = 0.0, step
-    with (folder / f"{stage}.csv").open("a", newline="") as file, tqdm(unit="step") as bar:
-        writer = csv.writer(file)
-        for sample in _prefetch(draw, config, step):
-            waited += sample.waited
-            elapsed = time.monotonic() - begin
-            progress = max(elapsed / budget, (step - first) / config.steps)
-            if progress >= 0.98 or step - first >= config.steps:
-                break
-            rate = config.rate * min(1.0, (step + 1) / config.warmup)
-            rate *= config.final_rate + (1 - config.final_rate) * 0.5 * (
-                1 + np.cos(np.pi * progress)
-            )
-            optimizer.learning_rate.assign(rate)
-            losses.append(float(trainer.train_on_batch(sample.arrays)))
-            if not np.isfinite(losses[-1]):
-                raise FloatingPointError(f"{stage}: loss is {losses[-1]} at step {step}")
-            step += 1
-            bar.update()
-            if step % 20 == 0:
+class _Run:
+    """One leg of a training."""
+
+    def __init__(self, preset: Preset, recipe: Recipe, folder: Path, config: TrainConfig) -> None:
+        self.config, self.folder, self.stage = config, folder, recipe.stage
+        self.trainer = StageTrainer(preset, recipe)
+        method: Method = self.trainer.method
+        self.rate = method.rate if config.rate is None else config.rate
+        self.optimizer = build_optimizer(method, self.rate, config.ema)
+        self.optimizer.build(self.trainer.trainable_variables)
+        self.step = checkpoint.restore(self.trainer, self.optimizer, folder)
+        self._first = self.step
+        self._compiled = make_step(self.trainer, self.optimizer)
+        self.curve = Curve(folder, recipe.stage, config.tensorboard)
+        self._look: Any = None
+
+    def watch(self, draw: Draw) -> None:
+        """Looks at samples of `draw` every now and then."""
+        from vertseg.training.validation_pictures import Validation  # late: training needs no PIL
+
+        self._look = Validation(self.trainer, draw, self.config.validation_samples)
+
+    def go(self, draw: Draw, signals: list[int]) -> None:
+        """Steps until time or steps are over, or a signal has come; then the checkpoint."""
+        config, losses, waited = self.config, [], 0.0
+        begin = saved = time.monotonic()
+        first = self.step * config.batch
+        samples = prefetch(draw, config.seed, first, config.batch, config.workers)
+        with tqdm(unit="sample") as bar:
+            for batch in samples:
+                waited += batch.waited_s
                 elapsed = time.monotonic() - begin
-                row = (step, np.mean(losses), rate, (step - first) / elapsed, waited / elapsed)
-                writer.writerow([f"{v:.6g}" for v in row])
-                file.flush()
-                bar.set_postfix(loss=f"{row[1]:.4f}", wait=f"{row[4]:.0%}")
-                losses.clear()
-            if time.monotonic() - saved > config.checkpoint_s:
-                _save(trainer, optimizer, folder, checkpoint, step)
-                saved = time.monotonic()
-    _save(trainer, optimizer, folder, checkpoint, step)
-
-
-@dataclass(frozen=True)
-class _Sample:
-    arrays: dict[str, np.ndarray]
-    waited: float
-
-
-def _prefetch(draw, config: TrainConfig, step: int) -> Iterator[_Sample]:
-    """Samples in the order of their number, drawn ahead by `workers` threads."""
-    queues: list[queue.Queue] = [queue.Queue(4) for _ in range(config.workers)]
-    stop = threading.Event()
-
-    def work(worker: int) -> None:
-        number = step + worker
-        while not stop.is_set():
-            try:
-                item = draw(np.random.default_rng((config.seed, number)))
-            except Exception as error:  # handed to the training thread, which raises it
-                item = error
-            while not stop.is_set():
-                try:
-                    queues[worker].put(item, timeout=0.5)
+                done = self.step - self._first
+                progress = max(elapsed / (config.minutes * 60.0), done / config.steps)
+                if signals or progress >= 0.98 or done >= config.steps:
                     break
-                except queue.Full:
-                    continue
-            number += config.workers
+                rate = self._rate(progress)
+                losses.append(self._compiled(batch.arrays, rate))
+                self.step += 1
+                bar.update(config.batch)
+                if self.step % config.row_every == 0:
+                    mean = self._mean(losses)
+                    elapsed = time.monotonic() - begin
+                    speed = (self.step - self._first) * config.batch / elapsed
+                    values = (mean, rate, speed, waited / elapsed)
+                    names = ("loss", "rate", "samples_per_s", "waited")
+                    self.curve.add(self.step, dict(zip(names, values, strict=True)))
+                    bar.set_postfix(loss=f"{mean:.4f}", wait=f"{waited / elapsed:.0%}")
+                    losses.clear()
+                if self._look is not None and self.step % config.validate_every == 0:
+                    self._validate()
+                if time.monotonic() - saved > config.checkpoint_s:
+                    self._save(losses)
+                    saved = time.monotonic()
+        samples.close()
+        self._save(losses)
 
-    threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in range(config.workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        while True:
-            for source in queues:
-                begin = time.monotonic()
-                item = source.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield _Sample(item, time.monotonic() - begin)
-    finally:
-        stop.set()
+    def _rate(self, progress: float) -> float:
+        """The learning rate at a share of the leg: it rises at first and falls to the end."""
+        if not self.trainer.method.decays:
+            return self.rate
+        end = self.config.final_rate
+        falling = end + (1 - end) * 0.5 * (1 + np.cos(np.pi * progress))
+        return float(self.rate * min(1.0, (self.step + 1) / self.config.warmup) * falling)
 
+    def _mean(self, losses: list[Any]) -> float:
+        values = np.array([float(loss) for loss in losses])
+        if not np.isfinite(values).all():
+            raise FloatingPointError(f"{self.stage}: a loss before step {self.step} is not finite")
+        return float(values.mean()) if len(values) else 0.0
 
-def _save(trainer, optimizer, folder: Path, checkpoint: Path, step: int) -> None:
-    """The checkpoint, and the averaged weights beside it; each file appears whole."""
-    raw = [np.asarray(v) for v in trainer.trainable_variables]
-    state = [np.asarray(v) for v in optimizer.variables]
-    arrays = {f"w{i}": v for i, v in enumerate(raw)} | {f"o{i}": v for i, v in enumerate(state)}
-    partial = checkpoint.with_suffix(".part.npz")
-    np.savez(partial, step=np.array(step), **arrays)  # type: ignore[arg-type]
-    os.replace(partial, checkpoint)
-    optimizer.finalize_variable_values(trainer.trainable_variables)
-    partial = folder / f"{trainer.recipe.stage}.part.weights.h5"
-    trainer.network.save_weights(partial)
-    os.replace(partial, folder / f"{trainer.recipe.stage}.weights.h5")
-    for variable, value in zip(trainer.trainable_variables, raw, strict=True):
-        variable.assign(value)
+    def _validate(self) -> None:
+        self._compiled.sync()
+        with checkpoint.averaged(self.trainer, self.optimizer):
+            loss = self._look(self.folder / f"{self.stage}.{self.step:06d}.png")
+        self.curve.add_validation(self.step, loss)
 
-
-def _restore(checkpoint: Path, trainer, optimizer) -> int:
-    if not checkpoint.exists():
-        return 0
-    with np.load(checkpoint) as data:
-        for i, variable in enumerate(trainer.trainable_variables):
-            variable.assign(data[f"w{i}"])
-        for i, variable in enumerate(optimizer.variables):
-            variable.assign(data[f"o{i}"])
-        return int(data["step"])
+    def _save(self, losses: list[Any]) -> None:
+        self._mean(losses)  # weights that cannot be used are not written
+        self._compiled.sync()
+        checkpoint.save(self.trainer, self.optimizer, self.folder, self.step)

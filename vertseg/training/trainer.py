@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
-from models import Preset, build_network
-from vertseg.phantom import Tissue
+from models import Preset, activate, build_network
 from vertseg.training import losses
+from vertseg.training.methods import Method, method_for
 from vertseg.training.recipe import Recipe
-from vertseg.training.synthesis import (
-    in_view,
-    landmark_gaussians,
-    nearest_labels,
-    render,
-    sample_linear,
+from vertseg.training.samples import (
+    TISSUES,
+    heatmap_sample,
+    segmentation_sample,
+    spine_sample,
+    vertebrae_sample,
 )
-from vertseg.training.tissue import BONES
-
-_CROSS = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]).astype(np.int32)
-"""A voxel and its six neighbours."""
 
 _FEATURES = "local_up0_conv1_relu"
 """The finest features of SC-Net."""
 
-_TISSUES = 4
-
-
-def _tissues(labels):
-    """Classes of labels: 0 other, 1 vertebra, 2 disc, 3 sacrum, rib or other bone; -1 unknown."""
-    table = np.zeros(256, np.int32)
-    table[[*range(1, 26), 28]] = 1
-    table[Tissue.DISC] = 2
-    table[[bone for bone in BONES if bone not in range(1, 26) and bone != 28]] = 3
-    return ops.where(labels >= 0, ops.take(table, ops.clip(labels, 0, 255)), -1)
-
-
-def _seen_and_sure(gaussians, state):
-    """One map of all vertebrae in view, and 0 around those that may or may not be, else 1."""
-    target = ops.max(gaussians * ops.cast(state > 0, "float32"), axis=-1)
-    unsure = ops.max(gaussians * ops.cast(state < 0, "float32"), axis=-1)
-    return target, 1.0 - ops.minimum(8.0 * unsure, 1.0)
-
 
 class StageTrainer(keras.Model):
-    """Takes one draw (see `draws.py`) per step; makes image and targets and returns the loss.
+    """Takes a batch of draws (see `draws.py`); makes images and targets and returns the loss.
 
     The losses are those of the preset's activations; a stage with the activation ``linear`` learns
     its heatmaps by their squared error, as published.
@@ -53,97 +30,121 @@ class StageTrainer(keras.Model):
     Args:
         preset: the networks' preset.
         recipe: what the samples look like.
+        method: how it is trained; that of the preset if None.
     """
 
-    def __init__(self, preset: Preset, recipe: Recipe) -> None:
+    def __init__(self, preset: Preset, recipe: Recipe, method: Method | None = None) -> None:
         super().__init__(dtype="float32", name=f"{recipe.stage}_trainer")
         self.recipe = recipe
+        self.method = method or method_for(preset.name, recipe.stage)
         self.network = build_network(preset, recipe.stage, recipe.size)
-        self._make = {
-            "spine": self._spine,
-            "vertebrae": self._vertebrae,
-            "segmentation": self._segmentation,
-        }[recipe.stage]
-        if recipe.stage != "segmentation" and recipe.config.activation == "linear":
-            self._make = self._heatmaps
-        if self._make == self._vertebrae:
-            features = self.network.get_layer(_FEATURES).output
-            self._seen = keras.Model(self.network.input, [self.network.output, features])
-            self._tissue_head = keras.layers.Dense(_TISSUES, dtype="float32", name="tissue_head")
-            self._tissue_head.build(features.shape)
+        kind = recipe.stage
+        if kind != "segmentation" and recipe.config.activation == "linear":
+            kind = "heatmaps"
+        self._sample, self._loss = {
+            "spine": (spine_sample, self._spine),
+            "vertebrae": (vertebrae_sample, self._vertebrae),
+            "heatmaps": (heatmap_sample, self._heatmaps),
+            "segmentation": (segmentation_sample, self._segmentation),
+        }[kind]
+        outputs = [self.network.output]
+        if kind == "vertebrae":
+            outputs.append(self.network.get_layer(_FEATURES).output)
+            self._tissue_head = keras.layers.Dense(TISSUES, dtype="float32", name="tissue_head")
+            self._tissue_head.build(outputs[1].shape)
+        self._seen = keras.Model(self.network.input, outputs)
+        self.sigmas = None
+        if kind == "heatmaps" and self.method.sigma_decay:
+            start = keras.initializers.Constant(recipe.config.sigma_px)
+            count = recipe.config.network.outputs
+            self.sigmas = self.add_weight(shape=(count,), initializer=start, name="sigmas")
+        self.built = True
 
-    def call(self, draw, training: bool = False):
-        """The scalar loss of one draw."""
-        return self._make(draw, training)
+    def samples(self, draws):
+        """Images and targets by name, with a leading batch axis like that of `draws`."""
+        made = _each(self._sample, draws)
+        return {name: ops.stop_gradient(value) for name, value in made.items()}
+
+    def call(self, draws, training: bool = False):
+        """The scalar loss of a batch of draws, each array of which has a leading batch axis."""
+        samples = self.samples(draws)
+        outputs = self._seen(samples["image"], training=training)
+        asked = {name: value for name, value in samples.items() if name != "image"}
+        asked["outputs"] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        return ops.mean(_each(self._loss, asked)) + self._regularisation()
+
+    def look(self, draws):
+        """Loss, images, targets and maps (batch, X, Y, Z) of a batch of draws, to be looked at."""
+        samples = self.samples(draws)
+        maps = activate(self.network(samples["image"], training=False), self.recipe.config)
+        target = samples.get("target")
+        if target is None:
+            gaussians = ops.exp(-0.5 * samples["squares"] / self.recipe.config.sigma_px**2)
+            target = ops.max(gaussians * samples["seen"][:, None, None, None], axis=-1)
+        return self(draws), samples["image"][..., 0], target, ops.max(maps, axis=-1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss is what `call` returns."""
         return y_pred
 
-    def _image(self, draw):
-        image, coords = ops.cond(
-            draw["painted"] > 0, lambda: render(draw, True), lambda: render(draw, False)
-        )
-        return image, coords
+    def _regularisation(self):
+        """Squared norms of kernels and of learned sigmas (paper, eq. 1)."""
+        total = 0.0
+        if self.method.weight_decay:
+            kernels = [v for v in self.network.trainable_variables if v.name == "kernel"]
+            total += self.method.weight_decay * sum(ops.sum(k * k) for k in kernels)
+        if self.sigmas is not None:
+            total += self.method.sigma_decay * ops.sum(self.sigmas * self.sigmas)
+        return total
 
-    def _heatmaps(self, draw, training):
+    def _heatmaps(self, asked):
         """Squared error of one map per landmark, or of one map of all of them."""
-        image, coords = self._image(draw)
-        gaussians, _ = landmark_gaussians(coords, draw)
-        state = draw["state"]
-        target = gaussians * ops.cast(state > 0, "float32")
-        known = ops.cast(ops.logical_or(state == 0, state == 1), "float32")
-        output = self.network(image[None, ..., None], training=training)
+        output, squares = asked["outputs"][0], asked["squares"]
+        if self.sigmas is not None:
+            scale = self.method.target_scale
+            target = losses.landmark_heatmaps(squares, self.sigmas, scale) * asked["seen"]
+            return losses.squared_error(output, target, asked["known"])
+        gaussians = ops.exp(-0.5 * squares / self.recipe.config.sigma_px**2)
+        target, known = gaussians * asked["seen"], asked["known"]
         if output.shape[-1] == 1:
             target = ops.max(target, axis=-1, keepdims=True)
             known = 1.0 - ops.max(gaussians * (1.0 - known), axis=-1, keepdims=True)
         known = known[..., : output.shape[-1]]
-        return losses.l2_heatmap_loss(known * output, known * target[None])
+        return losses.l2_heatmap_loss((known * output)[None], (known * target)[None])
 
-    def _vertebrae(self, draw, training):
-        """Where a vertebra is, of whatever label, and which label it has at its centre.
+    def _vertebrae(self, asked):
+        """Place, label and tissue.
 
-        A state of 1 is a vertebra in view, 2 one of unknown label, 0 one out of view, and -1 one
-        that may or may not be seen; there nothing is asked. Where tissues are known, a head that is
-        only there in training tells bone from discs: the finest features then show where one
-        vertebra ends, which centres alone teach very slowly.
+        Where tissues are known, a head that is only there in training tells bone from discs: the
+        finest features then show where one vertebra ends, which centres alone teach very slowly.
         """
-        image, coords = self._image(draw)
-        gaussians, peaks = landmark_gaussians(coords, draw)
-        state = draw["state"]
-        target, weight = _seen_and_sure(gaussians, state)
-        outputs, features = (v[0] for v in self._seen(image[None, ..., None], training=training))
-        place = losses.heatmap_crossentropy(outputs[..., 0], target, weight)
-        known = ops.cast(ops.logical_and(state == 1, peaks > 0.7), "float32")
-        label = losses.label_crossentropy(self._around(outputs[..., 1:], gaussians), known)
-        tissues = _tissues(nearest_labels(coords, draw))
-        tissues = ops.where(draw["painted"] > 0, tissues, -1)
-        return place + label + losses.balanced_crossentropy(self._tissue_head(features), tissues)
+        output, features = asked["outputs"]
+        place = losses.heatmap_crossentropy(output[..., 0], asked["target"], asked["weight"])
+        maps = ops.reshape(output[..., 1:], (-1, output.shape[-1] - 1))
+        label = losses.label_crossentropy(ops.take(maps, asked["around"], axis=0), asked["known"])
+        tissue = losses.balanced_crossentropy(self._tissue_head(features), asked["tissues"])
+        return place + label + tissue
 
-    def _around(self, maps, gaussians):
-        """`maps` (X, Y, Z, labels) at and around the top of every Gaussian: (labels, 7, labels)."""
-        size = np.array(maps.shape[:3])
-        voxel = ops.argmax(ops.reshape(gaussians, (-1, gaussians.shape[-1])), axis=0)
-        voxel = ops.stack(ops.unravel_index(voxel, tuple(size)), axis=-1)
-        points = ops.cast(voxel, "int32")[:, None] + _CROSS
-        points = ops.clip(points, 0, size - 1)
-        flat = ops.sum(points * np.array([size[1] * size[2], size[2], 1], np.int32), axis=-1)
-        return ops.take(ops.reshape(maps, (-1, maps.shape[-1])), flat, axis=0)
+    def _spine(self, asked):
+        logits = asked["outputs"][0][..., 0]
+        return 50.0 * losses.sigmoid_crossentropy(logits, asked["target"], asked["weight"])
 
-    def _spine(self, draw, training):
-        image, coords = self._image(draw)
-        gaussians, _ = landmark_gaussians(coords, draw)
-        target, weight = _seen_and_sure(gaussians, draw["state"])
-        logits = self.network(image[None, ..., None], training=training)[0, ..., 0]
-        return 50.0 * losses.sigmoid_crossentropy(logits, target, weight)
-
-    def _segmentation(self, draw, training):
-        image, coords = self._image(draw)
-        marker, _ = landmark_gaussians(coords, draw)
-        mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
-        target = ops.logical_and(mask > 0.5, in_view(coords, draw))
-        target = ops.cast(target, "float32")
-        inputs = ops.concatenate([image[..., None], marker], axis=-1)
-        logits = self.network(inputs[None], training=training)[0, ..., 0]
+    def _segmentation(self, asked):
+        logits, target = asked["outputs"][0][..., 0], asked["target"]
+        if not self.method.overlap:
+            return losses.sigmoid_crossentropy(logits, target)
         overlap = losses.soft_dice_loss(logits, target)
         return overlap + 10.0 * losses.sigmoid_crossentropy(logits, target)
+
+
+def _each(function, batch):
+    """`function` of each element of a batch of nested arrays, results stacked.
+
+    JAX does all elements at once; TensorFlow, which here mostly runs on a CPU, one after another,
+    so that each takes only its own branch of a condition. A batch of one is not worth either.
+    """
+    if keras.tree.flatten(batch)[0].shape[0] == 1:
+        only = function(keras.tree.map_structure(lambda v: v[0], batch))
+        return keras.tree.map_structure(lambda v: v[None], only)
+    apply = ops.vectorized_map if keras.backend.backend() == "jax" else ops.map
+    return apply(function, batch)

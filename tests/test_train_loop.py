@@ -1,0 +1,155 @@
+"""The loop around the step: order of samples, stopping, validation, curves, several devices."""
+
+import dataclasses
+import os
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from vertseg.errors import ConfigurationError, InputError
+from vertseg.phantom import make_phantom
+from vertseg.signals import Stopped
+from vertseg.training import steps
+from vertseg.training.curve import Curve, tail
+from vertseg.training.draws import NoiseBank, draw_sample
+from vertseg.training.methods import build_optimizer
+from vertseg.training.phantoms import draw_phantom
+from vertseg.training.prefetch import Reuse, prefetch
+from vertseg.training.presets import TOY, find_preset
+from vertseg.training.real import RealVolume
+from vertseg.training.recipe import recipe_for
+from vertseg.training.train import TrainConfig, train
+from vertseg.training.trainer import StageTrainer
+
+SMALL = dataclasses.replace(
+    TOY,
+    spine=dataclasses.replace(
+        TOY.spine,
+        network=dataclasses.replace(TOY.spine.network, filters=(8, 8)),
+        size=(8, 8, 12),
+    ),
+)
+RECIPE = dataclasses.replace(recipe_for("spine", SMALL.spine), source_size=(16, 16, 24))
+
+
+@pytest.fixture(scope="module")
+def draw():
+    phantom = make_phantom(("L1", "L3"), 7.5, 3, field_mm=(120.0, 120.0), noise_hu=0.0)
+    points = {c.label: phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids}
+    volume = RealVolume("phantom", phantom.labels, points)
+    bank = NoiseBank(RECIPE.source_size)
+    return lambda rng: draw_sample(RECIPE, draw_phantom(RECIPE, [volume], rng), bank, rng)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_samples_come_in_the_order_of_their_numbers(workers):
+    def number(rng):
+        return {"first": rng.integers(10**9, size=2)}
+
+    batches = prefetch(number, seed=5, first=7, batch=2, workers=workers)
+    found = np.concatenate([np.asarray(next(batches).arrays["first"]) for _ in range(4)])
+    batches.close()
+    expected = [np.random.default_rng((5, 7 + k)).integers(10**9, size=2) for k in range(8)]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_error_of_a_thread_is_raised():
+    def fail(rng):
+        raise ValueError("no body")
+
+    with pytest.raises(ValueError, match="no body"):
+        next(prefetch(fail, seed=0, first=0, batch=2, workers=2))
+
+
+def test_sources_are_reused():
+    class Counted:
+        made = 0
+
+        def source(self, rng):
+            self.made += 1
+            return self.made
+
+        def sample(self, source, rng):
+            return {"source": np.array(source)}
+
+    counted = Counted()
+    reuse = Reuse(counted, times=5, keep=3)
+    used = [int(reuse.draw(np.random.default_rng(k))["source"]) for k in range(200)]
+    assert 25 < counted.made < 70 and set(used) == set(range(1, counted.made + 1))
+
+
+def test_a_signal_ends_the_leg_with_a_checkpoint(draw, tmp_path):
+    def interrupted(rng):
+        made.append(1)
+        if len(made) == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(rng)
+
+    made = []
+    with pytest.raises(Stopped) as stopped:
+        train(SMALL, RECIPE, interrupted, tmp_path, TrainConfig(minutes=99))
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    with np.load(tmp_path / "spine.checkpoint.npz") as data:
+        step = int(data["step"])
+    assert 0 < step < 20 and (tmp_path / "spine.weights.h5").exists()
+    config = TrainConfig(minutes=99, steps=4, batch=2, row_every=2, validate_every=4)
+    train(SMALL, RECIPE, draw, tmp_path, dataclasses.replace(config, validation_samples=2))
+    rows = [line.split(",") for line in (tmp_path / "spine.csv").read_text().split()]
+    assert int(rows[-1][0]) in (step + 3, step + 4) and len(rows[-1]) == 5
+    check = [line.split(",") for line in (tmp_path / "spine.validation.csv").read_text().split()]
+    assert len(check) == 1 and 0 < float(check[0][1]) < 100
+    picture = next(tmp_path.glob("spine.*.png"))
+    assert picture.stat().st_size > 1000
+    text = tail(tmp_path, "spine", 1)
+    assert text.split()[:5] == ["step", "loss", "rate", "samples_per_s", "waited"]
+    assert rows[-1][1] in text and check[-1][1] in text
+    with pytest.raises(InputError):
+        tail(tmp_path, "vertebrae")
+
+
+def test_a_batch_is_the_mean_of_its_samples(draw):
+    trainer = StageTrainer(SMALL, RECIPE)
+    draws = [draw(np.random.default_rng(seed)) for seed in range(3)]
+    stacked = {name: np.stack([d[name] for d in draws]) for name in draws[0]}
+    losses = [float(trainer({k: v[None] for k, v in d.items()})) for d in draws]
+    assert np.ptp(losses) > 1e-3 * np.mean(losses)
+    assert float(trainer(stacked)) == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_tensorboard_is_optional(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
+    with pytest.raises(ConfigurationError, match="pip install tensorboard"):
+        Curve(tmp_path, "spine", tensorboard=True)
+
+
+def test_presets_are_found_by_name_or_file(tmp_path):
+    assert find_preset("toy") is TOY
+    with pytest.raises(ConfigurationError, match="paper, default, toy"):
+        find_preset(str(tmp_path / "none.json"))
+
+
+def test_an_uneven_batch_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0", "gpu:1"])
+    with pytest.raises(ConfigurationError, match="batch of 3"):
+        steps.use_all_devices(3)
+
+
+def test_published_training_runs_a_step(draw):
+    """Kernels only are decayed; no average is kept."""
+    from vertseg.training.methods import PUBLISHED
+
+    trainer = StageTrainer(SMALL, RECIPE, PUBLISHED["spine"])
+    optimizer = build_optimizer(trainer.method, 1e-4, 0.998)
+    optimizer.build(trainer.trainable_variables)
+    before = [np.asarray(v) for v in trainer.trainable_variables]
+    step = steps.make_step(trainer, optimizer)
+    sample = {k: v[None] for k, v in draw(np.random.default_rng(1)).items()}
+    loss = float(step(sample, 1e-4))
+    step.sync()
+    changes = [np.abs(np.asarray(v) - b).max() for v, b in
+               zip(trainer.trainable_variables, before, strict=True)]  # fmt: skip
+    assert np.isfinite(loss) and max(changes) == pytest.approx(1e-4, rel=0.1)

@@ -1,0 +1,120 @@
+"""What one draw becomes inside the graph: the image, and what is asked of the network.
+
+Every function takes one draw (see `draws.py`) and returns arrays by name; ``image`` is (X, Y, Z,
+channels), in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+from vertseg.phantom import Tissue
+from vertseg.training.synthesis import (
+    in_view,
+    landmark_distances,
+    landmark_gaussians,
+    nearest_labels,
+    render,
+    sample_linear,
+)
+from vertseg.training.tissue import BONES
+
+TISSUES = 4
+"""Classes of `_tissues`."""
+
+_CROSS = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]).astype(np.int32)
+"""A voxel and its six neighbours."""
+
+_NEAR = 0.7
+"""Height of the Gaussian at the nearest voxel from which a landmark lies in the grid."""
+
+
+def spine_sample(draw):
+    """``target`` (X, Y, Z): one map of all vertebrae; ``weight``: 0 around doubtful ones."""
+    image, coords = _image(draw)
+    gaussians, _ = landmark_gaussians(coords, draw)
+    target, weight = _seen_and_sure(gaussians, draw["state"])
+    return {"image": image[..., None], "target": target, "weight": weight}
+
+
+def vertebrae_sample(draw):
+    """Where a vertebra is, of whatever label, and which label it has at its centre.
+
+    A state of 1 is a vertebra in view, 2 one of unknown label, 0 one out of view, and -1 one that
+    may or may not be seen; there nothing is asked.
+
+    Returns:
+        ``target`` and ``weight`` (X, Y, Z) as for the spine; ``around`` (labels, 7): flat voxels
+        at and around each centre; ``known`` (labels,): whether the label is asked for there;
+        ``tissues`` (X, Y, Z): classes, -1 where they are not known.
+    """
+    image, coords = _image(draw)
+    gaussians, peaks = landmark_gaussians(coords, draw)
+    state = draw["state"]
+    target, weight = _seen_and_sure(gaussians, state)
+    tissues = _tissues(nearest_labels(coords, draw))
+    return {
+        "image": image[..., None],
+        "target": target,
+        "weight": weight,
+        "around": _around(gaussians),
+        "known": ops.cast(ops.logical_and(state == 1, peaks > _NEAR), "float32"),
+        "tissues": ops.where(draw["painted"] > 0, tissues, -1),
+    }
+
+
+def heatmap_sample(draw):
+    """Heatmaps as published: ``squares`` (X, Y, Z, labels), ``seen`` and ``known`` (labels,).
+
+    ``squares`` are squared distances in voxels of the network's grid from each landmark.
+    """
+    image, coords = _image(draw)
+    state = draw["state"]
+    ratio = draw["voxel_source_px"]
+    return {
+        "image": image[..., None],
+        "squares": landmark_distances(coords, draw) / ratio**2,
+        "seen": ops.cast(state > 0, "float32"),
+        "known": ops.cast(ops.logical_or(state == 0, state == 1), "float32"),
+    }
+
+
+def segmentation_sample(draw):
+    """``target`` (X, Y, Z): 1 in the wanted vertebra, which the second channel marks."""
+    image, coords = _image(draw)
+    marker, _ = landmark_gaussians(coords, draw)
+    mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
+    target = ops.logical_and(mask > 0.5, in_view(coords, draw))
+    image = ops.concatenate([image[..., None], marker], axis=-1)
+    return {"image": image, "target": ops.cast(target, "float32")}
+
+
+def _image(draw):
+    return ops.cond(draw["painted"] > 0, lambda: render(draw, True), lambda: render(draw, False))
+
+
+def _seen_and_sure(gaussians, state):
+    """One map of all vertebrae in view, and 0 around those that may or may not be, else 1."""
+    target = ops.max(gaussians * ops.cast(state > 0, "float32"), axis=-1)
+    unsure = ops.max(gaussians * ops.cast(state < 0, "float32"), axis=-1)
+    return target, 1.0 - ops.minimum(8.0 * unsure, 1.0)
+
+
+def _around(gaussians):
+    """Flat voxels at and around the top of every Gaussian: int32 (labels, 7)."""
+    size = np.array(gaussians.shape[:3])
+    voxel = ops.argmax(ops.reshape(gaussians, (-1, gaussians.shape[-1])), axis=0)
+    voxel = ops.stack(ops.unravel_index(voxel, tuple(size)), axis=-1)
+    points = ops.cast(voxel, "int32")[:, None] + _CROSS
+    points = ops.clip(points, 0, size - 1)
+    return ops.sum(points * np.array([size[1] * size[2], size[2], 1], np.int32), axis=-1)
+
+
+def _tissues(labels):
+    """Classes of labels: 0 other, 1 vertebra, 2 disc, 3 sacrum, rib or other bone; -1 unknown."""
+    table = np.zeros(256, np.int32)
+    table[[*range(1, 26), 28]] = 1
+    table[Tissue.DISC] = 2
+    table[[bone for bone in BONES if bone not in range(1, 26) and bone != 28]] = 3
+    return ops.where(labels >= 0, ops.take(table, ops.clip(labels, 0, 255)), -1)

@@ -1,0 +1,114 @@
+"""The commands of ``python -m vertseg.training`` that train a stage and show how it goes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vertseg.weights import STAGES
+
+_TRAIN = """\
+Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
+checkpoint is written first.
+
+On a machine with GPUs and JAX, but without TensorFlow and readers of medical images, make a pool
+elsewhere (`prepare --atlas`, `phantoms`) and copy it there with the centroid tables:
+
+    KERAS_BACKEND=jax python -m vertseg.training train vertebrae --data TABLES --pool POOL \\
+        --batch 8 --workers 14 --reuse 8 --minutes 9
+
+This needs keras, jax, h5py, numpy, scipy, tqdm and pillow. Sample making, augmentation, network
+and optimiser are one compiled step; batches wait on the device. The last column of the curve is
+the share of time spent waiting for them: raise --workers, then --reuse, until it is small.
+"""
+
+
+def add_train_commands(commands: argparse._SubParsersAction) -> None:
+    """Add ``train`` and ``tail`` to a command line."""
+    train = commands.add_parser(
+        "train",
+        help="train one stage, going on from its checkpoint",
+        description=_TRAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("stage", choices=STAGES)
+    train.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves")
+    _add_data(train)
+    _add_schedule(train)
+    train.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    train.add_argument("--precision", default="mixed_bfloat16")
+    train.set_defaults(run=_train)
+    tail = commands.add_parser("tail", help="the last rows of a training curve")
+    tail.add_argument("stage", choices=STAGES)
+    tail.add_argument("--runs", type=Path, default=Path("runs"))
+    tail.add_argument("--rows", type=int, default=10)
+    tail.set_defaults(run=_tail)
+
+
+def _add_data(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--data", type=Path, help="folder with atlas/ and courses; else the pool's")
+    train.add_argument("--pool", type=Path, help="folder with phantoms and prepared cases")
+    train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
+    train.add_argument("--preset", default="default", help="name, or a JSON file")
+    train.add_argument("--augmentation", type=float, default=1.0, help="strength, 0 to 1")
+    train.add_argument("--reuse", type=int, default=1, metavar="N",
+                       help="samples that are made of each posed body, on average")  # fmt: skip
+    train.add_argument("--workers", type=int, default=1, help="threads that draw samples")
+    train.add_argument("--seed", type=int, default=0)
+
+
+def _add_schedule(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--minutes", type=float, default=9.0, help="time of this leg")
+    train.add_argument("--steps", type=int, default=10**9, help="of this leg, if that is sooner")
+    train.add_argument("--batch", type=int, default=1, help="samples in a step, on all GPUs")
+    train.add_argument("--rate", type=float, help="peak learning rate; default: the preset's")
+    train.add_argument("--final-rate", type=float, default=0.02)
+    train.add_argument("--warmup", type=int, default=100, help="steps")
+    train.add_argument("--ema", type=float, default=0.998, help="momentum of averaged weights")
+    train.add_argument("--row-every", type=int, default=20, metavar="STEPS", help="of the curve")
+    train.add_argument("--validate-every", type=int, default=2000, metavar="STEPS",
+                       help="loss and picture of samples held back; 0: never")  # fmt: skip
+    train.add_argument("--tensorboard", action="store_true", help="also write its files")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    import keras
+
+    _limit_threads(arguments.threads)
+    from vertseg.training.prefetch import Reuse
+    from vertseg.training.presets import find_preset
+    from vertseg.training.recipe import as_published, recipe_for
+    from vertseg.training.sources import Sources
+    from vertseg.training.train import TrainConfig, train
+
+    keras.mixed_precision.set_global_policy(arguments.precision)
+    keras.utils.set_random_seed(arguments.seed)
+    preset = find_preset(arguments.preset)
+    stage = getattr(preset, arguments.stage)
+    recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
+    if preset.name == "paper":
+        recipe = as_published(recipe)
+    sources = Sources(arguments.data, recipe, arguments.pool, arguments.fold)
+    held_back = None
+    if arguments.validate_every:
+        held_back = Sources(arguments.data, recipe, arguments.pool, arguments.fold, True).draw
+    fields = TrainConfig.__dataclass_fields__.keys() & vars(arguments).keys()
+    config = TrainConfig(**{name: getattr(arguments, name) for name in fields})
+    draw = Reuse(sources, arguments.reuse).draw if arguments.reuse > 1 else sources.draw
+    train(preset, recipe, draw, arguments.runs, config, held_back)
+
+
+def _limit_threads(threads: int) -> None:
+    import keras
+
+    if threads and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _tail(arguments: argparse.Namespace) -> None:
+    from vertseg.training.curve import tail
+
+    print(tail(arguments.runs, arguments.stage, arguments.rows))
