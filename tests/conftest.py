@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def same_locale() -> Iterator[None]:
-    """Reading DICOM with ITK sets the locale of the process; the next test starts without that."""
+    """Tests write DICOM with ITK, which sets the locale of the process: not for the next test."""
     before = locale.setlocale(locale.LC_CTYPE)
     yield
     locale.setlocale(locale.LC_CTYPE, before)

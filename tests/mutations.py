@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -21,6 +21,12 @@ _EXTREMES = tuple(
     np.array(value, kind).tobytes()
     for kind in ("<f4", ">f4", "<f8")
     for value in (np.nan, np.inf, 1e38, -1e-38, 1e-3)
+)
+
+
+_WORDS = tuple(
+    f"{word}".encode()
+    for word in ("nan", "inf", "1e308", "-1", "0", "9" * 11, "9" * 400, "A" * 5000, "=", ":", "%s")
 )
 
 
@@ -51,7 +57,8 @@ class Edit:
 
 def edits(kinds: tuple[str, ...]) -> st.SearchStrategy[list[Edit]]:
     """One to four edits of these kinds."""
-    values = st.one_of(st.sampled_from(_EXTREMES), st.binary(min_size=1, max_size=8))
+    extremes = st.sampled_from(_EXTREMES + _WORDS)
+    values = st.one_of(extremes, st.binary(min_size=1, max_size=8))
     places = st.floats(0, 1, exclude_max=True)
     edit = st.builds(Edit, st.sampled_from(kinds), places, st.integers(1, 400), values)
     return st.lists(edit, min_size=1, max_size=4)
@@ -103,4 +110,13 @@ def damaged_files() -> st.SearchStrategy[bytes]:
         st.builds(header, numbers, edits(("overwrite",)), st.booleans()),
         st.builds(_of_everything, numbers, edits(_ALL)),
         st.builds(_of_stream, numbers, edits(_ALL)),
+    )
+
+
+def damaged_versions(originals: Mapping[str, bytes]) -> st.SearchStrategy[tuple[str, bytes]]:
+    """Name of one of these files and its damaged content."""
+    return st.sampled_from(sorted(originals)).flatmap(
+        lambda name: st.tuples(
+            st.just(name), st.builds(changed, st.just(originals[name]), edits(_ALL))
+        )
     )

@@ -12,13 +12,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from fake_segmenter import FakeSegmenter
+from fake_segmenter import FakeSegmenter, phantom_scan
 from hypothesis import HealthCheck, given, settings
-from mutations import ORIGINALS, damaged_files
+from hypothesis import strategies as st
+from itk_files import itk_image, write_itk, write_series
+from mutations import ORIGINALS, damaged_files, damaged_versions
 
 from vertseg.batch import run_batch
+from vertseg.dicom_image import read_dicom_series
 from vertseg.errors import InputError
 from vertseg.image import read_image
+from vertseg.inputs import find_cases
 from vertseg.options import Options
 
 COUNT = int(os.environ.get("VERTSEG_DAMAGED_FILES", "400"))
@@ -98,3 +102,57 @@ def test_a_run_over_a_damaged_file(place, content) -> None:
         assert isinstance(error, InputError), error
     assert outcome.exit_code == (3 if outcome.failures else 0)
     assert not list((place / "out").glob(".*"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A folder with volumes of each format of ITK and one with a DICOM series."""
+    folder = tmp_path_factory.mktemp("small")
+    image = itk_image(phantom_scan((4, 5, 6)))
+    for name in ("packed.mha", "packed.nrrd", "plain.mhd"):
+        write_itk(folder / "itk" / name, image)
+    for name in ("plain.mha", "plain.nrrd"):
+        write_itk(folder / "itk" / name, image, packed=False)
+    write_series(folder / "in" / "series", image, g0008_0005="ISO_IR 192")
+    return folder
+
+
+def contents(folder: Path, *suffixes: str) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in suffixes}
+
+
+@thorough(max(COUNT // 10, 20))
+@given(data=st.data())
+def test_reading_a_damaged_file_of_itk(small, data) -> None:
+    files = contents(small / "itk", ".mha", ".mhd", ".nrrd")
+    name, content = data.draw(damaged_versions(files))
+    path = small / "itk" / name
+    path.write_bytes(content)
+    try:
+        image = read_image(path)
+    except InputError as error:
+        assert name in str(error)
+    else:
+        assert np.isfinite(image.array).all() and np.isfinite(image.grid.affine_lps).all()
+    finally:
+        path.write_bytes(files[name])
+
+
+@thorough(max(COUNT // 20, 20))
+@given(data=st.data())
+def test_a_series_with_a_damaged_slice(small, data) -> None:
+    files = contents(small / "in" / "series", ".dcm")
+    name, content = data.draw(damaged_versions(files))
+    path = small / "in" / "series" / name
+    path.write_bytes(content)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vertseg.dicom_header._SECONDS", 3)
+            cases = find_cases(small / "in").cases
+        for case in cases:
+            image = read_dicom_series(case.slices, case.name)
+            assert np.isfinite(image.array).all()
+    except InputError as error:
+        assert "in" in str(error)
+    finally:
+        path.write_bytes(files[name])

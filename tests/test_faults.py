@@ -5,6 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +76,72 @@ def test_a_disk_that_is_full_at_the_end_is_an_output_error(folders, monkeypatch)
         run(folders)
     assert outputs(folders[1]) >= OF_B | OVERVIEW
     assert not list(folders[1].glob(".*"))
+
+
+def test_files_that_the_system_cuts_short(folders) -> None:
+    """As on a full disk, but with the system's own refusal in the middle of a file."""
+    write_scan(folders[0] / "a.nii.gz", hu=phantom_scan((60, 60, 60)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"index\.html.*ulimit"):
+            run(folders)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(folders[1].glob(".*"))
+    assert not [path for path in folders[1].iterdir() if path.stat().st_size == 6000]
+    assert read_report(folders[1] / "a_report.json")["status"] == "failed"
+    assert run(folders)[0].exit_code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_disk_that_is_really_full(folders) -> None:
+    """On a file system of half a megabyte: what fits is whole, the rest is told and done later."""
+    output = folders[1]
+    output.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(output)]
+    if shutil.which("mount") is None or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        filler = output / "filler"
+        filler.write_bytes(bytes(440 << 10))
+        outcome, _ = run(folders)
+        assert outcome.exit_code == 2 and not outcome.written
+        for _, error in outcome.failures:
+            assert isinstance(error, OutputError)
+            assert "No space left" in error.what and "Free some space" in error.remedy
+        assert not list(output.glob(".*"))
+        filler.unlink()
+        assert run(folders)[0].exit_code == 0
+    finally:
+        subprocess.run(["umount", str(output)], check=True)
+
+
+STOPPED = """
+import os, signal, sys
+from fake_segmenter import POINTS, FakeSegmenter
+from vertseg.cli import main
+def stop(_):
+    os.kill(os.getpid(), int(sys.argv.pop()))
+sys.exit(main(sys.argv[1:-1], lambda _: FakeSegmenter(POINTS, before=stop)))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_process_ends_with_its_code_and_a_sentence(folders, number, code) -> None:
+    root = Path(__file__).resolve().parents[1]
+    paths = os.pathsep.join((str(root), str(root / "tests")))
+    arguments = ["--input", folders[0], "--output", folders[1], str(int(number))]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, *arguments],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert f"Stopped by {signal.Signals(number).name}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert outputs(folders[1]) == OVERVIEW
 
 
 def test_an_input_that_vanishes(folders) -> None:

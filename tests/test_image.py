@@ -173,10 +173,11 @@ def test_thin_and_tiny_volumes(tmp_path, shape) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u2", "f4", "f8"])
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
 def test_stored_types(tmp_path, kind, order) -> None:
     values = np.clip(ct(), -100, 100) if kind == "i1" else ct()
-    values = np.abs(values) if kind == "u2" else values
+    values = np.abs(values) if kind[0] == "u" else values
+    values = np.minimum(values, 255) if kind == "u1" else values
     header = nib.Nifti1Header(endianness=order)
     header.set_data_dtype(kind)
     nib.save(nib.Nifti1Image(values, AFFINE, header), tmp_path / "a.nii.gz")
@@ -443,6 +444,8 @@ def test_values_of_other_kinds_are_doubted(tmp_path) -> None:
     doubtful = {
         "scaled 0-1": ((hu + 1000) / 2000).clip(0, 1).astype(np.float32),
         "scaled -1-1": (hu / 1024).clip(-1, 1).astype(np.float32),
+        "inverted": np.pad(-hu, 6, constant_values=1000).astype(np.int16),
+        "ten times": (10 * hu).astype(np.int16),
         "8 bit": ((hu + 160) / 400 * 255).clip(0, 255).astype(np.uint8),
         "MR": (rng.gamma(2.0, 200.0, hu.shape)).astype(np.int16),
         "labels": (hu > 300).astype(np.uint8),

@@ -1,6 +1,10 @@
 """The whole chain with the bundled weights on phantoms whose truth is known."""
 
+import os
+import subprocess
+import sys
 from itertools import permutations, product
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,7 +14,9 @@ import vertseg
 from vertseg.grid import Grid
 from vertseg.phantom import make_phantom
 from vertseg.resampling import resample_array
+from vertseg.writing import write_mask
 
+ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("L2", "L4")
 SEED = 3
 
@@ -110,3 +116,78 @@ def test_no_vertebra_is_invented_outside_the_body(segmenter):
     air = np.random.default_rng(0).normal(-1000, 8, (60, 60, 60)).astype(np.int16)
     result = segmenter(vertseg.Image.from_array(air, np.diag([4.0, 4.0, 4.0, 1.0])))
     assert result.status == "no_spine"
+
+
+def test_processes_write_the_same_bytes(segmenter, phantom, tmp_path):
+    """Mask and centroids of a process of its own, and the mask of this one."""
+    image = nib.Nifti1Image(phantom.hu.astype(np.int16), phantom.grid.affine_ras)
+    nib.save(image, tmp_path / "a.nii.gz")
+    for name in ("1", "2"):
+        command = [sys.executable, ROOT / "predict.py", "--device", "cpu"]
+        command += ["--input", tmp_path / "a.nii.gz", "--output", tmp_path / name]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=os.environ)
+    for name in ("a_seg.nii.gz", "a_ctd.json", "a_preview.png"):
+        first, second = ((tmp_path / run / name).read_bytes() for run in ("1", "2"))
+        assert first == second, name
+    scan = vertseg.read_image(tmp_path / "a.nii.gz")
+    write_mask(tmp_path / "here.nii.gz", segmenter(scan).labels, scan)
+    assert (tmp_path / "here.nii.gz").read_bytes() == (tmp_path / "1/a_seg.nii.gz").read_bytes()
+
+
+def body(size, spacing_mm, *parts):
+    """HU of air and of cylinders and balls: (HU, radius mm, centre x, y, z or None) in turn."""
+    index = np.indices(size) * spacing_mm
+    hu = np.full(size, -1000.0)
+    for value, radius, *centre in parts:
+        away = [
+            axis - place for axis, place in zip(index, centre, strict=True) if place is not None
+        ]
+        hu[np.linalg.norm(away, axis=0) < radius] = value
+    noisy = hu + np.random.default_rng(0).normal(0, 12, size)
+    affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
+    return vertseg.Image.from_array(noisy.astype(np.int16), affine)
+
+
+def leg(x):
+    """Skin and fat, muscle, cortical bone, marrow; and a knee."""
+    layers = ((-100, 76), (50, 66), (1200, 18), (-50, 12))
+    return [(hu, radius, x, 100, None) for hu, radius in layers] + [(250, 34, x, 100, 200)]
+
+
+def head():
+    """Scalp, skull, brain."""
+    return [(hu, radius, 128, 128, 120) for hu, radius in ((20, 95), (1100, 88), (35, 80))]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        body((90, 50, 100), 4.0, *leg(100), *leg(260)),
+        body((64, 64, 60), 4.0, *head()),
+    ],
+    ids=["legs", "head"],
+)
+def test_no_vertebra_is_invented_where_there_is_no_spine(segmenter, image):
+    result = segmenter(image)
+    assert result.status == "no_spine" and "no spine" in result.warnings[0]
+    assert not result.vertebrae and not result.labels.any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slices", [1, 3])
+def test_a_few_slices_hold_no_whole_vertebra(segmenter, phantom, axis, slices):
+    size = phantom.grid.size
+    starts = [size[a] // 2 if a == axis else 0 for a in range(3)]
+    counts = [slices if a == axis else size[a] for a in range(3)]
+    box = tuple(slice(start, start + n) for start, n in zip(starts, counts, strict=True))
+    part = vertseg.Image.from_array(phantom.hu[box], phantom.grid.crop(box).affine_ras)
+    result = segmenter(part)
+    assert result.labels.shape == tuple(counts)
+    assert not result.vertebrae
+
+
+def test_a_tiny_volume(segmenter, phantom):
+    part = phantom.hu[36:44, 36:44, 36:44]
+    part = part if part.min() != part.max() else part + np.arange(8)
+    result = segmenter(vertseg.Image.from_array(part, np.diag([2.0, 2.0, 2.0, 1.0])))
+    assert result.labels.shape == (8, 8, 8) and not result.vertebrae

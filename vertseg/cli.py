@@ -274,12 +274,11 @@ def _selftest(options: Options) -> int:
 
 def _show(outcome: Outcome, options: Options) -> None:
     from vertseg.outcome import GALLERY, SUMMARY
+    from vertseg.progress import say
     from vertseg.table import format_table
 
-    print(format_table(outcome.reports))
     look = f"Look at {GALLERY}; every vertebra is in {SUMMARY}."
     if options.shard is not None:
         look = f"Every vertebra of this shard is in {options.shard.summary}. "
         look += f"When all shards are done, --merge writes {GALLERY} and {SUMMARY}."
-    print(f"\nOutputs: {options.output}. {look}")
-    print(NOTICE)
+    say(f"{format_table(outcome.reports)}\n\nOutputs: {options.output}. {look}\n{NOTICE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from vertseg.grid import FloatArray, Size
+from vertseg.isolated import IsolationError, isolated
 
 _MAGIC_OFFSET, _MAGIC = 128, b"DICM"
 _HAS_SUFFIX = re.compile(r"\.[a-z]\w{0,5}$", re.IGNORECASE)
 _DICOM_SUFFIX = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LONGEST_TEXT = 40
+_SECONDS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +86,24 @@ def is_dicom(path: Path) -> bool:
 
 def read_slice_header(path: str | os.PathLike[str]) -> SliceHeader | None:
     """The header of a DICOM image, or None for a file that is no image or is damaged."""
-    import SimpleITK as sitk  # late: it takes a while, and NIfTI does without
+    try:
+        (header,) = isolated(_read, str(path), seconds=_SECONDS)
+    except IsolationError:
+        return None
+    return header
+
+
+def _read(path: str) -> Iterator[SliceHeader | None]:
+    """Done in a process of its own: damaged files make GDCM loop for ever."""
+    yield _header(path)
+
+
+def _header(path: str) -> SliceHeader | None:
+    import SimpleITK as sitk  # late: only the other process needs it
 
     reader = _reader()
     try:
-        reader.SetFileName(str(path))
+        reader.SetFileName(path)
         reader.ReadImageInformation()
     except RuntimeError:
         return None

@@ -20,6 +20,7 @@ from vertseg.dicom_series import find_series
 from vertseg.errors import InputError
 from vertseg.grid import FloatArray, Grid, is_invertible
 from vertseg.image import Image, assemble_image
+from vertseg.isolated import IsolationError, isolated
 from vertseg.nifti_geometry import check_grid
 from vertseg.nifti_header import LARGEST_VOLUME_VOXELS, StoredHeader
 
@@ -152,14 +153,20 @@ def _grid(headers: Sequence[SliceHeader], where: str) -> Grid:
 
 def _chunks(headers: Sequence[SliceHeader], where: str) -> Iterator[npt.NDArray[Any]]:
     """The values of each slice in HU, flat; every slice has its own rescale slope."""
-    import SimpleITK as sitk
-
     for header in headers:
         try:
-            image = sitk.ReadImage(str(header.path), imageIO="GDCMImageIO")
-        except RuntimeError as error:
+            (values,) = isolated(_values, str(header.path))
+        except (RuntimeError, IsolationError) as error:
             what = f"the slice {header.path.name} cannot be read"
             raise InputError(what, where, remedy=_EXPORT_REMEDY) from error
-        if tuple(image.GetSize()) != header.size:
+        if values.shape != (header.size[1], header.size[0]):
             raise InputError(f"the slice {header.path.name} has changed", where)
-        yield sitk.GetArrayViewFromImage(image).reshape(-1)
+        yield values.reshape(-1)
+
+
+def _values(path: str) -> Iterator[npt.NDArray[Any]]:
+    """(rows, columns); done in a process of its own, see `vertseg.isolated`."""
+    import SimpleITK as sitk
+
+    values = sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
+    yield values.reshape(values.shape[-2:]) if len(values) == 1 else values

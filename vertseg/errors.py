@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """`text` with what no screen should get, such as control characters in a file's name, escaped.
+
+    >>> printable("a\\x1b[31m.nii")
+    'a\\\\x1b[31m.nii'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class VertsegError(Exception):
     """Base of all errors meant for the user.
 
@@ -30,7 +39,7 @@ class VertsegError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         if self.expected:
             text += f" (expected {self.expected})"
-        return f"{text}. {self.remedy}" if self.remedy else text
+        return printable(f"{text}. {self.remedy}" if self.remedy else text)
 
 
 class ConfigurationError(VertsegError):

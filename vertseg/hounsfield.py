@@ -29,8 +29,18 @@ def recognise(array: npt.NDArray[Any]) -> Intensities:
         return "unknown"
     top = float(np.percentile(sample, 99.9))
     if np.mean(sample < -50) >= 0.005:
-        return "hounsfield" if top >= 50 else "unknown"
+        return "hounsfield" if top >= 50 and _is_mostly_soft(sample) else "unknown"
     return "zero_based" if _is_zero_based(sample, top) else "unknown"
+
+
+def _is_mostly_soft(sample: npt.NDArray[np.float32]) -> bool:
+    """Whether much of what is no air or lung has the density of fat or soft tissue, as in a body.
+
+    Of real scans 0.9 of it and more, of small parts around bone and lung 0.56; of values ten times
+    as large up to 0.43. Inverted values, where air is densest, mostly fail as well.
+    """
+    tissue = sample[sample > -250]
+    return bool(np.mean(tissue < 250) >= 0.45)
 
 
 def _is_zero_based(sample: npt.NDArray[np.float32], top: float) -> bool:

@@ -38,9 +38,10 @@ class ItkGeometry:
         return ((d[0], d[3], d[6]), (d[1], d[4], d[7]), (d[2], d[5], d[8]))
 
     def affine_lps(self) -> np.ndarray:
-        """(4, 4) index -> LPS mm."""
+        """(4, 4) index -> LPS mm; not finite where a header holds numbers without sense."""
         affine = np.eye(4)
-        affine[:3, :3] = np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing)
+        with np.errstate(over="ignore", invalid="ignore"):
+            affine[:3, :3] = np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing)
         affine[:3, 3] = self.origin
         return affine
 

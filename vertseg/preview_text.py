@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from PIL import ImageDraw
 
 from vertseg.drawing import font, shorten, wrap
+from vertseg.errors import printable
 from vertseg.labels import Colour
 from vertseg.report import Report
 from vertseg.version import NOTICE
@@ -30,7 +31,8 @@ def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
     title, found = font(22, bold=True), found_in_words(report)
     colour = _CHECK if count_flags(report)[0] else _GOOD
     room = right - left - title.getlength(found) - 30
-    draw.text((left, top), shorten(report["case"], title, room), TEXT, title, "la")
+    name = printable(report["case"])
+    draw.text((left, top), shorten(name, title, room), TEXT, title, "la")
     draw.text((right, top), found, colour, title, "ra")
     face, flagged = font(_SIZE), flagged_in_words(report)
     room = right - left - face.getlength(flagged) - 30

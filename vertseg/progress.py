@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import sys
 from types import TracebackType
 
 from tqdm import tqdm
 
+from vertseg.errors import printable
+
 _LOGGER = logging.getLogger(__name__)
 _CASES = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} scans [{elapsed}<{remaining}]"
 _STAGES = "     |{bar:24}| {desc}: {n_fmt}/{total_fmt}"
+
+
+def say(text: str) -> None:
+    """Print to standard output; where nobody reads it any more the run is done all the same."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        print(text.encode(encoding, errors="backslashreplace").decode(encoding), flush=True)
+    except OSError:  # a closed pipe, a full disk
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # for what Python would flush at its end
+        os.close(nowhere)
 
 
 class Progress:
@@ -66,6 +80,7 @@ class TqdmHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         try:
-            tqdm.write(self.format(record), file=sys.stderr)
+            lines = map(printable, self.format(record).split("\n"))
+            tqdm.write("\n".join(lines), file=sys.stderr)
         except OSError:  # a log line that nobody reads never ends a run
             self.handleError(record)

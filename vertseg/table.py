@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vertseg.errors import printable
 from vertseg.report import Report
 from vertseg.words import count_flags, failure_in_words, levels_in_words
 
@@ -25,12 +26,12 @@ def format_table(reports: Sequence[Report]) -> str:
     failed = [report for report in reports if report["status"] == "failed"]
     if failed:
         lines += ["", f"{len(failed)} of {len(reports)} scans failed:"]
-        lines += [f"  {report['case']}: {failure_in_words(report)}" for report in failed]
+        lines += [f"  {printable(report['case'])}: {failure_in_words(report)}" for report in failed]
     return "\n".join(lines)
 
 
 def _row(report: Report) -> tuple[str, ...]:
-    name = report["case"]
+    name = printable(report["case"])
     if len(name) > _LONGEST_NAME:
         name = f"…{name[1 - _LONGEST_NAME :]}"
     if report["status"] == "failed":

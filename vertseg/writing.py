@@ -43,6 +43,7 @@ PathLike = str | os.PathLike[str]
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space on the disk and run again.",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f) and run again.",
     errno.EDQUOT: "Free some of your quota and run again.",
     errno.EACCES: "Make the output folder writable for this user.",
     errno.EPERM: "Make the output folder writable for this user.",
