@@ -169,7 +169,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     modes: dict[str, Any] = {"action": "store_const", "dest": "mode", "default": "usual"}
     mode = parser.add_mutually_exclusive_group().add_argument
-    mode("--fast", const="fast", help="coarser crops: about half the time, rougher masks", **modes)
+    mode(
+        "--fast",
+        const="fast",
+        help="lower crops: three quarters of the work, masks a little rougher",
+        **modes,
+    )
     mode("--reference", const="reference", help="float32, plain and slow, to compare", **modes)
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")

@@ -10,15 +10,16 @@ if TYPE_CHECKING:
 
 Mode = Literal["usual", "fast", "reference"]
 
-_COARSER = 1.25
+_LOWER = 0.75
 _OVERLAP = 0.2  # of the length of a tile
 
 
 def preset_for(mode: Mode, preset: Preset) -> Preset:
     """The stages as `mode` runs them.
 
-    ``fast`` segments in voxels 1.25 times as large, about half as many, and lets the tiles of the
-    vertebrae stage overlap by a fifth. Weights stay the same: their convolutions fit any grid.
+    ``fast`` segments in crops of three quarters of the height, and lets the tiles of the vertebrae
+    stage overlap by a fifth. Weights stay the same: their convolutions fit any grid, but not any
+    voxel size: voxels 1.25 times as large halve the time and cost a Dice of 0.11.
     """
     if mode != "fast":
         return preset
@@ -26,11 +27,11 @@ def preset_for(mode: Mode, preset: Preset) -> Preset:
     return replace(
         preset,
         vertebrae=replace(preset.vertebrae, overlap=overlap),
-        segmentation=_coarser(preset.segmentation),
+        segmentation=_lower(preset.segmentation),
     )
 
 
-def _coarser(config: StageConfig) -> StageConfig:
+def _lower(config: StageConfig) -> StageConfig:
     step = 2 ** (len(config.network.filters) - 1)  # so that halves meet at every level
-    x, y, z = (max(int(n / _COARSER) // step, 1) * step for n in config.size)
-    return replace(config, size=(x, y, z), spacing_mm=_COARSER * config.spacing_mm)
+    x, y, z = config.size
+    return replace(config, size=(x, y, max(int(_LOWER * z) // step, 1) * step))
