@@ -147,7 +147,8 @@ def test_clicks_in_a_browser(tmp_path) -> None:
         *("--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"),
         (tmp_path / "clicks.html").as_uri(),
     ]
-    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    dom = ran.stdout
     found = re.search(r'<pre id="answer">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None
     answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
