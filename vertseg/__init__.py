@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from vertseg.errors import VertsegError
     from vertseg.heatmap import Heatmap, write_heatmap
     from vertseg.image import Image, read_image
-    from vertseg.pipeline import Result, Segmenter, Vertebra
+    from vertseg.pipeline import Segmenter
     from vertseg.preview import draw
+    from vertseg.result import Result, Vertebra
     from vertseg.writing import write_centroids, write_mask
 
 _MODULES = {
@@ -32,9 +33,9 @@ _MODULES = {
     "Centroid": "centroids",
     "Heatmap": "heatmap",
     "Image": "image",
-    "Result": "pipeline",
+    "Result": "result",
     "Segmenter": "pipeline",
-    "Vertebra": "pipeline",
+    "Vertebra": "result",
     "VertsegError": "errors",
     "analyse": "analysis",
     "draw": "preview",

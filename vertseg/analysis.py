@@ -11,7 +11,7 @@ from vertseg.measure import Measurement, measure_vertebrae
 from vertseg.report_rows import vertebra_rows
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Result
+    from vertseg.result import Result
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from vertseg.labels import label_of, name_of
 from vertseg.statistics import load_statistics
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Result, Vertebra
+    from vertseg.result import Result, Vertebra
 
 _DISTANCE_RATIO = (0.72, 1.32)
 _LARGEST_TURN_DEG = 35.0

@@ -20,7 +20,7 @@ from vertseg.measure import Measurement
 from vertseg.reference_volumes import REFERENCE_VOLUME_ML
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Result, Vertebra
+    from vertseg.result import Result, Vertebra
 
 __all__ = ["Flag", "Severity", "quality_flags"]
 

@@ -16,7 +16,7 @@ from vertseg.stages import STAGES
 from vertseg.writing import write_centroids, write_mask
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Result
+    from vertseg.result import Result
 
 
 def wanted_outputs(case: Case, options: Mapping[str, Any]) -> tuple[Path, ...]:

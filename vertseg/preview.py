@@ -30,7 +30,7 @@ from vertseg.version import VERSION
 from vertseg.writing import atomic_writer
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Result
+    from vertseg.result import Result
 
 WIDTH = 1200
 """Width of a preview in pixels; its text is legible when it is shown 1000 pixels wide."""

@@ -12,7 +12,7 @@ from vertseg.labels import region_of
 from vertseg.measure import Measurement
 
 if TYPE_CHECKING:
-    from vertseg.pipeline import Vertebra
+    from vertseg.result import Vertebra
 
 Row = dict[str, Any]
 
