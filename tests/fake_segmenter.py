@@ -71,8 +71,9 @@ class FakeSegmenter:
 def fake_result(image: Image, points: Points, radius_mm: float = 8.0, **changes) -> Result:
     """Balls around points, label -> LPS mm, listed from the head downwards."""
     labels = np.zeros(image.grid.size, np.uint8)
-    index = np.moveaxis(np.indices(image.grid.size), 0, -1)
-    world = image.grid.index_to_lps(index) if points else None
+    world = None
+    if points:  # not for nothing: it takes far more memory than the scan
+        world = image.grid.index_to_lps(np.moveaxis(np.indices(image.grid.size), 0, -1))
     vertebrae = []
     for label, point in sorted(points.items(), key=lambda item: -item[1][2]):
         ball = np.linalg.norm(world - np.array(point), axis=-1) <= radius_mm

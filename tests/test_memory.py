@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from fake_segmenter import write_scan
+from fake_segmenter import FakeSegmenter, fake_result, phantom_scan, write_scan
 
 from vertseg import memory
+from vertseg.batch import run_batch
 from vertseg.errors import InputError
 from vertseg.image import read_image
 from vertseg.memory import free_bytes, is_out_of_memory
 from vertseg.network import StageNetwork
+from vertseg.options import Options
+from vertseg.pipeline import Vertebra
 
 
 class ResourceExhaustedError(Exception):
@@ -134,3 +140,28 @@ def test_a_scan_that_does_not_fit_into_memory_is_refused(system, tmp_path) -> No
     system(meminfo="MemAvailable: 50 kB\n")
     with pytest.raises(InputError, match=r"a\.nii\.gz: needs more than .* GiB of memory"):
         read_image(tmp_path / "a.nii.gz")
+
+
+class OneCube(FakeSegmenter):
+    """Finds a cube of L1 in the middle, however large the scan."""
+
+    def __call__(self, image, on_progress=None):
+        result = fake_result(image, {})
+        middle = np.asarray(image.grid.size) // 2
+        i, j, k = (slice(at - 15, at + 15) for at in middle)
+        result.labels[i, j, k] = 20
+        centre = tuple(float(mm) for mm in image.grid.index_to_lps(middle))
+        found = (Vertebra(20, "L1", centre, 0.9, 30**3),)
+        return replace(result, vertebrae=found, status="ok", warnings=())
+
+
+def test_a_large_scan_takes_little_more_than_its_voxels_and_labels(tmp_path) -> None:
+    """Reading, measuring, writing, drawing: three bytes a voxel and what does not grow with it."""
+    hu = np.tile(phantom_scan((64, 64, 64)), (3, 3, 4))
+    write_scan(tmp_path / "in" / "a.nii", spacing_mm=1.0, hu=hu)
+    tracemalloc.start()
+    outcome = run_batch(Options(tmp_path / "in", tmp_path / "out"), lambda _: OneCube())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome.exit_code == 0
+    assert peak < 3 * hu.size + (32 << 20)
