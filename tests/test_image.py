@@ -339,9 +339,10 @@ def test_places_that_are_no_file(tmp_path) -> None:
     (tmp_path / "folder.nii").mkdir()
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "broken.nii").symlink_to(tmp_path / "nowhere")
-    for name in ("folder.nii", "pipe.nii"):
-        with pytest.raises(InputError, match="is not a file"):
-            read_image(tmp_path / name)
+    with pytest.raises(InputError, match="holds 0 DICOM series"):
+        read_image(tmp_path / "folder.nii")
+    with pytest.raises(InputError, match="is not a file"):
+        read_image(tmp_path / "pipe.nii")
     for name in ("broken.nii", "absent.nii"):
         with pytest.raises(InputError, match="No such file"):
             read_image(tmp_path / name)

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from vertseg.case import Case
+from vertseg.errors import InputError
 from vertseg.memory import MemoryShortage, free_bytes
 from vertseg.process import Scan, read_scan
 
@@ -61,6 +62,6 @@ def _has_room(case: Case) -> bool:
     free = free_bytes()
     try:
         size = sum(path.stat().st_size for path in case.files)
-    except OSError:
+    except (OSError, InputError):  # is said when its turn comes
         return False
     return free is None or free > _ROOM * size
