@@ -5,6 +5,7 @@
 #   docker run --gpus all -v "$PWD/in:/input:ro" -v "$PWD/out:/output" vertseg [options]
 #   docker run --gpus all vertseg --selftest                is everything there, and the GPU in use?
 #
+# With podman and buildah add --format docker, or the image has no health check.
 # Runs as any user, with --network none --read-only --tmpfs /tmp. Plain enough for buildah.
 
 ARG BASE=python:3.11-slim-bookworm
@@ -19,6 +20,7 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement "/build/${ACCELERATOR}.txt" \
     && /opt/venv/bin/pip uninstall --yes pip \
+    && rm -r /opt/venv/lib/python3*/site-packages/tensorflow/include \
     && python3 /build/sbom.py "/build/${ACCELERATOR}.txt" "${VERSION}" >/build/sbom.cdx.json
 
 FROM ${BASE}

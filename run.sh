@@ -180,8 +180,12 @@ container() {
             options+=(--gpus all)
         fi
     fi
-    if [ "$engine" = podman ]; then options+=(--userns keep-id); fi
-    "$engine" build --build-arg "ACCELERATOR=$accelerator" \
+    local format=()
+    if [ "$engine" = podman ]; then
+        options+=(--userns keep-id)
+        format=(--format docker) # the other one has no health check
+    fi
+    "$engine" build ${format[@]+"${format[@]}"} --build-arg "ACCELERATOR=$accelerator" \
         --build-arg "REVISION=$(git -C "$ROOT" rev-parse HEAD 2>/dev/null || echo unknown)" \
         --tag "$IMAGE:$accelerator" "$ROOT"
     "$engine" run --rm ${options[@]+"${options[@]}"} --user "$(id -u):$(id -g)" \

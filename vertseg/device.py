@@ -62,7 +62,7 @@ def choose_device(
     _check(device, ("auto", "gpu", "cpu"), "device")
     _check(precision, ("auto", "float32", "bfloat16", "float16"), "precision")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _without_start_messages():
+    with without_start_messages():
         import keras
 
     find = {"tensorflow": _find_tensorflow, "jax": _find_jax}.get(keras.backend.backend())
@@ -87,7 +87,7 @@ def choose_device(
 
 
 @contextmanager
-def _without_start_messages() -> Iterator[None]:
+def without_start_messages() -> Iterator[None]:
     """Hides what TensorFlow's libraries write while they load, if its log level asks for it.
 
     They write to the file descriptor before any logging is set up, whatever the level.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,5 +85,7 @@ def remove_outputs(case: Case, output: Path, keep: tuple[Path, ...] = ()) -> Non
         try:
             (output / name).unlink(missing_ok=True)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # so no such file can be there
+                continue
             what = f"cannot be replaced: {error.strerror or error}"
             raise OutputError(what, str(output / name), remedy="Check its permissions.") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vertseg.device import without_start_messages
 from vertseg.errors import VertsegError
 from vertseg.weights import STAGES, Weights, load_weights
 
@@ -57,7 +58,8 @@ def run_checks(
     """
     loaded, used = None, None
     try:
-        loaded = load_weights(weights)
+        with without_start_messages():
+            loaded = load_weights(weights)
         text = f"{len(loaded.files)} files as in the manifest, preset {loaded.preset.name}"
         yield Check("weights", True, f"{text}, in {loaded.folder}")
     except VertsegError as error:
