@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 from PIL import Image as Pillow
 from PIL import ImageDraw
+from scipy import ndimage
 
 from models import PRESETS
 from vertseg.drawing import font, lightened, overlay
@@ -26,6 +27,8 @@ _SIZE = (96, 96, 144)
 _SOURCE = (1.5, (136, 136, 200))
 _WINDOW_HU = (-250.0, 900.0)
 _COLUMNS, _MARGIN, _HEADING = 3, 6, 30
+_ZOOM = 2
+"""Pixels a voxel, so that contours hide little."""
 _GRAFTS = 0.3
 """Share of the factory volumes that hold real vertebrae."""
 
@@ -84,11 +87,13 @@ def _views(recipe: Recipe, draw, bank: NoiseBank, rng: np.random.Generator) -> n
     grey = np.clip((image * HU_SCALE - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     panels = []
     for axis in range(3):
-        rgb = np.repeat(_upright(np.take(grey, middle[axis], axis), axis)[..., None], 3, axis=2)
-        rgb = _contours(rgb, _upright(np.take(labels, middle[axis], axis), axis))
+        plane = ndimage.zoom(_upright(np.take(grey, middle[axis], axis), axis), _ZOOM, order=1)
+        shown = _upright(np.take(labels, middle[axis], axis), axis)
+        rgb = np.repeat(plane[..., None], 3, axis=2)
+        rgb = _contours(rgb, shown.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
         if not painted:
             _dots(rgb, inside, middle, axis, image.shape)
-        panels.append(np.pad(rgb, ((0, _SIZE[2] - rgb.shape[0]), (0, 2), (0, 0))))
+        panels.append(np.pad(rgb, ((0, _ZOOM * _SIZE[2] - rgb.shape[0]), (0, 2), (0, 0))))
     return np.concatenate(panels, axis=1)
 
 
@@ -121,9 +126,8 @@ def _dots(rgb: np.ndarray, points, middle: np.ndarray, axis: int, size) -> None:
         if abs(at[axis] - middle[axis]) > 8:
             continue
         row = size[along] - 1 - at[along] if axis < 2 else at[along]
-        rgb[max(row - 1, 0) : row + 2, max(at[across] - 1, 0) : at[across] + 2] = lightened(
-            colour_of(label)
-        )
+        top, left = _ZOOM * row, _ZOOM * at[across]
+        rgb[max(top - 1, 0) : top + 3, max(left - 1, 0) : left + 3] = lightened(colour_of(label))
 
 
 def _block(title: str, rows: list[np.ndarray]) -> np.ndarray:
