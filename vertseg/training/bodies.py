@@ -28,7 +28,8 @@ def draw_body(
     spacing = recipe.source_spacing_mm
     if graft is None:
         points = drift(complete(courses[rng.integers(len(courses))], courses, rng), rng)
-        anatomy = draw_anatomy(points, atlas, rng)
+        mixed = recipe.stage == "vertebrae"
+        anatomy = draw_anatomy(points, atlas, rng, mixed_shapes=mixed)
         level = int(rng.integers(len(anatomy.labels)))
     else:
         anatomy = draw_anatomy(course_of(graft, spacing, courses, rng), atlas, rng, "usual")

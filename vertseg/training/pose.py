@@ -7,7 +7,7 @@ al., JMIV 2009), and a smooth random warp makes each body another one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -16,6 +16,8 @@ from vertseg.phantom import Tissue
 from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
+_T12_LEVEL, _L1 = 18, 20
+_MIXED_SHARE = 0.5
 _SLIDE_SD_MM = 25.0
 """The diaphragm, the carina and the aortic arch lie a level higher or lower in one patient than in
 another."""
@@ -52,22 +54,45 @@ class Anatomy:
 
 
 def draw_anatomy(
-    points_lps_mm: np.ndarray, atlas: Atlas, rng: np.random.Generator, numbering: str | None = None
+    points_lps_mm: np.ndarray,
+    atlas: Atlas,
+    rng: np.random.Generator,
+    numbering: str | None = None,
+    mixed_shapes: bool = False,
 ) -> Anatomy:
     """Draws sizes, turns, numbering and warp for the course `points_lps_mm` (24, 3).
 
-    `numbering` is one of ``usual``, ``l6``, ``t13``, ``no_t12``, ``no_l5``, or drawn if None.
+    `numbering` is one of ``usual``, ``l6``, ``t13``, ``no_t12``, ``no_l5``, or drawn if None. With
+    `mixed_shapes` a vertebra of the usual numbering may look like its neighbour in the atlas.
     """
     labels, sources, points = _draw_numbering(points_lps_mm, rng, numbering)
+    if mixed_shapes and len(labels) == 24:
+        sources = _mix_shapes(sources, rng)
     to_atlas = _draw_similarities(points, sources, atlas, rng)
     warp = tuple(
         (int(rng.integers(2**31)), amplitude * rng.uniform(0.3, 1.5), wave * rng.uniform(0.8, 1.3))
         for amplitude, wave in ((5.0, 45.0), (2.0, 18.0), (0.9, 9.0))
     )
-    variant = len(labels) != 24
-    blend = 9.0 if variant else rng.uniform(12.0, 22.0)
     slide, front = (float(mm) for mm in rng.normal(0.0, _SLIDE_SD_MM, 2))
-    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide, front)
+    anatomy = Anatomy(labels, sources, points, to_atlas, 9.0, warp, slide, front)
+    blend = rng.uniform(12.0, 22.0)
+    return anatomy if anatomy.variant else replace(anatomy, blend_mm=blend)
+
+
+def _mix_shapes(sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sources (24,) of which runs are those of the level above or below.
+
+    Shape alone does not tell a thoracic or lumbar level, only what stands at the ends does: the
+    first rib, the last rib, the sacrum. Each region keeps to itself, but L1 may look like T12.
+    """
+    sources = sources.copy()
+    for low, high, lowest_source in ((8, 18, 8), (19, 22, 18)):
+        if rng.random() < _MIXED_SHARE:
+            first, last = np.sort(rng.integers(low, high + 1, 2))
+            run = slice(int(first), int(last) + 1)
+            step = 1 if rng.random() < 0.5 else -1
+            sources[run] = np.clip(sources[run] + step, lowest_source, high)
+    return sources
 
 
 def _draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
@@ -262,25 +287,34 @@ def _separable(volume: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
 
 
 def _renumber(labels, weights, anatomy: Anatomy, spacing_mm: float) -> np.ndarray:
-    """Gives the target's labels to a body with one level more or fewer than the atlas.
+    """Gives the target's labels to a body whose levels are not one for one those of the atlas.
 
-    A vertebra belongs to the level that owns the place; atlas bone that no level owns (the level
-    left out, the seam between two copies) becomes disc, its ribs muscle.
+    Of two copies each belongs to the level that owns the place. Atlas bone that no level owns (a
+    level left out, the seam between two copies) becomes disc. Its ribs, and those of a thoracic
+    shape in the lumbar spine, become muscle.
     """
     matrices = [_linear_matrix(labels.shape[a], weights.shape[a + 1], spacing_mm) for a in range(3)]
     result = labels.copy()
     bone = (labels >= 1) & (labels <= 24)
     result[bone] = Tissue.DISC
-    present = set(anatomy.sources.tolist())
-    for level, source in enumerate(anatomy.sources):
+    levels, counts = np.unique(anatomy.sources, return_counts=True)
+    doubled = set(levels[counts > 1].tolist())
+    for level, source in enumerate(anatomy.sources.tolist()):
         mask = labels == source + 1
         if mask.any():
-            doubled = int((anatomy.sources == source).sum()) > 1
-            owned = _separable(weights[level], matrices) > (0.6 if doubled else 0.2)
-            result[mask & owned] = anatomy.labels[level]
+            if source in doubled:
+                mask &= _separable(weights[level], matrices) > 0.6
+            result[mask] = anatomy.labels[level]
+    present = set(levels.tolist())
     for rib in range(1, 13):
         if rib + 6 not in present:
             result[(labels == 100 + rib) | (labels == 120 + rib)] = Tissue.MUSCLE
+    lumbar = (anatomy.labels >= _L1) & (anatomy.labels <= _L6)
+    if (anatomy.sources[lumbar] <= _T12_LEVEL).any():
+        last = (labels == 112) | (labels == 132)
+        if last.any():
+            last &= _separable(weights[lumbar].sum(0), matrices) > 0.5
+            result[last] = Tissue.MUSCLE
     return result
 
 
