@@ -82,6 +82,28 @@ def test_a_posed_body_has_its_vertebrae_at_its_landmarks(atlas, course):
             assert label in body.labels[box]
 
 
+def test_a_vertebra_may_bear_the_shape_of_its_neighbour(atlas):
+    """The ends of a region stay: the first rib, a last rib, the sacrum; all labels are there."""
+    spacing, drawn = atlas.spacing_mm, []
+    lumbar_rib = (atlas.labels == 112) | (atlas.labels == 132)
+    assert lumbar_rib.any()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        anatomy = draw_anatomy(atlas.centres_lps_mm, atlas, rng, "usual", mixed_shapes=True)
+        drawn.append(anatomy.sources)
+        plain = dataclasses.replace(
+            anatomy, to_atlas=np.broadcast_to(np.eye(3), (24, 3, 3)), warp=(), slide_mm=0.0
+        )
+        body = pose(plain, atlas, atlas.origin_lps_mm, atlas.labels.shape, spacing)
+        for label in (1, 7, 8, 12, 19, 20, 24):
+            place = np.rint((body.landmarks[label] - atlas.origin_lps_mm) / spacing).astype(int)
+            assert label in body.labels[tuple(slice(max(i - 2, 0), i + 3) for i in place)]
+    drawn = np.array(drawn)
+    step = drawn - np.arange(24)
+    assert set(np.unique(step)) == {-1, 0, 1} and (np.diff(drawn, axis=1) >= 0).all()
+    assert (step[:, [0, 1, 2, 3, 4, 5, 6, 7, 23]] == 0).all() and (drawn[:, 18] <= 18).all()
+
+
 def test_numbering_variants_have_their_labels():
     points = np.cumsum(np.tile([0.0, 0.0, -25.0], (24, 1)), axis=0)
     seen = set()

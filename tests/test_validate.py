@@ -10,9 +10,11 @@ import pytest
 from vertseg.centroids import Centroid
 from vertseg.errors import ConfigurationError
 from vertseg.evaluation import VertebraScore
+from vertseg.evaluation_cases import Annotation
 from vertseg.grid import Grid
 from vertseg.sample import SampleError
 from vertseg.training import validate as module
+from vertseg.training.validation_tables import is_shifted
 from vertseg.writing import write_centroids
 
 GRID = Grid.axis_aligned(np.zeros(3), (60, 60, 200), (2.0, 2.0, 2.0))
@@ -22,6 +24,16 @@ def centroid_file(folder: Path, subject: str, first: int) -> None:
     points = [Centroid(first + i, (0.0, 0.0, 100.0 - 25 * i)) for i in range(6)]
     folder.mkdir(parents=True, exist_ok=True)
     write_centroids(folder / f"{subject}_seg-subreg_ctd.json", points, GRID)
+
+
+def volume_file(folder: Path, subject: str, thicker: int = 0) -> None:
+    """A mask of L1, 10 x 20 x 10 voxels, and one more row in depth for each `thicker`."""
+    import nibabel as nib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros(GRID.size, np.uint8)
+    mask[20:30, 20 : 40 + thicker, 40:50] = 20
+    nib.save(nib.Nifti1Image(mask, GRID.affine_ras), folder / f"{subject}_seg-vert_msk.nii.gz")
 
 
 def scan(folder: Path, subject: str) -> None:
@@ -59,12 +71,17 @@ def data(tmp_path, monkeypatch):
 def program(shifted: tuple[str, ...] = ()):
     def main(arguments):
         given = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        for path in Path(given["--input"]).glob("*/*_ct.nii.gz"):
-            subject = path.parent.name
+        scans = Path(given["--input"])
+        for path in (*scans.glob("*/*_ct.nii.gz"), *scans.glob("*_ct.nii.gz")):
+            subject = path.name.removesuffix("_ct.nii.gz")
             target = Path(given["--output"]) / subject
             shifts = subject in shifted
             centroid_file(target, subject, 15 if shifts else 14)
             shutil.copyfile(path, target / path.name)
+            (target / f"{subject}_preview.png").write_bytes(subject.encode())
+            if "--centroids" in given:
+                assert (Path(given["--centroids"]) / f"{subject}_ctd.json").is_file()
+                volume_file(target, subject, thicker=1)
             report = {"sequence": {"margin_nats": 1.0 if shifts else 9.0}}
             (target / f"{subject}_report.json").write_text(json.dumps(report))
         return 0
@@ -96,5 +113,26 @@ def test_a_program_that_does_not_run_is_no_result(data, tmp_path, monkeypatch):
 
 def test_a_case_without_predictions_is_not_shifted():
     missing = [VertebraScore("a", 20, annotated=True)]
-    assert not module._is_shifted(missing)
-    assert module._is_shifted([VertebraScore("a", 20, annotated=True, predicted=True)])
+    assert not is_shifted(missing)
+    assert is_shifted([VertebraScore("a", 20, annotated=True, predicted=True)])
+
+
+def test_masks_are_also_scored_from_true_centroids(data, tmp_path, monkeypatch):
+    scan(data / "ct/rawdata/sub-tptbox", "sub-tptbox")
+    volume_file(data / "ct/derivatives/sub-tptbox", "sub-tptbox")
+    monkeypatch.setattr(module.cli, "main", program())
+    work = tmp_path / "work"
+    text = module.validate(data, work, count=1).split("### real, segmented from true centroids")[1]
+    assert "| L1 | 1 | 0.976 | 2.0 | 2.0 | 5.0 |" in text
+    given = json.loads((work / "given/real/centroids/sub-tptbox_ctd.json").read_text())
+    assert [entry["label"] for entry in given if "label" in entry] == [20]
+    assert [p.name for p in (work / "worst/real").iterdir()] == ["1_sub-tptbox.png"]
+
+
+def test_the_body_of_a_mask_lies_in_front_and_cut_vertebrae_have_none():
+    mask = np.zeros(GRID.size, np.uint8)
+    mask[20:30, 20:40, 40:50] = 20
+    mask[20:30, 20:40, 0:30] = 21
+    points = module._bodies_of_mask(Annotation(None, mask, GRID))
+    assert list(points) == [20]
+    assert np.allclose(GRID.lps_to_index(points[20]), (24.5, 24.5, 44.5))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class VertebraScore:
         dice: of the masks, for vertebrae of the reference's mask.
         hausdorff_mm: of the masks, undefined where it is not predicted.
         hausdorff95_mm: the same, 95th percentile.
+        volume_error: of the masks, as a share; -1 where it is not predicted.
     """
 
     case: str
@@ -40,6 +41,7 @@ class VertebraScore:
     dice: float = NAN
     hausdorff_mm: float = NAN
     hausdorff95_mm: float = NAN
+    volume_error: float = NAN
 
     @property
     def name(self) -> str:
@@ -74,6 +76,7 @@ MEASURES = (
     Measure("dice", "", lambda s: s.dice),
     Measure("hausdorff", "mm", lambda s: s.hausdorff_mm),
     Measure("hausdorff95", "mm", lambda s: s.hausdorff95_mm),
+    Measure("volume error", "%", lambda s: 100.0 * s.volume_error),
 )
 
 
@@ -127,20 +130,20 @@ def score_case(name: str, reference: Annotation, prediction: Annotation) -> list
         linear = reference.grid.affine_lps[:3, :3]
         overlaps = compare_masks(reference.mask, predicted, linear)
     labels = {*result.distance_mm, *result.missing, *result.extra, *overlaps}
-    return [
-        VertebraScore(
+    rows = []
+    for label in sorted(labels):
+        row = VertebraScore(
             case=name,
             label=label,
             annotated=label in (points or {}),
             predicted=label in result.distance_mm or label in result.extra,
             identified=label in result.identified,
             distance_mm=result.distance_mm.get(label, NAN),
-            dice=overlaps[label].dice if label in overlaps else NAN,
-            hausdorff_mm=overlaps[label].hausdorff_mm if label in overlaps else NAN,
-            hausdorff95_mm=overlaps[label].hausdorff95_mm if label in overlaps else NAN,
         )
-        for label in sorted(labels)
-    ]
+        if label in overlaps:
+            row = replace(row, **asdict(overlaps[label]))
+        rows.append(row)
+    return rows
 
 
 def average(scores: Sequence[VertebraScore]) -> list[Average]:

@@ -57,11 +57,13 @@ class Overlap:
         dice: 0..1; 0 where it is not predicted.
         hausdorff_mm: largest distance from one surface to the other; NaN where not predicted.
         hausdorff95_mm: the larger of the two directed 95th percentiles; NaN where not predicted.
+        volume_error: predicted minus annotated volume, as a share of the latter.
     """
 
     dice: float
     hausdorff_mm: float
     hausdorff95_mm: float
+    volume_error: float
 
 
 def identify(
@@ -117,7 +119,7 @@ def compare_masks(
         label = number + 1
         other = predicted_boxes[number] if number < len(predicted_boxes) else None
         if other is None:
-            overlaps[label] = Overlap(0.0, float("nan"), float("nan"))
+            overlaps[label] = Overlap(0.0, float("nan"), float("nan"), -1.0)
             continue
         both = tuple(
             slice(min(a.start, b.start), max(a.stop, b.stop))
@@ -167,6 +169,7 @@ def _overlap(reference: np.ndarray, prediction: np.ndarray, index_to_mm: np.ndar
         dice(reference, prediction),
         float(max(there.max(), back.max())),
         float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        float(prediction.sum() / reference.sum() - 1.0),
     )
 
 

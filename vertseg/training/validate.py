@@ -1,37 +1,45 @@
-"""Validation of weights by the whole chain, on three sets that trained nothing.
+"""Validation of weights on three sets that trained nothing.
 
 ``factory``: synthetic scans along spine courses of patients who are kept out of training.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
-`vertseg.sample`. Predictions come from ``predict.py`` and scores from `vertseg.evaluate`, as for
-any other data.
+`vertseg.sample`. Each is run twice: the whole chain, and the segmentation alone from true
+centroids. Predictions come from ``predict.py`` and scores from `vertseg.evaluate`, as for any
+other data.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vertseg import cli
+from vertseg.centroids import Centroid
 from vertseg.errors import ConfigurationError
 from vertseg.evaluate import evaluate
-from vertseg.evaluation import VertebraScore, average
+from vertseg.evaluation import average
+from vertseg.evaluation_cases import Annotation, find_case_files, read_pair
+from vertseg.grid import Grid
 from vertseg.sample import SampleError, fetch_chest_ct
 from vertseg.score_tables import as_markdown
 from vertseg.training.cases import MARKS, write_cases
 from vertseg.training.real import HELD_OUT
+from vertseg.training.validation_tables import by_level, by_margin, by_mark, worst_cases
+from vertseg.writing import write_centroids
 
 log = logging.getLogger(__name__)
 
-MARGINS = (0.0, 2.0, 4.0, 8.0, 16.0)
-"""Margins in nats from which on the share of shifted cases is given."""
+_WORST = 5
 
 
 def validate(data: Path, work: Path, weights: Path | None = None, count: int = 60) -> str:
     """Tables in Markdown of all three sets; a set that cannot be had is named as missing.
+
+    The previews of the worst masks of each set are copied to `work`/worst.
 
     Args:
         data: folder with ``atlas/``, ``ct/`` and the centroid tables.
@@ -53,12 +61,30 @@ def validate(data: Path, work: Path, weights: Path | None = None, count: int = 6
     marks = json.loads((work / "factory" / MARKS).read_text(encoding="utf-8"))
     parts = []
     for name in sets:
-        scores = _scores(work / name, work / "predictions" / name, weights)
+        predictions = work / "predictions" / name
+        _run(work / name / "rawdata", predictions, weights, [])
+        scores = evaluate(work / name, predictions, count_missing=True)[0]
         parts += [f"## {name}", as_markdown(average(scores), scores)]
         if name == "factory":
-            parts += [_by_mark(scores, marks)]
-        parts += [_by_margin(scores, _margins(work / "predictions" / name))]
+            parts += [by_mark(scores, marks)]
+        parts += [by_margin(scores, _margins(predictions))]
+        parts += _from_truth(work, name, weights)
+        _copy_worst(worst_cases(scores, _WORST), predictions, work / "worst" / name)
     return "\n\n".join(parts)
+
+
+def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:
+    """Tables of the segmentation of one set from true centroids; none if it has no masks."""
+    given = work / "given" / name
+    known = _give(work / name, given)
+    if not known:
+        return []
+    predictions = work / "predictions_from_truth" / name
+    _run(given / "rawdata", predictions, weights, ["--centroids", str(given / "centroids")])
+    scores = evaluate(work / name, predictions, count_missing=True)[0]
+    scores = [s for s in scores if (s.case, s.label) in known]
+    title = f"### {name}, segmented from true centroids"
+    return [title, as_markdown(average(scores), scores), by_level(scores)]
 
 
 def _link_held_out(data: Path, folder: Path) -> None:
@@ -71,13 +97,54 @@ def _link_held_out(data: Path, folder: Path) -> None:
                 link.symlink_to(source.resolve())
 
 
-def _scores(folder: Path, predictions: Path, weights: Path | None) -> list[VertebraScore]:
-    """Runs the program on the scans of `folder` and scores what it wrote."""
+def _run(scans: Path, predictions: Path, weights: Path | None, options: Sequence[str]) -> None:
     chosen = [] if weights is None else ["--weights", str(weights)]
-    code = cli.main(["--input", str(folder / "rawdata"), "--output", str(predictions), *chosen])
+    code = cli.main(["--input", str(scans), "--output", str(predictions), *chosen, *options])
     if code == 1:
-        raise ConfigurationError("the program did not run", where=str(folder))
-    return evaluate(folder, predictions, count_missing=True)[0]
+        raise ConfigurationError("the program did not run", where=str(scans))
+
+
+def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
+    """Gives the scans with masks (`to`/rawdata) their true centroids (`to`/centroids).
+
+    Returns:
+        Case and label of every vertebra that is given.
+    """
+    known = set()
+    for name, files in find_case_files(folder).items():
+        if files.mask is None or files.scan is None:
+            continue
+        annotation, _ = read_pair(files, files)
+        points = annotation.points_lps_mm or _bodies_of_mask(annotation)
+        if not points or annotation.grid is None:
+            continue
+        centroids = [Centroid(k, (float(x), float(y), float(z))) for k, (x, y, z) in points.items()]
+        link = to / "rawdata" / files.scan.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(files.scan.resolve())
+        (to / "centroids").mkdir(exist_ok=True)
+        write_centroids(to / "centroids" / f"{name}_ctd.json", centroids, annotation.grid)
+        known |= {(name, label) for label in points}
+    return known
+
+
+def _bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
+    """Middle, in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
+    mask, grid = annotation.mask, annotation.grid
+    if mask is None or grid is None:
+        return {}
+    points = {}
+    for label in np.unique(mask[mask > 0]).tolist():
+        voxels = np.argwhere(mask == label)
+        if _is_whole(voxels, grid):
+            places = np.asarray(grid.index_to_lps(voxels))
+            points[label] = places[places[:, 1] < np.median(places[:, 1])].mean(axis=0)
+    return points
+
+
+def _is_whole(voxels: np.ndarray, grid: Grid) -> bool:
+    return bool((voxels > 0).all() and (voxels < np.array(grid.size) - 1).all())
 
 
 def _margins(predictions: Path) -> dict[str, float]:
@@ -90,41 +157,9 @@ def _margins(predictions: Path) -> dict[str, float]:
     return margins
 
 
-def _by_mark(scores: list[VertebraScore], marks: dict[str, list[str]]) -> str:
-    """Identification by what a case shows and by what is hard about it."""
-    every = sorted({mark for own in marks.values() for mark in own})
-    rows = [(mark, [s for s in scores if mark in marks[_subject(s.case)]]) for mark in every]
-    rows.append(("nothing hard", [s for s in scores if len(marks[_subject(s.case)]) == 1]))
-    return _table(("mark", "cases", "identified %"), (_row(name, own) for name, own in rows if own))
-
-
-def _row(name: str, scores: list[VertebraScore]) -> tuple[str, str, str]:
-    hits = [s.identified for s in scores if s.annotated]
-    cases = len({s.case for s in scores})
-    return name, str(cases), f"{100 * np.mean(hits):.1f}" if hits else "-"
-
-
-def _by_margin(scores: list[VertebraScore], margins: dict[str, float]) -> str:
-    """Of the cases from each margin on, how many are shifted: mostly misnamed, though found."""
-    cases = {s.case for s in scores if s.annotated}
-    shifted = {case for case in cases if _is_shifted([s for s in scores if s.case == case])}
-    rows = []
-    for threshold in MARGINS:
-        sure = {case for case in cases if margins.get(case, -np.inf) >= threshold}
-        rows.append((f">= {threshold:g}", str(len(sure)), str(len(sure & shifted))))
-    return _table(("margin, nats", "cases", "of them shifted"), rows)
-
-
-def _is_shifted(scores: Iterable[VertebraScore]) -> bool:
-    """Whether at least half of what was predicted bears a wrong name."""
-    right = [s.identified for s in scores if s.predicted]
-    return bool(right) and float(np.mean(right)) <= 0.5
-
-
-def _subject(case: str) -> str:
-    return case.split("_")[0]
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines: list[tuple[str, ...]] = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _copy_worst(cases: list[str], predictions: Path, folder: Path) -> None:
+    """Previews of `cases`, numbered from the worst on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for rank, case in enumerate(cases, 1):
+        for preview in predictions.rglob(f"{case}_preview.png"):
+            shutil.copyfile(preview, folder / f"{rank}_{case}.png")

@@ -1,0 +1,86 @@
+"""Tables of a validation: by what a case shows, by its margin, and by level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from vertseg.evaluation import VertebraScore
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+
+MARGINS = (0.0, 2.0, 4.0, 8.0, 16.0)
+"""Margins in nats from which on the share of shifted cases is given."""
+
+
+def by_mark(scores: Sequence[VertebraScore], marks: Mapping[str, Sequence[str]]) -> str:
+    """Identification by what a case shows and by what is hard about it; `marks` by subject."""
+    every = sorted({mark for own in marks.values() for mark in own})
+    rows = [(mark, [s for s in scores if mark in marks[_subject(s.case)]]) for mark in every]
+    rows.append(("nothing hard", [s for s in scores if len(marks[_subject(s.case)]) == 1]))
+    return _table(
+        ("mark", "cases", "identified %"), (_marked(name, own) for name, own in rows if own)
+    )
+
+
+def by_margin(scores: Sequence[VertebraScore], margins: Mapping[str, float]) -> str:
+    """Of the cases from each margin on, how many are shifted: mostly misnamed, though found."""
+    cases = {s.case for s in scores if s.annotated}
+    shifted = {case for case in cases if is_shifted([s for s in scores if s.case == case])}
+    rows = []
+    for threshold in MARGINS:
+        sure = {case for case in cases if margins.get(case, -np.inf) >= threshold}
+        rows.append((f">= {threshold:g}", str(len(sure)), str(len(sure & shifted))))
+    return _table(("margin, nats", "cases", "of them shifted"), rows)
+
+
+def is_shifted(scores: Iterable[VertebraScore]) -> bool:
+    """Whether at least half of what was predicted bears a wrong name."""
+    right = [s.identified for s in scores if s.predicted]
+    return bool(right) and float(np.mean(right)) <= 0.5
+
+
+def by_level(scores: Sequence[VertebraScore]) -> str:
+    """Means of the masks' measures at each level, from the head downwards."""
+    head = ("level", "masks", "dice", "hausdorff mm", "hausdorff95 mm", "volume error %")
+    rows = []
+    for label in ORDER_CRANIAL_TO_CAUDAL:
+        own = [s for s in scores if s.label == label and not np.isnan(s.dice)]
+        if own:
+            distances = (
+                _mean([s.hausdorff_mm for s in own]),
+                _mean([s.hausdorff95_mm for s in own]),
+            )
+            error = _mean([100.0 * s.volume_error for s in own])
+            dice = f"{np.mean([s.dice for s in own]):.3f}"
+            rows.append((name_of(label), str(len(own)), dice, *distances, error))
+    return _table(head, rows)
+
+
+def worst_cases(scores: Sequence[VertebraScore], count: int) -> list[str]:
+    """Names of the cases with the lowest mean Dice, the worst first."""
+    dice: dict[str, list[float]] = {}
+    for score in scores:
+        if not np.isnan(score.dice):
+            dice.setdefault(score.case, []).append(score.dice)
+    return sorted(dice, key=lambda case: float(np.mean(dice[case])))[:count]
+
+
+def _marked(name: str, own: Sequence[VertebraScore]) -> tuple[str, str, str]:
+    hits = [s.identified for s in own if s.annotated]
+    cases = len({s.case for s in own})
+    return name, str(cases), f"{100 * np.mean(hits):.1f}" if hits else "-"
+
+
+def _mean(values: Iterable[float]) -> str:
+    defined = [value for value in values if not np.isnan(value)]
+    return f"{np.mean(defined):.1f}" if defined else "-"
+
+
+def _subject(case: str) -> str:
+    return case.split("_")[0]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines: list[tuple[str, ...]] = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
