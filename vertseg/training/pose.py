@@ -17,7 +17,7 @@ from vertseg.training.atlas import Atlas
 
 _L6, _T13 = 25, 28
 _T12_LEVEL, _L1 = 18, 20
-_MIXED_SHARE = 0.5
+_MIXED_SHARE = 0.75
 _SLIDE_SD_MM = 25.0
 """The diaphragm, the carina and the aortic arch lie a level higher or lower in one patient than in
 another."""
@@ -80,18 +80,21 @@ def draw_anatomy(
 
 
 def _mix_shapes(sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sources (24,) of which runs are those of the level above or below.
+    """Sources (24,) that stray by up to two levels from the atlas's, in steps of one.
 
-    Shape alone does not tell a thoracic or lumbar level, only what stands at the ends does: the
-    first rib, the last rib, the sacrum. Each region keeps to itself, but L1 may look like T12.
+    There is one atlas: a network that knows its vertebrae by heart fails on those of a patient.
+    Only what stands at the ends of a region names its levels: the first rib, the last rib, the
+    sacrum. Each region keeps to itself, but L1 may look like T12.
     """
     sources = sources.copy()
     for low, high, lowest_source in ((8, 18, 8), (19, 22, 18)):
         if rng.random() < _MIXED_SHARE:
-            first, last = np.sort(rng.integers(low, high + 1, 2))
-            run = slice(int(first), int(last) + 1)
-            step = 1 if rng.random() < 0.5 else -1
-            sources[run] = np.clip(sources[run] + step, lowest_source, high)
+            levels = np.arange(low, high + 1)
+            steps = rng.choice([-1, 0, 1], len(levels), p=[0.15, 0.7, 0.15])
+            steps[0] = rng.integers(-1, 2)
+            stray = np.clip(np.cumsum(steps), -2, 2)
+            mixed = np.clip(levels + stray, lowest_source, high)
+            sources[levels] = np.maximum.accumulate(mixed)
     return sources
 
 
