@@ -20,7 +20,7 @@ from vertseg.fingerprint import Fingerprint, is_same_file, sha256_of
 from vertseg.flags import Flag, quality_flags
 from vertseg.image import Image
 from vertseg.inputs import Case
-from vertseg.labels import name_of
+from vertseg.labels import label_of, name_of
 from vertseg.measure import Heights, Measurement
 from vertseg.pipeline import Vertebra
 from vertseg.report import RunInfo, build_failure, build_report, read_report, write_report
@@ -152,6 +152,18 @@ def test_a_sound_spine_is_not_flagged(image) -> None:
     assert flags_of(image, chain(range(18, 25))) == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "seen"),
+    [
+        *(("C2", "C5", True), ("C3", "C7", False), ("C6", "T3", True), ("T2", "T12", False)),
+        *(("T11", "L2", True), ("L1", "L4", False), ("L3", "L5", True)),
+    ],
+)
+def test_levels_that_cannot_be_counted_are_flagged(image, first, last, seen) -> None:
+    found = chain(range(label_of(first), label_of(last) + 1))
+    assert ("no_landmark" not in flags_of(image, found)) == seen
+
+
 def test_flags_of_the_chain(image) -> None:
     labels = list(range(16, 25))
     steps = [25.6, 27.4, 29.7, 31.6, 33.1, 18.0, 33.9, 31.8]
@@ -175,10 +187,10 @@ def test_flags_of_the_chain(image) -> None:
 
 
 def test_flags_of_masks_and_bone(image) -> None:
-    vertebrae = chain([20, 21, 22, 23])
+    vertebrae = chain([20, 21, 22, 23, 24])
 
     def flags(**changes):
-        return flags_of(image, vertebrae, [sound(20, **changes), *map(sound, (21, 22, 23))])
+        return flags_of(image, vertebrae, [sound(20, **changes), *map(sound, (21, 22, 23, 24))])
 
     assert flags(volume_ml=12.0)["volume"].vertebrae == ("L1",)
     assert "small" in flags(volume_ml=12.0)["volume"].sentence

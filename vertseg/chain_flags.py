@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vertseg.flag import Flag, listed
-from vertseg.labels import label_of, name_of
+from vertseg.labels import label_of, name_of, region_of
 from vertseg.statistics import load_statistics
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ABSENT_LEVELS = {
 
 
 def level_flags(result: Result) -> Iterator[Flag]:
-    """Levels that may be shifted, gaps in the chain, and unusual numbering."""
+    """Levels that may be shifted or cannot be counted, gaps in the chain, unusual numbering."""
     if result.level_shift_possible:
         sentence = (
             f"The levels are uncertain: {result.rival} (margin {result.margin:.1f} nats). "
@@ -33,6 +33,12 @@ def level_flags(result: Result) -> Iterator[Flag]:
         )
         yield Flag("level_shift", "check", (), sentence)
     numbers = [vertebra.label for vertebra in result.vertebrae]
+    if numbers and not shows_landmark(numbers):
+        sentence = (
+            "Neither dens, first rib, last rib nor sacrum is in view, so levels cannot be counted: "
+            "check them against another image."
+        )
+        yield Flag("no_landmark", "check", (), sentence)
     for upper, lower in zip(numbers, numbers[1:], strict=False):
         if (upper, lower) not in load_statistics().neighbours:
             names = (name_of(upper), name_of(lower))
@@ -49,6 +55,17 @@ def level_flags(result: Result) -> Iterator[Flag]:
         if label_of(variant) in numbers:
             sentence = f"{variant} was found, which few people have: check by counting ribs."
             yield Flag("numbering_variant", "check", (variant,), sentence)
+
+
+def shows_landmark(numbers: Sequence[int]) -> bool:
+    """Whether a chain of labels holds something to count from.
+
+    That is C1 or C2 (the dens), T1 (the first rib), a thoracic above a lumbar vertebra (the last
+    rib), or L5 or L6 (the sacrum).
+    """
+    regions = {region_of(number) for number in numbers}
+    own = {label_of(name) for name in ("C1", "C2", "T1", "L5", "L6")}
+    return bool(own & set(numbers)) or {"thoracic", "lumbar"} <= regions
 
 
 def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
