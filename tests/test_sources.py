@@ -8,6 +8,8 @@ import pytest
 from vertseg.errors import ConfigurationError
 from vertseg.phantom import make_phantom
 from vertseg.training.presets import TOY
+from vertseg.training.provenance import provenance
+from vertseg.training.real import HELD_OUT
 from vertseg.training.real_pool import FOLDER, REPORT, PoolCase, write_case
 from vertseg.training.recipe import recipe_for
 from vertseg.training.sources import Sources
@@ -48,6 +50,26 @@ def test_a_fold_is_left_out_of_training_and_is_all_that_validates(pool, stage):
     assert volumes == {False: {"p1"}, True: {"p0"}}
     everything = Sources(None, recipe, pool)
     assert {v.name for v in everything._volumes["scan"]} == {"p0", "p1"}
+
+
+def test_scans_that_are_held_out_are_never_taken(pool):
+    recipe = recipe_for("vertebrae", TOY.vertebrae)
+    sources = Sources(None, recipe, pool, hold_out=("p1",))
+    assert {v.name for v in sources._volumes["scan"]} == {"p0"}
+
+
+def test_the_manifest_tells_which_scans_no_leg_has_seen(tmp_path):
+    def leg(stage, step, **config):
+        text = json.dumps({"config": config})
+        (tmp_path / f"{stage}.{step:06d}.json").write_text(text)
+
+    leg("spine", 0)
+    leg("vertebrae", 0, hold_out=None)
+    leg("vertebrae", 900, hold_out=["tptbox"])
+    leg("segmentation", 0, hold_out=[])
+    held_out = provenance(tmp_path)["held_out"]
+    assert held_out["spine"] == list(HELD_OUT)
+    assert held_out["vertebrae"] == ["tptbox"] and held_out["segmentation"] == []
 
 
 def test_segmentation_learns_from_the_values_of_scans_and_their_masks(pool):

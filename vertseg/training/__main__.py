@@ -92,7 +92,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from vertseg.training.export import export
     from vertseg.training.provenance import provenance
 
-    details = {"name": arguments.name} | provenance()
+    details = {"name": arguments.name} | provenance(arguments.runs)
     if arguments.scores:
         details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
     logging.info("weights are in %s", export(arguments.runs, arguments.to, details))

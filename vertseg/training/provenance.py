@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS
@@ -67,23 +70,42 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "taichi2018Jan_ctscan (taichi)",
         "licence": "CC0",
         "credit": "mapconcierge",
-        "use": "scan with own masks, segmentation stage",
+        "use": "scan with points, last leg of the vertebrae stage; own masks, segmentation stage",
+    },
+    {
+        "name": "TotalSegmentator example (totalseg)",
+        "licence": "CC BY 4.0",
+        "credit": "Wasserthal et al.",
+        "use": "scan with points, last leg of the vertebrae stage",
     },
     {
         "name": "FNNDSC data (thorax1mm)",
         "licence": "Apache-2.0",
         "credit": "Fetal-Neonatal Neuroimaging and Developmental Science Center",
-        "use": "scan with own masks, segmentation stage",
+        "use": "scan with points, last leg of the vertebrae stage; own masks, segmentation stage",
     },
 )
 """Own masks are those of `pseudolabel`, made by an earlier state of the segmentation stage."""
 
 
-def provenance() -> dict[str, Any]:
-    """Entries of the manifest: licence, sources, and which scans each stage has never seen."""
+def provenance(runs: Path) -> dict[str, Any]:
+    """Entries of the manifest: licence, sources, and which scans each stage has never seen.
+
+    Args:
+        runs: folder of the training runs, whose legs tell what was held out.
+    """
     held_out = {
-        "spine": list(HELD_OUT),
-        "vertebrae": list(HELD_OUT),
-        "segmentation": list(HELD_OUT_MASKS),
+        "spine": _never_seen(runs, "spine", HELD_OUT),
+        "vertebrae": _never_seen(runs, "vertebrae", HELD_OUT),
+        "segmentation": _never_seen(runs, "segmentation", HELD_OUT_MASKS),
     }
     return {"licence": LICENCE, "sources": list(SOURCES), "held_out": held_out}
+
+
+def _never_seen(runs: Path, stage: str, usual: Sequence[str]) -> list[str]:
+    """Those of `usual` that every leg of `stage` held out."""
+    seen = set()
+    for path in runs.glob(f"{stage}.[0-9]*.json"):
+        hold_out = json.loads(path.read_text(encoding="utf-8"))["config"].get("hold_out")
+        seen |= set() if hold_out is None else set(usual) - set(hold_out)
+    return [name for name in usual if name not in seen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,10 @@ class Sources:
         pool: Path | None = None,
         fold: int | None = None,
         held_back: bool = False,
+        hold_out: Collection[str] | None = None,
     ) -> None:
         self._recipe = recipe
+        self._kept_out = {} if hold_out is None else {"hold_out": hold_out}
         self._bank = NoiseBank(recipe.source_size)
         real = pool if pool and is_real_pool(pool) else data
         if fold is not None and (real is None or real is data):
@@ -95,13 +98,13 @@ class Sources:
         only_fold = held_back and fold is not None
         if real is not None and (not held_back or only_fold or self._posing is None):
             load = load_labelled_scans if stage == "segmentation" else load_scans
-            found["scan"] = load(real, spacing, fold=fold, only_fold=only_fold)
+            found["scan"] = load(real, spacing, fold=fold, only_fold=only_fold, **self._kept_out)
         if held_back and (self._posing is not None or found.get("scan")):
             return found
         if pool is not None:
             found["phantom"] = load_pool(self._recipe, pool)
         if real is not None and self._posing is not None and _SHARES[stage]["graft"]:
-            found["graft"] = load_masks(real, spacing, fold=fold)
+            found["graft"] = load_masks(real, spacing, fold=fold, **self._kept_out)
         return found
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:

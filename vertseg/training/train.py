@@ -48,6 +48,7 @@ class TrainConfig:
         validate_every: steps between looks at validation samples; 0 for none.
         validation_samples: how many there are.
         tensorboard: whether TensorBoard's files are written.
+        hold_out: names of scans that the samples are never made of; None for those of `real.py`.
     """
 
     minutes: float = 9.0
@@ -64,6 +65,7 @@ class TrainConfig:
     validate_every: int = 0
     validation_samples: int = 6
     tensorboard: bool = False
+    hold_out: tuple[str, ...] | None = None
 
 
 def train(

@@ -49,6 +49,8 @@ def _add_data(train: argparse.ArgumentParser) -> None:
     train.add_argument("--data", type=Path, help="folder with atlas/ and courses; else the pool's")
     train.add_argument("--pool", type=Path, help="folder with phantoms and prepared cases")
     train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
+    train.add_argument("--hold-out", nargs="*", metavar="NAME",
+                       help="scans never trained on; default: those that validate")  # fmt: skip
     train.add_argument("--preset", default="default", help="name, or a JSON file")
     train.add_argument("--augmentation", type=float, default=1.0, help="strength, 0 to 1")
     train.add_argument("--reuse", type=int, default=1, metavar="N",
@@ -88,10 +90,13 @@ def _train(arguments: argparse.Namespace) -> None:
     recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
     if preset.name == "paper":
         recipe = as_published(recipe)
-    sources = Sources(arguments.data, recipe, arguments.pool, arguments.fold)
+    if arguments.hold_out is not None:
+        arguments.hold_out = tuple(arguments.hold_out)
+    where = (arguments.data, recipe, arguments.pool, arguments.fold)
+    sources = Sources(*where, hold_out=arguments.hold_out)
     held_back = None
     if arguments.validate_every:
-        held_back = Sources(arguments.data, recipe, arguments.pool, arguments.fold, True).draw
+        held_back = Sources(*where, held_back=True).draw
     fields = TrainConfig.__dataclass_fields__.keys() & vars(arguments).keys()
     config = TrainConfig(**{name: getattr(arguments, name) for name in fields})
     draw = Reuse(sources, arguments.reuse).draw if arguments.reuse > 1 else sources.draw
