@@ -48,6 +48,19 @@ class SpineRegion:
         x, y, _ = self.grid.index_to_lps(centre)
         return float(x), float(y)
 
+    def with_points(self, points_lps_mm: npt.ArrayLike) -> SpineRegion:
+        """The region with further places (n, 3) that belong to the spine; on a larger grid."""
+        points = np.asarray(points_lps_mm, float).reshape(-1, 3)
+        index = np.rint(self.grid.lps_to_index(points)).astype(int)
+        before = np.maximum(-index.min(axis=0), 0)
+        after = np.maximum(index.max(axis=0) + 1 - self.grid.size, 0)
+        heatmap = np.pad(self.heatmap, np.stack([before, after], axis=1))
+        heatmap[tuple((index + before).T)] = 1.0
+        affine = self.grid.affine_lps.copy()
+        affine[:3, 3] = self.grid.index_to_lps(-before)
+        x, y, z = heatmap.shape
+        return SpineRegion(heatmap, Grid((x, y, z), affine))
+
     def course_lps_mm(self) -> tuple[tuple[float, float, float], ...]:
         """Points along the spine from the head downwards, some 24 mm apart."""
         low, high = self.z_range_mm()

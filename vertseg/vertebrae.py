@@ -13,6 +13,7 @@ from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
+from vertseg.labels import label_of
 from vertseg.network import Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
 from vertseg.sequence import SequenceResult, solve_sequence
@@ -20,6 +21,10 @@ from vertseg.spine import SpineRegion
 from vertseg.tiles import tile_starts
 
 _MARGIN_MM = 30.0
+_STEPS_AHEAD = 4
+_MOST_ROUNDS = 6
+_UPPERMOST = (label_of("C1"), label_of("C2"))
+_LOWERMOST = (label_of("L5"), label_of("L6"))
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,11 @@ class _Tile:
         x, y, z = (slice(s, s + n) for s, n in zip(self.start, self.size, strict=True))
         return x, y, z
 
+    def depth(self, index: npt.NDArray[np.float64]) -> float:
+        """Voxels from a place to the nearest face of the window; negative outside."""
+        ahead = index - np.array(self.start)
+        return float(min(ahead.min(), (np.array(self.size) - 1 - ahead).min()))
+
 
 def find_vertebrae(
     image: Image,
@@ -46,6 +56,8 @@ def find_vertebrae(
 ) -> SequenceResult:
     """The chain of whole vertebrae: tiles along the spine, merged by maximum, the best path.
 
+    Where the chain would go on beyond the tiles, they are laid anew.
+
     Args:
         image: the scan.
         spine: what stage 1 found.
@@ -54,20 +66,61 @@ def find_vertebrae(
         on_tile: called with (tiles done, tiles).
         keep: gets the heatmaps.
     """
-    heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
+    overlap = network.config.overlap if overlap is None else overlap
+    for _ in range(_MOST_ROUNDS):
+        heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
+        chain = _solve(heatmap, grid, image, network)
+        grown = _grown(spine, chain, image, network, overlap)
+        if grown is None:
+            break
+        spine = grown
     if keep is not None:
         keep(heatmap, grid)
+    return without_cut(chain, image)
+
+
+def _solve(
+    heatmap: Float32Array, grid: Grid, image: Image, network: StageNetwork
+) -> SequenceResult:
     places = find_places(heatmap, grid.spacing, network.config.threshold)
     points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
     seen = np.asarray(image.grid.contains(points)).reshape(-1)
     corners = image.grid.corners_lps_mm(0.5)[:, 2]
-    chain = solve_sequence(
+    return solve_sequence(
         points[seen],
         places.scores[seen],
         network.config.labels,
         z_limits_mm=(float(corners.min()), float(corners.max())),
     )
-    return without_cut(chain, image)
+
+
+def _grown(
+    spine: SpineRegion, chain: SequenceResult, image: Image, network: StageNetwork, overlap: int
+) -> SpineRegion | None:
+    """The region continued to where the chain would go on, if no tile has looked there yet.
+
+    Stage 1 may lose a part of the spine; the vertebrae beside it tell where to look.
+    """
+    config = network.config
+    points = np.array([v.point_lps_mm for v in chain.vertebrae])
+    if len(points) < 2:
+        return None
+
+    def depth_mm(region: SpineRegion, place: npt.NDArray[np.float64]) -> float:
+        grid, tiles = _plan(region, config.size, config.spacing_mm, overlap)
+        index = np.asarray(grid.lps_to_index(place))
+        return max(tile.depth(index) for tile in tiles) * config.spacing_mm
+
+    for end, before, last in ((0, 1, _UPPERMOST), (-1, -2, _LOWERMOST)):
+        steps = np.arange(1, _STEPS_AHEAD + 1)[:, None]
+        ahead = points[end] + steps * (points[end] - points[before])
+        ahead = ahead[np.asarray(image.grid.contains(ahead)).reshape(-1)]
+        if len(ahead) and chain.vertebrae[end].label not in last:
+            now = depth_mm(spine, ahead[0])
+            grown = spine.with_points(np.concatenate([points, ahead]))
+            if now < _MARGIN_MM and depth_mm(grown, ahead[0]) > now + config.spacing_mm:
+                return grown
+    return None
 
 
 def predict_heatmaps(
