@@ -23,7 +23,7 @@ from vertseg.tiles import tile_starts
 _MARGIN_MM = 30.0
 _STEPS_AHEAD = 4
 _MOST_ROUNDS = 6
-_UPPERMOST = (label_of("C1"), label_of("C2"))
+_UPPERMOST = (label_of("C1"),)
 _LOWERMOST = (label_of("L5"), label_of("L6"))
 
 
