@@ -173,6 +173,25 @@ def test_no_vertebra_is_invented_where_there_is_no_spine(segmenter, image):
     assert not result.vertebrae and not result.labels.any()
 
 
+def cylinder(radius_mm):
+    """A cylinder of bone in water."""
+    return body((100, 100, 200), 2.0, (0, 1000, 100, 100, None), (400, radius_mm, 100, 100, None))
+
+
+@pytest.mark.parametrize("radius_mm", [15, 25])
+def test_a_cylinder_of_bone_is_no_spine_or_doubted(segmenter, radius_mm):
+    result = segmenter.find(cylinder(radius_mm))
+    assert result.status == "no_spine" or result.upside_down_possible
+
+
+def test_a_scan_that_is_upside_down_is_doubted(segmenter):
+    sample = vertseg.read_image(ROOT / "vertseg/data/sample/sub-phantom_ct.nii.gz")
+    assert not segmenter.find(sample).upside_down_possible
+    turned = np.diag([1.0, 1.0, -1.0, 1.0]) @ sample.grid.affine_ras
+    result = segmenter.find(vertseg.Image.from_array(sample.array, turned))
+    assert result.status == "no_spine" or result.upside_down_possible
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("slices", [1, 3])
 def test_a_few_slices_hold_no_whole_vertebra(segmenter, phantom, axis, slices):

@@ -178,6 +178,8 @@ def test_flags_of_the_chain(image) -> None:
     )
     assert "L1-L2 may be L2-L3" in shifted["level_shift"].sentence
     assert shifted["level_shift"].severity == "check"
+    turned = flags_of(image, chain([20, 21]), upside_down_possible=True)
+    assert turned["upside_down"].severity == "check"
     bent = list(chain([20, 21, 22]))
     bent[2] = Vertebra(22, "L3", (33.0, 0.0, -32.0), 0.9, 100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)

@@ -206,6 +206,58 @@ def test_the_chain_never_runs_upwards() -> None:
     assert not result.vertebrae or result.level_shift_possible
 
 
+@pytest.mark.parametrize("ends", [("C2", "T5"), ("T3", "L2"), ("L1", "L5"), ("L2", "L4")])
+@pytest.mark.parametrize("limits", [False, True])
+def test_a_spine_that_is_upside_down_is_told(ends: tuple[str, str], limits: bool) -> None:
+    labels = labels_between(*ends)
+    for sign in (1, -1):
+        points = mean_course(labels) * (1, 1, sign)
+        extent = (points[:, 2].min() - 15, points[:, 2].max() + 15) if limits else None
+        result = solve_sequence(points, claims(labels), z_limits_mm=extent)
+        assert result.upside_down_possible == (sign < 0)
+        assert any("upside down" in text for text in result.warnings) == (sign < 0)
+
+
+def test_half_of_the_labels_upside_down_is_told() -> None:
+    """A network names a mirrored lumbar spine partly by what is around it."""
+    labels = labels_between("T12", "L5")
+    scores = 0.5 * claims(labels) + 0.5 * claims(labels[::-1])
+    assert solve_sequence(mean_course(labels), scores).upside_down_possible
+
+
+# What the networks said of cylinders of 400 HU in water: height in mm, label and score.
+CYLINDERS = {
+    25: "287 T11 72 T10 30, 253 T12 38, 225 L1 17, 198 L4 25, 176 L4 18 L2 13, 151 L4 22, "
+    "129 L4 23, 82 L4 27, 46 L5 12, 37 L4 25, 10 L5 53 L4 19 L6 7 T7 5",
+    15: "391 T8 10 T3 7, 348 T11 11, 298 T8 10 L4 9, 153 T9 22, 127 T10 16, 110 L4 22 T8 7 T11 7, "
+    "84 L5 43 T9 14 T11 8, 58 L3 10 T10 9, 45 T11 7, 32 L4 25, 8 L5 32 L4 20",
+}
+
+
+def cylinder(text: str) -> tuple[np.ndarray, np.ndarray]:
+    places = [place.split() for place in text.split(",")]
+    scores = np.zeros((len(places), CHANNELS))
+    for row, (_, *said) in enumerate(places):
+        for name, percent in zip(said[::2], said[1::2], strict=True):
+            scores[row, label_of(name) - 1] = float(percent) / 100
+    return np.array([(0.0, 0.0, float(place[0])) for place in places]), scores
+
+
+@pytest.mark.parametrize("radius_mm", CYLINDERS)
+def test_a_cylinder_of_bone_is_no_spine(radius_mm: int) -> None:
+    points, scores = cylinder(CYLINDERS[radius_mm])
+    limits = (points[:, 2].min() - 10, points[:, 2].max() + 10)
+    assert solve_sequence(points, scores, z_limits_mm=limits).vertebrae == ()
+    trusting = SequenceConfig(minimum_presence=0)
+    assert solve_sequence(points, scores, z_limits_mm=limits, config=trusting).vertebrae
+
+
+def test_weak_evidence_that_agrees_is_a_spine() -> None:
+    labels = labels_between("T11", "L1")
+    result = solve_sequence(mean_course(labels), claims(labels, 0.4))
+    assert found_labels(result) == labels
+
+
 def test_neighbours_keep_the_hard_limits() -> None:
     far = np.array([[0, 0, 0], [0, 0, -54.0]])
     near = np.array([[0, 0, 0], [0, 0, -9.0]])

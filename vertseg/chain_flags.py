@@ -68,6 +68,16 @@ def shows_landmark(numbers: Sequence[int]) -> bool:
     return bool(own & set(numbers)) or {"thoracic", "lumbar"} <= regions
 
 
+def direction_flags(result: Result) -> Iterator[Flag]:
+    """Vertebrae that may run from the feet upwards, or be no vertebrae."""
+    if result.upside_down_possible:
+        sentence = (
+            "The vertebrae would fit about as well upside down: check that the scan shows a spine, "
+            "and that head and feet, front and back are where its header says."
+        )
+        yield Flag("upside_down", "check", (), sentence)
+
+
 def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     """Distances that differ from those of other spines of this size, and sharp turns."""
     points = np.array([vertebra.centroid_lps_mm for vertebra in vertebrae])

@@ -5,7 +5,7 @@ heatmaps at the place than a false alarm does: the log odds of a vertebra given 
 channels there, and the log likelihood of what the channels say given the label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -29,6 +29,30 @@ def place_mass(scores: np.ndarray, config: SequenceConfig) -> np.ndarray:
     return mass
 
 
+def presence(mass: np.ndarray, config: SequenceConfig) -> np.ndarray:
+    """(N,) log odds of a vertebra against a false alarm, given the mass (N,) of each place."""
+    log_odds: np.ndarray = config.presence_slope * np.log(
+        np.maximum(mass, 1e-6) / config.presence_reference
+    )
+    return log_odds
+
+
+def explained_share(
+    scores: np.ndarray, channel_labels: Sequence[int], chosen: Mapping[int, int]
+) -> float:
+    """Share of what the heatmaps say at all places that a chain agrees with, a level more or less.
+
+    Args:
+        scores: (N, L) value of every channel at every place, not negative.
+        channel_labels: (L,) label of every channel.
+        chosen: place -> label, for the places of the chain.
+    """
+    channels = np.array([_position(label) for label in channel_labels])
+    labels = np.array([_position(label) for label in chosen.values()])
+    agrees = np.abs(labels[:, None] - channels) <= 1
+    return float(scores[list(chosen)][agrees].sum() / scores.sum())
+
+
 def node_scores(
     scores: np.ndarray, channel_labels: Sequence[int], config: SequenceConfig
 ) -> np.ndarray:
@@ -39,12 +63,11 @@ def node_scores(
         channel_labels: (L,) label of every channel.
         config: weights.
     """
-    mass = np.maximum(place_mass(scores, config), 1e-6)
-    presence = config.presence_slope * np.log(mass / config.presence_reference)
     claims = scores + config.score_floor
     claims = claims / claims.sum(1, keepdims=True)
     likelihood = claims @ confusion(channel_labels, config).T
-    evidence: np.ndarray = presence[:, None] + np.log(len(channel_labels) * likelihood)
+    present = presence(place_mass(scores, config), config)
+    evidence: np.ndarray = present[:, None] + np.log(len(channel_labels) * likelihood)
     return evidence
 
 

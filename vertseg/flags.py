@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vertseg.chain_flags import course_flags, level_flags, peak_flags
+from vertseg.chain_flags import course_flags, direction_flags, level_flags, peak_flags
 from vertseg.flag import Flag, Severity, listed
 from vertseg.fractures import genant_grade
 from vertseg.labels import label_of, name_of
@@ -45,6 +45,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
         return tuple(_image_flags(result, ()))
     return (
         *level_flags(result),
+        *direction_flags(result),
         *course_flags(result.vertebrae),
         *peak_flags(result.vertebrae),
         *(_mask_flags(result.vertebrae, measurements) if result.segmented else ()),

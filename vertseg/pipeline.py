@@ -262,6 +262,7 @@ def _result(
         margin=float(chain.margin) if chain.rival else float("inf"),
         rival=chain.rival.description if chain.rival else "",
         level_shift_possible=chain.level_shift_possible,
+        upside_down_possible=chain.upside_down_possible,
         gaps=chain.gaps,
         left_out=chain.left_out,
         stages=stages,

@@ -117,6 +117,7 @@ def findings(result: Result, analysis: Analysis) -> Report:
             "margin_nats": rounded(result.margin, 2),
             "rival": result.rival,
             "level_shift_possible": result.level_shift_possible,
+            "upside_down_possible": result.upside_down_possible,
         },
         "vertebrae": analysis.rows,
         "angles": [

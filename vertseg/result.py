@@ -50,6 +50,7 @@ class Result:
         margin: nats between the best chain of labels and its rival; infinite without a rival.
         rival: the rival in words.
         level_shift_possible: whether the margin is too small to trust the level.
+        upside_down_possible: whether the vertebrae would fit about as well upside down.
         gaps: labels of vertebrae inside the chain that were not detected.
         left_out: labels of vertebrae that were found, but are cut by the border of the scan.
         stages: those that have run; without the third `labels` is empty.
@@ -66,6 +67,7 @@ class Result:
     margin: float
     rival: str
     level_shift_possible: bool
+    upside_down_possible: bool = False
     gaps: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
     stages: Stages = STAGES

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from vertseg.best_path import BestPaths, Path, best_paths
 from vertseg.chain_graph import ChainGraph, build_chain_graph
-from vertseg.chain_links import Link
-from vertseg.chain_scores import STATES, place_mass
+from vertseg.chain_scores import STATES, explained_share, place_mass, presence
+from vertseg.chain_words import UPSIDE_DOWN, difference, unusual_links
 from vertseg.labels import name_of
 from vertseg.sequence_config import SequenceConfig
 from vertseg.statistics import OffsetStatistics, load_statistics
@@ -77,6 +77,8 @@ class SequenceResult:
         margin: nats between the best chain and its rival; 0 for an empty result.
         rival: the best chain that labels some place otherwise.
         level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
+        upside_down_possible: whether the chain is hardly better than the best one upside down,
+            see `SequenceConfig.direction_margin`.
         gaps: labels of vertebrae inside the chain that were not detected.
         scale: size of the body relative to the mean.
         warnings: sentences for a report.
@@ -88,6 +90,7 @@ class SequenceResult:
     margin: float = 0.0
     rival: Rival | None = None
     level_shift_possible: bool = False
+    upside_down_possible: bool = False
     gaps: tuple[int, ...] = ()
     scale: float = 1.0
     warnings: tuple[str, ...] = field(default=("no spine was found",))
@@ -123,14 +126,15 @@ def solve_sequence(
     mass = place_mass(values, config)
     if not (mass >= config.minimum_peak).any():
         return SequenceResult()
-    chains = build_chain_graph(
-        points, values, labels, z_limits_mm, statistics or load_statistics(), config
-    )
+    statistics = statistics or load_statistics()
+    chains = build_chain_graph(points, values, labels, z_limits_mm, statistics, config)
     solved = best_paths(chains.graph)
     best = solved.path_through(*_highest(solved.through))
     rows = chains.places[[place for place, _ in best.nodes]]
-    if best.score <= 0 or mass[rows].max() < config.minimum_peak:
+    chosen = {int(row): STATES[state] for row, (_, state) in zip(rows, best.nodes, strict=True)}
+    if best.score <= 0 or not _is_credible(chosen, values, labels, config):
         return SequenceResult()
+    upwards = _best_score_upwards(points, values, labels, z_limits_mm, statistics, config)
     margins, rival = _rivals(solved, best)
     vertebrae = []
     for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
@@ -139,7 +143,36 @@ def solve_sequence(
         own = values[row, labels.index(label)] if label in labels else 0.0
         found = FoundVertebra(label, (x, y, z), float(own), float(mass[row]), margin, int(row))
         vertebrae.append(found)
-    return _result(tuple(vertebrae), best, rival, chains, config)
+    return _result(tuple(vertebrae), best, rival, upwards, chains, config)
+
+
+def _is_credible(
+    chosen: dict[int, int], values: np.ndarray, labels: Sequence[int], config: SequenceConfig
+) -> bool:
+    """Whether the heatmaps say enough for any spine, by height or by agreement with the chain.
+
+    What looks a little like a spine gets low peaks all along, with labels that fit no chain.
+    """
+    mass = place_mass(values[list(chosen)], config)
+    if mass.max() < config.minimum_peak:
+        return False
+    explained = explained_share(values, labels, chosen)
+    high = presence(mass, config).sum() >= config.minimum_presence
+    return bool(high or explained >= config.minimum_explained)
+
+
+def _best_score_upwards(
+    points: np.ndarray,
+    values: np.ndarray,
+    labels: Sequence[int],
+    z_limits_mm: tuple[float, float] | None,
+    statistics: OffsetStatistics,
+    config: SequenceConfig,
+) -> float:
+    """Score of the best chain in the same places turned upside down."""
+    limits = z_limits_mm and (-z_limits_mm[1], -z_limits_mm[0])
+    chains = build_chain_graph(points * (1, 1, -1), values, labels, limits, statistics, config)
+    return float(best_paths(chains.graph).through.max())
 
 
 def _checked(
@@ -184,16 +217,22 @@ def _result(
     vertebrae: tuple[FoundVertebra, ...],
     best: Path,
     rival: Path,
+    upwards: float,
     chains: ChainGraph,
     config: SequenceConfig,
 ) -> SequenceResult:
     """Put the result together with its gaps and warnings."""
     links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
     other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
-    description = _describe(vertebrae, other)
+    description = difference({found.place: found.label for found in vertebrae}, other)
     margin = best.score - rival.score
     uncertain = margin < config.shift_margin
-    warnings = _unusual(links)
+    warnings = unusual_links(links)
+    # One vertebra has no direction.
+    upside_down = best.score - upwards < config.direction_margin * len(vertebrae)
+    upside_down = upside_down and len(vertebrae) > 1
+    if upside_down:
+        warnings.append(UPSIDE_DOWN)
     if uncertain:
         warnings.append(f"levels are uncertain (margin {margin:.1f} nats): {description}")
     return SequenceResult(
@@ -202,41 +241,8 @@ def _result(
         margin=margin,
         rival=Rival(other, description),
         level_shift_possible=uncertain,
+        upside_down_possible=upside_down,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
         warnings=tuple(warnings),
     )
-
-
-def _unusual(links: Sequence[Link]) -> list[str]:
-    """In words, the gaps and numbering variants of a chain."""
-    sentences = []
-    for link in links:
-        upper, lower = name_of(link.upper), name_of(link.lower)
-        if link.skipped:
-            missing = ", ".join(name_of(label) for label in link.skipped)
-            sentences.append(f"{missing} not detected between {upper} and {lower}")
-        elif link.is_variant:
-            sentences.append(f"numbering variant: {lower} follows {upper}")
-    return sentences
-
-
-def _describe(vertebrae: Sequence[FoundVertebra], other: dict[int, int]) -> str:
-    """In words, which vertebrae a rival chain labels otherwise."""
-    both = [(found.label, other[found.place]) for found in vertebrae if found.place in other]
-    changed = [(label, rival) for label, rival in both if label != rival]
-    ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
-    shifts = {STATES.index(rival) - STATES.index(label) for label, rival in changed}
-    whole = "the whole chain: " if len(changed) == len(vertebrae) > 1 else ""
-    direction = ""
-    if len(shifts) == 1:
-        shift = shifts.pop()
-        levels = "one level" if abs(shift) == 1 else f"{abs(shift)} levels"
-        direction = f", {levels} {'lower' if shift > 0 else 'higher'}"
-    return f"{whole}{ours} may be {theirs}{direction}"
-
-
-def _span(labels: Sequence[int]) -> str:
-    """Names of the first and last of some labels."""
-    first, last = name_of(labels[0]), name_of(labels[-1])
-    return first if len(labels) == 1 else f"{first}-{last}"
