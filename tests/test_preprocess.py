@@ -70,6 +70,25 @@ def test_linear_ramp_is_exact_under_any_affine(name: str, sigma_mm: float) -> No
     np.testing.assert_allclose(found, ramp(target), atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("spacing_mm", "size"),
+    [
+        ((0.2, 0.2, 0.2), (100, 100, 90)),
+        ((0.2, 0.2, 8.0), (100, 100, 5)),
+        ((0.9, 0.9, 5.0), (30, 30, 6)),
+        ((8.0, 8.0, 8.0), (6, 6, 6)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sigma_mm", [0.0, 0.75])
+def test_linear_ramp_is_exact_for_small_and_large_voxels(spacing_mm, size, sigma_mm) -> None:
+    source = grid_with(np.diag(spacing_mm) * [-1, -1, 1], size)
+    image = Image.from_array(ramp(source), source.affine_ras)
+    target = Grid.axis_aligned((5.0, -7.0, 11.0), (9, 8, 7), 1.5)
+    found = resample(image, target, sigma_mm, normalise=False)
+    np.testing.assert_allclose(found, ramp(target), atol=2e-3)
+
+
 def test_normalised_values() -> None:
     source = grid_with(np.eye(3))
     values = np.zeros(source.size, np.int16)
