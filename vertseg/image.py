@@ -177,8 +177,8 @@ def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ..
     flat = array.ravel(order="K")
     low, middle, high = np.percentile(flat[:: max(1, flat.size // 100_000)], [1, 50, 99])
     text = (
-        "values do not look like Hounsfield units (percentiles 1, 50, 99: "
-        f"{low:g}, {middle:g}, {high:g}): results are not to be trusted"
+        "values do not look like Hounsfield units (percentiles 1, 50 and 99 are "
+        f"{low:g}, {middle:g} and {high:g}): results are not to be trusted"
     )
     return intensities, (text,)
 
