@@ -82,6 +82,8 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
     found = give_centroids(found, options.centroids, options.output, only_given)
     if options.dicom_seg:
         check_highdicom()
+        if not any(case.slices for case in found.cases):
+            _LOGGER.warning("--dicom-seg changes nothing: no scan is a DICOM series.")
     found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()

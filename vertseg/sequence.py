@@ -11,7 +11,7 @@ The constraints are those of Payer et al., VISAPP 2020, section 3.2 (neighbours 
 never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, L5-L6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -190,21 +190,16 @@ def _result(
     """Put the result together with its gaps and warnings."""
     links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
     other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
-    description = _describe(vertebrae, other)
     margin = best.score - rival.score
-    uncertain = margin < config.shift_margin
-    warnings = _unusual(links)
-    if uncertain:
-        warnings.append(f"levels are uncertain (margin {margin:.1f} nats): {description}")
     return SequenceResult(
         vertebrae=vertebrae,
         score=best.score,
         margin=margin,
-        rival=Rival(other, description),
-        level_shift_possible=uncertain,
+        rival=Rival(other, describe_rival(vertebrae, other)),
+        level_shift_possible=margin < config.shift_margin,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
-        warnings=tuple(warnings),
+        warnings=tuple(_unusual(links)),
     )
 
 
@@ -221,10 +216,17 @@ def _unusual(links: Sequence[Link]) -> list[str]:
     return sentences
 
 
-def _describe(vertebrae: Sequence[FoundVertebra], other: dict[int, int]) -> str:
-    """In words, which vertebrae a rival chain labels otherwise."""
+def describe_rival(vertebrae: Sequence[FoundVertebra], other: Mapping[int, int]) -> str:
+    """In words, which vertebrae a rival chain labels otherwise; empty where it does so with none.
+
+    Args:
+        vertebrae: of the chosen chain, from the head downwards.
+        other: place -> label in the rival chain.
+    """
     both = [(found.label, other[found.place]) for found in vertebrae if found.place in other]
     changed = [(label, rival) for label, rival in both if label != rival]
+    if not changed:
+        return ""
     ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
     shifts = {STATES.index(rival) - STATES.index(label) for label, rival in changed}
     whole = "the whole chain: " if len(changed) == len(vertebrae) > 1 else ""
@@ -239,4 +241,4 @@ def _describe(vertebrae: Sequence[FoundVertebra], other: dict[int, int]) -> str:
 def _span(labels: Sequence[int]) -> str:
     """Names of the first and last of some labels."""
     first, last = name_of(labels[0]), name_of(labels[-1])
-    return first if len(labels) == 1 else f"{first}-{last}"
+    return first if len(labels) == 1 else f"{first}–{last}"
