@@ -18,6 +18,7 @@ from vertseg.image import Image
 from vertseg.inputs import Case
 from vertseg.labels import VERTEBRAE, colour_of
 from vertseg.preview import WIDTH, _marks, _spread, render_preview, write_preview
+from vertseg.preview_text import _scan_in_words
 from vertseg.reformat import Course, reformat
 from vertseg.report import RunInfo, build_report
 from vertseg.stages import STAGES
@@ -124,6 +125,13 @@ def test_many_sentences_and_long_names_fit() -> None:
     assert render_preview(image, result.labels, report).height < 1200
 
 
+def test_centroids_that_were_given_are_told() -> None:
+    report = report_of(fake_result(Image.from_array(phantom_scan(), AFFINE), POINTS))
+    assert _scan_in_words(report) == "24×26×40 voxels of 4.00×4.00×4.00 mm, LPS"
+    given = {**report, "given_centroids": {"bytes": 1}}
+    assert _scan_in_words(given).endswith("LPS, centroids given")
+
+
 def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
     """Only what is shown is sampled, so that a preview takes less than a second."""
     sampled = []
@@ -134,7 +142,9 @@ def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
         return take(array, index, *arguments, **options)
 
     monkeypatch.setattr("vertseg.reformat.ndimage.map_coordinates", count)
-    image = Image.from_array(np.zeros((300, 300, 250), np.int16), np.diag([-1.0, -1.0, 2.0, 1.0]))
+    hu = np.zeros((300, 300, 250), np.int16)
+    hu[0] = 50
+    image = Image.from_array(hu, np.diag([-1.0, -1.0, 2.0, 1.0]))
     report = report_of(fake_result(image, {}))
     sampled.clear()
     picture = render_preview(image, np.zeros(image.grid.size, np.uint8), report)
