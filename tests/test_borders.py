@@ -1,12 +1,14 @@
 """Vertebrae at the ends of a scan."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vertseg.borders import PADDING_HU, without_cut
 from vertseg.grid import Grid
 from vertseg.image import Image
-from vertseg.sequence import FoundVertebra, SequenceResult
+from vertseg.sequence import FoundVertebra, Rival, SequenceResult
 
 
 def chain(*heights: float) -> SequenceResult:
@@ -49,6 +51,13 @@ def test_the_warning_names_them():
     assert both == "T1 and T4 left out: the border of the scan cuts them"
     one = without_cut(chain(42.0, 18.0, -6.0), SCAN).warnings[0]
     assert one == "T1 left out: the border of the scan cuts it"
+
+
+def test_the_rival_is_told_in_vertebrae_that_are_reported():
+    whole = replace(chain(42.0, 18.0, -6.0), rival=Rival({0: 9, 1: 10, 2: 11}, "T1–T3"))
+    rival = without_cut(whole, SCAN).rival
+    assert rival is not None
+    assert rival.description == "the whole chain: T2–T3 may be T3–T4, one level lower"
 
 
 def test_the_border_is_that_of_the_scan_however_it_is_turned():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_segmenter import FakeSegmenter
+from fake_segmenter import FakeSegmenter, write_scan
 from itk_files import OBLIQUE, SAGITTAL, itk_image, write_series
 
 from vertseg import dicom_seg
@@ -76,6 +76,13 @@ def test_a_series_without_a_frame_of_reference_says_so(tmp_path) -> None:
     outcome = run_batch(options, lambda _: FakeSegmenter({20: (5.0, 20.0, 20.0)}))
     ((_, error),) = outcome.failures
     assert "FrameOfReferenceUID" in error.what and "--dicom-seg" in error.remedy
+
+
+def test_without_a_series_it_says_that_it_does_nothing(tmp_path, capsys) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    arguments = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--dicom-seg"]
+    assert main(arguments, _finds_nothing) == 0
+    assert "no scan is a DICOM series" in capsys.readouterr().err
 
 
 def test_without_the_package_nothing_is_run(tmp_path, monkeypatch, capsys) -> None:

@@ -21,7 +21,12 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 def entry(number: int, status: str = "ok", checks: int = 0, name: str = ""):
     flag = {"code": "spacing", "severity": "check", "vertebrae": ["L1"], "sentence": "Odd & <far>."}
     row = {
-        **{"label": 20 - number % 5, "name": f"T{12 - number % 5}", "peak": 0.9},
+        **{
+            "label": 20 - number % 5,
+            "name": f"T{12 - number % 5}",
+            "peak": 0.9,
+            "margin_nats": 6.25,
+        },
         **{"volume_ml": 40.0, "trabecular_hu": None, "anterior_height_mm": 24.0},
         **{"middle_height_mm": 23.0, "posterior_height_mm": 25.0},
     }
@@ -121,7 +126,7 @@ search.dispatchEvent(new Event("input"));
 press('tr[data-case^="sub-000"] .thumbnail');
 result.open = [viewer.open, document.getElementById("title").textContent];
 result.large = document.getElementById("large").getAttribute("src");
-result.measured = document.querySelectorAll("#measured td").length;
+result.measured = Array.from(document.querySelectorAll("#measured td"), (td) => td.textContent);
 result.angles = document.querySelector("#measured p").textContent;
 press("#next");
 result.next = document.getElementById("title").textContent;
@@ -163,7 +168,9 @@ def test_clicks_in_a_browser(tmp_path) -> None:
     assert answer["search"] == [names[1]]
     assert answer["open"] == [True, names[0]]
     assert answer["large"] == "sub-000/scan%200.png"
-    assert answer["measured"] == 8 and answer["angles"] == "kyphosis T4–T12 32°"
+    numbers = ["0.90", "6.3", "40.0", "–", "24.0", "23.0", "25.0", "–"]
+    assert answer["measured"] == ["T12", *numbers]
+    assert answer["angles"] == "kyphosis T4–T12 32°"
     assert answer["next"] == names[1] and answer["closed"] is False
 
 

@@ -29,7 +29,7 @@ def test_every_flag_is_listed_with_its_severity() -> None:
     source = "".join((FOLDER / name).read_text() for name in ("flags.py", "chain_flags.py"))
     raised = dict(re.findall(r'Flag\(\s*"(\w+)", "(\w+)"', source))
     listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section("Flags"), re.MULTILINE))
-    assert listed == raised and len(listed) == 18
+    assert listed and listed == raised
 
 
 def test_every_angle_is_defined() -> None:

@@ -85,6 +85,17 @@ def test_what_the_image_imports_is_pinned():
         assert {canonical(owner) for owner in owners[name]} & pinned, name
 
 
+@pytest.mark.parametrize("package", ["vertseg", "weights"])
+def test_pip_installs_every_file(package: str):
+    """Weights, sample and page are no modules, so each must fit a pattern of package data."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folder = ROOT / package
+    files = {p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    named = {p for pattern in setuptools["package-data"][package] for p in folder.glob(pattern)}
+    assert files and files <= named
+    assert f"{package}*" in setuptools["packages"]["find"]["include"]
+
+
 def test_image_is_built_from_files_that_exist():
     text = (ROOT / "Dockerfile").read_text()
     ignored = (ROOT / ".dockerignore").read_text().splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import permutations, product
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from fake_segmenter import POINTS, FakeSegmenter, fake_result, phantom_scan
 from PIL import Image as Pillow
+from scipy import ndimage
 
 from vertseg.analysis import analyse
 from vertseg.drawing import font, lightened, overlay, shorten, wrap
@@ -17,9 +17,11 @@ from vertseg.fingerprint import Fingerprint
 from vertseg.image import Image
 from vertseg.inputs import Case
 from vertseg.labels import VERTEBRAE, colour_of
-from vertseg.preview import WIDTH, _spread, render_preview, write_preview
+from vertseg.preview import WIDTH, _marks, _spread, render_preview, write_preview
+from vertseg.preview_text import _scan_in_words
 from vertseg.reformat import Course, reformat
 from vertseg.report import RunInfo, build_report
+from vertseg.stages import STAGES
 
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 ORIENTATIONS = [
@@ -97,6 +99,14 @@ def test_a_preview_is_drawn_whatever_was_found(points, tmp_path) -> None:
         assert dot.sum() >= 20
 
 
+def test_a_spine_without_names_is_marked_where_it_was_found() -> None:
+    image, course = Image.from_array(phantom_scan(), AFFINE), tuple(POINTS.values())
+    for status, marked in (("ok", list(map(list, course))), ("no_spine", [])):
+        found = {"stages": STAGES[:1], "status": status, "spine_lps_mm": course}
+        report = report_of(fake_result(image, {}, **found))
+        assert [point for point, _ in _marks(report)] == marked
+
+
 @pytest.mark.parametrize("size", [(24, 26, 1), (24, 1, 30), (1, 26, 30), (3, 3, 3), (24, 26, 300)])
 def test_odd_sizes(size) -> None:
     hu = np.random.default_rng(0).integers(-900, 900, size).astype(np.int16)
@@ -115,19 +125,30 @@ def test_many_sentences_and_long_names_fit() -> None:
     assert render_preview(image, result.labels, report).height < 1200
 
 
-def test_a_large_scan_is_drawn_in_time() -> None:
-    size = (256, 256, 200)
-    hu = np.full(size, 40, np.int16)
-    hu[:, :, ::7] = -200
-    image = Image.from_array(hu, np.diag([-1.2, -1.2, 2.0, 1.0]))
+def test_centroids_that_were_given_are_told() -> None:
+    report = report_of(fake_result(Image.from_array(phantom_scan(), AFFINE), POINTS))
+    assert _scan_in_words(report) == "24×26×40 voxels of 4.00×4.00×4.00 mm, LPS"
+    given = {**report, "given_centroids": {"bytes": 1}}
+    assert _scan_in_words(given).endswith("LPS, centroids given")
+
+
+def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
+    """Only what is shown is sampled, so that a preview takes less than a second."""
+    sampled = []
+    take = ndimage.map_coordinates
+
+    def count(array, index, *arguments, **options):
+        sampled.append(index[0].size)
+        return take(array, index, *arguments, **options)
+
+    monkeypatch.setattr("vertseg.reformat.ndimage.map_coordinates", count)
+    hu = np.zeros((300, 300, 250), np.int16)
+    hu[0] = 50
+    image = Image.from_array(hu, np.diag([-1.0, -1.0, 2.0, 1.0]))
     report = report_of(fake_result(image, {}))
-    labels = np.zeros(size, np.uint8)
-    seconds = []
-    for _ in range(2):
-        start = time.process_time()
-        render_preview(image, labels, report)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 1.5
+    sampled.clear()
+    picture = render_preview(image, np.zeros(image.grid.size, np.uint8), report)
+    assert 0 < sum(sampled) <= 4 * picture.width * picture.height
 
 
 def test_names_are_moved_apart_as_little_as_need_be() -> None:

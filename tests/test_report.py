@@ -17,6 +17,7 @@ from vertseg.analysis import analyse
 from vertseg.body import Body
 from vertseg.errors import InputError
 from vertseg.fingerprint import Fingerprint, is_same_file, sha256_of
+from vertseg.flag import listed
 from vertseg.flags import Flag, quality_flags
 from vertseg.image import Image
 from vertseg.inputs import Case
@@ -28,6 +29,7 @@ from vertseg.spine_frame import SpineFrame
 from vertseg.stages import STAGES
 from vertseg.summary import COLUMNS, write_summary
 from vertseg.version import VERSION
+from vertseg.words import found_in_words
 
 CASE = Case(Path("in/sub/a.nii.gz"), Path("sub"), "a", False)
 RUN = RunInfo.of(FakeSegmenter(), {"precision": "auto"})
@@ -183,9 +185,27 @@ def test_flags_of_the_chain(image) -> None:
     bent = list(chain([20, 21, 22]))
     bent[2] = Vertebra(22, "L3", (33.0, 0.0, -32.0), 0.9, 100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
+    assert "margin 0.5, flagged below 4" in shifted["level_shift"].sentence
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
     assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}
     assert flags_of(image, (), stages=STAGES[:1]) == {}  # a spine whose vertebrae were not sought
+
+
+def test_levels_in_a_row_are_a_range() -> None:
+    assert listed(["T1"]) == "T1" and listed(["T1", "T2"]) == "T1 and T2"
+    assert listed(["C6", "C7", "T1", "T2"]) == "C6–T2"
+    assert listed(["C1", "C3", "C4", "T12", "L1", "L2"]) == "C1, C3, C4 and T12–L2"
+    assert listed(["T11", "T12", "T13", "L1"]) == "T11–L1"
+    assert listed(["T12", "T13", "L2"]) == "T12, T13 and L2"
+
+
+def test_levels_that_may_be_others_have_a_question_mark(image) -> None:
+    sure, doubtful = (
+        report_of(fake_result(image, POINTS, level_shift_possible=possible))
+        for possible in (False, True)
+    )
+    assert found_in_words(sure) == "3 vertebrae, L1–L3"
+    assert found_in_words(doubtful) == "3 vertebrae, L1–L3?"
 
 
 def test_flags_of_masks_and_bone(image) -> None:
@@ -195,7 +215,9 @@ def test_flags_of_masks_and_bone(image) -> None:
         return flags_of(image, vertebrae, [sound(20, **changes), *map(sound, (21, 22, 23, 24))])
 
     assert flags(volume_ml=12.0)["volume"].vertebrae == ("L1",)
-    assert "small" in flags(volume_ml=12.0)["volume"].sentence
+    assert "The mask of L1 is small" in flags(volume_ml=12.0)["volume"].sentence
+    all_small = flags_of(image, vertebrae, [sound(label, 12.0) for label in (20, 21, 22, 23, 24)])
+    assert "The masks of L1–L5 are small" in all_small["volume"].sentence
     assert "large" in flags(volume_ml=95.0)["volume"].sentence
     assert "volume" not in flags(volume_ml=12.0, touches_border="S")
     assert "cut_off" in flags(touches_border="S") and "cut_off" not in flags(touches_border="L")

@@ -9,15 +9,18 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from fake_segmenter import POINTS, FakeSegmenter, write_scan
+from fake_segmenter import POINTS, FakeSegmenter, phantom_scan, write_scan
 
 from vertseg.batch import run_batch
 from vertseg.cli import main
 from vertseg.errors import ConfigurationError
 from vertseg.grid import Grid
 from vertseg.heatmap import Heatmap
+from vertseg.image import Image
 from vertseg.inputs import find_cases
 from vertseg.options import Options
+from vertseg.pipeline import _Found, _result
+from vertseg.sequence import FoundVertebra, Rival, SequenceResult
 from vertseg.stages import STAGES, parse_stages
 
 GRID = Grid.axis_aligned(np.array([48.0, 52.0, 80.0]), (6, 7, 9), (8.0, 8.0, 8.0))
@@ -112,3 +115,11 @@ def test_reports_of_parts_are_plain_json(tmp_path) -> None:
         run(tmp_path, stages=stages)
         report = json.loads((tmp_path / "out" / "a_report.json").read_text())
         assert report["options"]["stages"] == list(stages)
+
+
+def test_doubt_about_the_levels_is_a_warning() -> None:
+    image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
+    found = FoundVertebra(20, POINTS[20], 0.9, 0.9, 2.0, 0)
+    chain = SequenceResult(*((found,), 1.0, 2.0, Rival({0: 21}, "L1 may be L2"), True), warnings=())
+    result = _result(image, _Found(chain), None, STAGES[:2], {}, ("slow",))
+    assert result.warnings == ("levels are uncertain: L1 may be L2", "slow")

@@ -82,6 +82,8 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
     found = give_centroids(found, options.centroids, options.output, only_given)
     if options.dicom_seg:
         check_highdicom()
+        if not any(case.slices for case in found.cases):
+            _LOGGER.warning("--dicom-seg changes nothing: no scan is a DICOM series.")
     found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()
@@ -142,11 +144,11 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
         *(VERSION, device["kind"].upper(), device["name"], device["precision"], run.preset),
     )
     count = len(found.cases) + len(found.refused)
-    left_out = f", {len(found.skipped)} masks and other files left out" * bool(found.skipped)
-    plural = "s" if count != 1 else ""
-    _LOGGER.info("%d scan%s in %s%s.", count, plural, options.input, left_out)
-    for skipped in found.skipped:
-        _LOGGER.debug("left out: %s (%s)", skipped.path, skipped.reason)
+    skipped = len(found.skipped)
+    left_out = f", {skipped} mask{'s' * (skipped > 1)} or the like left out" if skipped else ""
+    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), options.input, left_out)
+    for file in found.skipped:
+        _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
 
 
 @dataclass

@@ -6,6 +6,7 @@ vertebrae are found, because they help to count, but not reported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from vertseg.image import Image
 from vertseg.labels import name_of
-from vertseg.sequence import SequenceResult
+from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_rival
 
 _HALF_BODY = 0.46
 """Half the height of a vertebral body, with some room for errors, over the distance of centres."""
@@ -51,7 +52,16 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
         return chain
     names = " and ".join(name_of(v.label) for v in cut)
     sentence = f"{names} left out: the border of the scan cuts {'it' if len(cut) == 1 else 'them'}"
-    labels = tuple(v.label for v in cut)
     return replace(
-        chain, vertebrae=tuple(found), warnings=(*chain.warnings, sentence), left_out=labels
+        chain,
+        vertebrae=tuple(found),
+        rival=_rival_of(found, chain.rival),
+        warnings=(*chain.warnings, sentence),
+        left_out=tuple(v.label for v in cut),
     )
+
+
+def _rival_of(kept: Sequence[FoundVertebra], rival: Rival | None) -> Rival | None:
+    """The rival in words of the vertebrae that are reported, if it labels one of them otherwise."""
+    words = describe_rival(kept, rival.labels) if rival else ""
+    return replace(rival, description=words) if rival and words else rival

@@ -10,6 +10,7 @@ import numpy as np
 
 from vertseg.flag import Flag, listed
 from vertseg.labels import label_of, name_of, region_of
+from vertseg.sequence_config import SequenceConfig
 from vertseg.statistics import load_statistics
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def level_flags(result: Result) -> Iterator[Flag]:
     """Levels that may be shifted or cannot be counted, gaps in the chain, unusual numbering."""
     if result.level_shift_possible:
         sentence = (
-            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f} nats). "
-            "Check by counting from C2, the last rib or the sacrum."
+            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f}, flagged below "
+            f"{SequenceConfig().shift_margin:g}). Check by counting from C2, the last rib or the "
+            "sacrum."
         )
         yield Flag("level_shift", "check", (), sentence)
     numbers = [vertebra.label for vertebra in result.vertebrae]
@@ -122,5 +124,5 @@ def peak_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     names = tuple(vertebra.name for vertebra in vertebrae if vertebra.peak < _LOW_PEAK)
     if names:
         what = "they are vertebrae" if len(names) > 1 else "it is a vertebra"
-        sentence = f"Weak evidence for {listed(names)}: check that {what}."
+        sentence = f"Weak evidence for {listed(names)}: check that {what}, and the level."
         yield Flag("weak_evidence", "check", names, sentence)

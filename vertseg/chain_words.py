@@ -23,9 +23,11 @@ def unusual_links(links: Sequence[Link]) -> list[str]:
 
 
 def difference(chosen: Mapping[int, int], other: Mapping[int, int]) -> str:
-    """In words, which places (place -> label) another chain labels otherwise."""
+    """In words, which places (place -> label) another chain labels otherwise; empty if none."""
     both = [(label, other[place]) for place, label in chosen.items() if place in other]
     changed = [(label, rival) for label, rival in both if label != rival]
+    if not changed:
+        return ""
     ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
     shifts = {STATES.index(rival) - STATES.index(label) for label, rival in changed}
     whole = "the whole chain: " if len(changed) == len(chosen) > 1 else ""
@@ -40,4 +42,4 @@ def difference(chosen: Mapping[int, int], other: Mapping[int, int]) -> str:
 def _span(labels: Sequence[int]) -> str:
     """Names of the first and last of some labels."""
     first, last = name_of(labels[0]), name_of(labels[-1])
-    return first if len(labels) == 1 else f"{first}-{last}"
+    return first if len(labels) == 1 else f"{first}–{last}"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+
 Severity = Literal["check", "note"]
 
 
@@ -32,5 +34,25 @@ class Flag:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``"T1"``, ``"T1 and T2"``, ``"T1, T2 and T3"``."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    """``"T1"``, ``"T1 and T2"``, ``"C3, C5 and T1–T4"``: three in a row and more are a range.
+
+    Args:
+        names: of vertebrae, from the head downwards.
+    """
+    parts: list[str] = []
+    for run in _runs(names):
+        parts += run if len(run) < 3 else [f"{run[0]}–{run[-1]}"]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _runs(names: Sequence[str]) -> list[list[str]]:
+    """The names, cut where a level is left out; T13, which few people have, only if it is named."""
+    order = [name_of(label) for label in ORDER_CRANIAL_TO_CAUDAL]
+    place = {name: n for n, name in enumerate(n for n in order if n != "T13" or n in names)}
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and place[name] == place[runs[-1][-1]] + 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return runs

@@ -104,7 +104,9 @@ def _volume_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
     for size, found in odd.items():
         if found:
             names = tuple(name_of(label) for label in found)
-            sentence = f"The mask of {listed(names)} is {size} for the level: check its outline."
+            plural = ("s", "are") if len(found) > 1 else ("", "is")
+            what = f"The mask{plural[0]} of {listed(names)} {plural[1]} {size} for the level"
+            sentence = f"{what}: check the outline."
             yield Flag("volume", "check", names, sentence)
 
 

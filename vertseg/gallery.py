@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
@@ -31,7 +32,7 @@ Entry = tuple[Path, Report]
 _THUMBNAIL_PIXELS = (336, 202)  # 1.6 times the size at which they are shown, for sharp screens
 _THUMBNAIL_QUALITY = 50  # with 500 scans the page is some 6 MB
 _MEASURED = (
-    *("name", "peak", "volume_ml", "trabecular_hu"),
+    *("name", "peak", "margin_nats", "volume_ml", "trabecular_hu"),
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm", "genant_grade_hint"),
 )
 _STATUS = {"ok": "ok", "no_spine": "no spine", "failed": "failed"}
@@ -112,11 +113,17 @@ def _row(root: Path, folder: Path, report: Report) -> str:
     status = str(report["status"])
     return (
         f"<tr {attributes}><td>{_thumbnail(root, picture)}</td>"
-        f'<td class="name">{escape(report["case"])}</td>'
+        f'<td class="name">{_breakable(report["case"])}</td>'
         f'<td class="status-{escape(status)}">{escape(_STATUS.get(status, status))}</td>'
-        f'<td class="number">{len(labels) or ""}</td><td>{escape(levels_in_words(report))}</td>'
+        f'<td class="number">{len(labels) or ""}</td>'
+        f'<td class="levels">{escape(levels_in_words(report))}</td>'
         f'<td>{_sentences(report)}</td><td class="number">{seconds}</td></tr>'
     )
+
+
+def _breakable(name: str) -> str:
+    """A name that is broken after its folders and words first."""
+    return re.sub(r"([/_])", r"\1<wbr>", escape(name))
 
 
 def _sentences(report: Report) -> str:

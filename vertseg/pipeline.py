@@ -250,6 +250,8 @@ def _result(
     )
     empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]
     warnings = chain.warnings + shortages
+    if chain.level_shift_possible and chain.rival:
+        warnings = (f"levels are uncertain: {chain.rival.description}", *warnings)
     if empty:
         warnings += (f"no voxels were segmented for {', '.join(empty)}",)
     return Result(

@@ -167,7 +167,7 @@ def _picture(view: View, masked: bool) -> Pillow.Image:
 def _annotate(
     draw: ImageDraw.ImageDraw, report: Report | None, layout: _Layout, plane: Plane, left: int
 ) -> None:
-    """Sides of the body and, with a report, centroids; else the scale bar."""
+    """Sides of the body and, with a report, what was found; else the scale bar."""
     right, bottom = left + layout.columns(plane), HEADER + layout.rows
     first, second = _SIDES[plane]
     outlined(draw, (left + 8, HEADER + 6), first, font(18, bold=True), TEXT, "la")
@@ -176,12 +176,19 @@ def _annotate(
         _scale_bar(draw, layout, left + 12, bottom - 14)
         return
     frame = layout.frames[plane]
-    for row in report["vertebrae"]:
-        x, y, z = row["centroid_lps_mm"]
+    for (x, y, z), colour in _marks(report):
         column = left + ((x if plane == "coronal" else y) - frame.left_mm) * layout.scale
         line = HEADER + (frame.top_mm - z) * layout.scale
         box = (column - 3, line - 3, column + 3, line + 3)
-        draw.ellipse(box, colour_of(row["label"]), (0, 0, 0))
+        draw.ellipse(box, colour, (0, 0, 0))
+
+
+def _marks(report: Report) -> list[tuple[list[float], Colour]]:
+    """Points LPS mm and their colours: centroids, or the course of a spine that has no names."""
+    rows = report["vertebrae"]
+    course = report["spine"]["course_lps_mm"] if report["status"] == "ok" else []
+    named = [(row["centroid_lps_mm"], colour_of(row["label"])) for row in rows]
+    return named or [(point, TEXT) for point in course]
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, layout: _Layout, left: int, bottom: int) -> None:

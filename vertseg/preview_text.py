@@ -80,7 +80,8 @@ def _scan_in_words(report: Report) -> str:
     geometry = report["geometry"]
     size = "×".join(str(n) for n in geometry["size"])
     spacing = "×".join(f"{value:.2f}" for value in geometry["spacing_mm"])
-    return f"{size} voxels of {spacing} mm, {''.join(geometry['axes_towards'])}"
+    given = ", centroids given" if report.get("given_centroids") else ""
+    return f"{size} voxels of {spacing} mm, {''.join(geometry['axes_towards'])}{given}"
 
 
 def _sentences(report: Report) -> Iterator[tuple[str, Colour]]:
@@ -89,4 +90,4 @@ def _sentences(report: Report) -> Iterator[tuple[str, Colour]]:
     yield from ((f["sentence"], DIM) for f in flags if f["severity"] != "check")
     yield from ((f"{text[:1].upper()}{text[1:]}.", DIM) for text in report["geometry"]["repairs"])
     if not flags:
-        yield "Nothing was flagged. Look at the masks all the same.", _GOOD
+        yield "Nothing was flagged. Look at the picture all the same.", _GOOD

@@ -10,7 +10,7 @@ SCHEMA = "vertseg-report-1"
 
 _STATUS = ("ok", "no_spine", "failed")
 _NUMBERS = (
-    *("peak", "volume_ml", "trabecular_hu"),
+    *("peak", "margin_nats", "volume_ml", "trabecular_hu"),
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
 )
 

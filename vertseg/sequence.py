@@ -11,7 +11,7 @@ The constraints are those of Payer et al., VISAPP 2020, section 3.2 (neighbours 
 never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, L5-L6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -224,25 +224,31 @@ def _result(
     """Put the result together with its gaps and warnings."""
     links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
     other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
-    description = difference({found.place: found.label for found in vertebrae}, other)
     margin = best.score - rival.score
-    uncertain = margin < config.shift_margin
     warnings = unusual_links(links)
     # One vertebra has no direction.
     upside_down = best.score - upwards < config.direction_margin * len(vertebrae)
     upside_down = upside_down and len(vertebrae) > 1
     if upside_down:
         warnings.append(UPSIDE_DOWN)
-    if uncertain:
-        warnings.append(f"levels are uncertain (margin {margin:.1f} nats): {description}")
     return SequenceResult(
         vertebrae=vertebrae,
         score=best.score,
         margin=margin,
-        rival=Rival(other, description),
-        level_shift_possible=uncertain,
+        rival=Rival(other, describe_rival(vertebrae, other)),
+        level_shift_possible=margin < config.shift_margin,
         upside_down_possible=upside_down,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
         warnings=tuple(warnings),
     )
+
+
+def describe_rival(vertebrae: Sequence[FoundVertebra], other: Mapping[int, int]) -> str:
+    """In words, which vertebrae a rival chain labels otherwise; empty where it does so with none.
+
+    Args:
+        vertebrae: of the chosen chain, from the head downwards.
+        other: place -> label in the rival chain.
+    """
+    return difference({found.place: found.label for found in vertebrae}, other)

@@ -6,9 +6,10 @@ from vertseg.report import Report
 
 
 def levels_in_words(report: Report) -> str:
-    """First and last vertebra, ``"T1–L5"``; empty where there is none."""
+    """First and last vertebra, ``"T1–L5"``; ``"T1–L5?"`` where they may be others; or empty."""
     names = [row["name"] for row in report["vertebrae"]]
-    return "–".join(dict.fromkeys((names[0], names[-1]))) if names else ""
+    doubt = "?" if any(flag["code"] == "level_shift" for flag in report["flags"]) else ""
+    return "–".join(dict.fromkeys((names[0], names[-1]))) + doubt if names else ""
 
 
 def found_in_words(report: Report) -> str:

@@ -51,7 +51,8 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
 def _command(
     commands: argparse._SubParsersAction, name: str, what: str, more: str
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=what, description=f"{what.capitalize()}. {more}")
+    described = f"{what[0].upper()}{what[1:]}. {more}"
+    parser = commands.add_parser(name, help=what, description=described)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help=_DATA_HELP)
     parser.add_argument("--only", metavar="PATTERN", help="only cases whose name fits")
     return parser
