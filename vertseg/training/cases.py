@@ -109,7 +109,7 @@ def make_case(
     marks = _marks(number)
     course = complete(held_back[rng.integers(len(held_back))], donors, rng)
     numbering = marks[1].lower() if marks[-1] in ("L6", "T13", "no_T12", "no_L5") else "usual"
-    anatomy = draw_anatomy(course, atlas, rng, numbering)
+    anatomy = draw_anatomy(course, atlas, rng, numbering, mixed_shapes=True)
     spacing = 1.0
     origin, size = _box(anatomy, _FIELDS[marks[0]], spacing, rng)
     body = pose(anatomy, atlas, origin, size, spacing)
