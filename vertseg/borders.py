@@ -16,7 +16,7 @@ from vertseg.image import Image
 from vertseg.labels import name_of
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_rival
 
-_HALF_BODY = 0.46
+HALF_BODY = 0.46
 """Half the height of a vertebral body, with some room for errors, over the distance of centres."""
 
 PADDING_HU = -1000
@@ -46,7 +46,7 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
         if len(found) < 2:
             break
         centre, inner = (np.array(found[i].point_lps_mm) for i in (end, neighbour))
-        if not is_seen(image, centre + _HALF_BODY * (centre - inner)):
+        if not is_seen(image, centre + HALF_BODY * (centre - inner)):
             cut.append(found.pop(end))
     if not cut:
         return chain

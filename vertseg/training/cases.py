@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from models import PRESETS
+from vertseg.borders import HALF_BODY
 from vertseg.centroids import Centroid
 from vertseg.grid import Grid
 from vertseg.image import read_image
@@ -59,7 +60,7 @@ class FactoryCase:
         name: subject.
         marks: its field of view and what is hard about it.
         hu: int16 (x, y, z).
-        mask: uint8 (x, y, z), vertebra labels whose centre lies in the field of view.
+        mask: uint8 (x, y, z), labels of the vertebrae whose body lies in the field of view.
         centroids: centres of the same vertebrae.
         grid: geometry.
     """
@@ -169,10 +170,11 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
     labels = ndimage.affine_transform(body.labels, order=0, mode="nearest", **options)
     extent = 0.5 * (np.array(size) - 1) * step
     grid = Grid.axis_aligned(body.origin_lps_mm + extent, size, step)
+    half = _half_bodies_mm(body.landmarks)
     inside = {
         label: point
         for label, point in body.landmarks.items()
-        if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, 9.0))
+        if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, half[label]))
     }
     mask = np.where(np.isin(labels, list(inside)), labels, 0).astype(np.uint8)
     centroids = tuple(
@@ -180,6 +182,14 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
     )
     name = f"factory{number:03d}"
     return FactoryCase(name, marks, np.rint(values).astype(np.int16), mask, centroids, grid)
+
+
+def _half_bodies_mm(landmarks: dict[int, np.ndarray]) -> dict[int, float]:
+    """Half the height of each body, from the distances to its neighbours."""
+    labels = sorted(landmarks, key=lambda label: -landmarks[label][2])
+    steps = np.linalg.norm(np.diff([landmarks[label] for label in labels], axis=0), axis=1)
+    mean = 0.5 * (np.append(steps, steps[-1]) + np.insert(steps, 0, steps[0]))
+    return dict(zip(labels, (HALF_BODY * mean).tolist(), strict=True))
 
 
 def _write(case: FactoryCase, scan: Path, truth: Path) -> None:
