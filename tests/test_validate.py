@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vertseg.evaluation_cases import Annotation
 from vertseg.grid import Grid
 from vertseg.sample import SampleError
 from vertseg.training import validate as module
+from vertseg.training.real import HELD_OUT
 from vertseg.training.validation_tables import is_shifted
 from vertseg.writing import write_centroids
 
@@ -127,6 +129,16 @@ def test_masks_are_also_scored_from_true_centroids(data, tmp_path, monkeypatch):
     given = json.loads((work / "given/real/centroids/sub-tptbox_ctd.json").read_text())
     assert [entry["label"] for entry in given if "label" in entry] == [20]
     assert [p.name for p in (work / "worst/real").iterdir()] == ["1_sub-tptbox.png"]
+
+
+def test_scans_that_a_stage_has_seen_are_told(monkeypatch):
+    held_out = {"spine": list(HELD_OUT), "vertebrae": ["tptbox"], "segmentation": ["totalseg"]}
+    weights = SimpleNamespace(manifest={"held_out": held_out})
+    monkeypatch.setattr(module, "load_weights", lambda folder: weights)
+    assert module._seen_in_training(None) == [
+        "The vertebrae stage was trained on totalseg, taichi, thorax1mm.",
+        "The segmentation stage was trained on tptbox.",
+    ]
 
 
 def test_the_body_of_a_mask_lies_in_front_and_cut_vertebrae_have_none():

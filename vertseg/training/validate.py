@@ -1,4 +1,4 @@
-"""Validation of weights on three sets that trained nothing.
+"""Validation of weights on three sets that train nothing, unless a leg was told to use them.
 
 ``factory``: synthetic scans along spine courses of patients who are kept out of training.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
@@ -27,8 +27,9 @@ from vertseg.grid import Grid
 from vertseg.sample import SampleError, fetch_chest_ct
 from vertseg.score_tables import as_markdown
 from vertseg.training.cases import MARKS, write_cases
-from vertseg.training.real import HELD_OUT
+from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS
 from vertseg.training.validation_tables import by_level, by_margin, by_mark, worst_cases
+from vertseg.weights import load_weights
 from vertseg.writing import write_centroids
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ def validate(data: Path, work: Path, weights: Path | None = None, count: int = 6
         _run(work / name / "rawdata", predictions, weights, [])
         scores = evaluate(work / name, predictions, count_missing=True)[0]
         parts += [f"## {name}", as_markdown(average(scores), scores)]
+        if name == "real":
+            parts += _seen_in_training(weights)
         if name == "factory":
             parts += [by_mark(scores, marks)]
         parts += [by_margin(scores, _margins(predictions))]
@@ -85,6 +88,18 @@ def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:
     scores = [s for s in scores if (s.case, s.label) in known]
     title = f"### {name}, segmented from true centroids"
     return [title, as_markdown(average(scores), scores), by_level(scores)]
+
+
+def _seen_in_training(weights: Path | None) -> list[str]:
+    """A sentence for each stage that has seen scans of the set, of which it proves nothing."""
+    never = load_weights(weights).manifest.get("held_out", {})
+    sentences = []
+    for stage, names in never.items():
+        usual = HELD_OUT_MASKS if stage == "segmentation" else HELD_OUT
+        seen = [name for name in usual if name not in names]
+        if seen:
+            sentences.append(f"The {stage} stage was trained on {', '.join(seen)}.")
+    return sentences
 
 
 def _link_held_out(data: Path, folder: Path) -> None:
