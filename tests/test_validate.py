@@ -136,8 +136,8 @@ def test_scans_that_a_stage_has_seen_are_told(monkeypatch):
     weights = SimpleNamespace(manifest={"held_out": held_out})
     monkeypatch.setattr(module, "load_weights", lambda folder: weights)
     assert module._seen_in_training(None) == [
-        "The vertebrae stage was trained on totalseg, taichi, thorax1mm.",
-        "The segmentation stage was trained on tptbox.",
+        "The vertebrae stage was free to train on totalseg, taichi, thorax1mm.",
+        "The segmentation stage was free to train on tptbox.",
     ]
 
 

@@ -98,7 +98,7 @@ def _seen_in_training(weights: Path | None) -> list[str]:
         usual = HELD_OUT_MASKS if stage == "segmentation" else HELD_OUT
         seen = [name for name in usual if name not in names]
         if seen:
-            sentences.append(f"The {stage} stage was trained on {', '.join(seen)}.")
+            sentences.append(f"The {stage} stage was free to train on {', '.join(seen)}.")
     return sentences
 
 
