@@ -38,7 +38,7 @@ def seen(monkeypatch):
     rounds: list[int] = []
 
     def predict(image, spine, network, overlap=None, on_tile=None):
-        grid, tiles = vertebrae._plan(spine, CONFIG.size, CONFIG.spacing_mm, overlap)
+        grid, tiles = vertebrae._plan(spine, CONFIG, overlap)
         rounds.append(len(tiles))
         heatmap = np.zeros((*grid.size, len(CONFIG.labels)), np.float32)
         axes = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), -1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.presets import StageConfig
 from vertseg.borders import without_cut
 from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
@@ -66,7 +67,6 @@ def find_vertebrae(
         on_tile: called with (tiles done, tiles).
         keep: gets the heatmaps.
     """
-    overlap = network.config.overlap if overlap is None else overlap
     for _ in range(_MOST_ROUNDS):
         heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
         chain = _solve(heatmap, grid, image, network)
@@ -95,7 +95,11 @@ def _solve(
 
 
 def _grown(
-    spine: SpineRegion, chain: SequenceResult, image: Image, network: StageNetwork, overlap: int
+    spine: SpineRegion,
+    chain: SequenceResult,
+    image: Image,
+    network: StageNetwork,
+    overlap: int | None,
 ) -> SpineRegion | None:
     """The region continued to where the chain would go on, if no tile has looked there yet.
 
@@ -107,7 +111,7 @@ def _grown(
         return None
 
     def depth_mm(region: SpineRegion, place: npt.NDArray[np.float64]) -> float:
-        grid, tiles = _plan(region, config.size, config.spacing_mm, overlap)
+        grid, tiles = _plan(region, config, overlap)
         index = np.asarray(grid.lps_to_index(place))
         return max(tile.depth(index) for tile in tiles) * config.spacing_mm
 
@@ -117,8 +121,10 @@ def _grown(
         ahead = ahead[np.asarray(image.grid.contains(ahead)).reshape(-1)]
         if len(ahead) and chain.vertebrae[end].label not in last:
             now = depth_mm(spine, ahead[0])
+            if now >= _MARGIN_MM:
+                continue
             grown = spine.with_points(np.concatenate([points, ahead]))
-            if now < _MARGIN_MM and depth_mm(grown, ahead[0]) > now + config.spacing_mm:
+            if depth_mm(grown, ahead[0]) > now + config.spacing_mm:
                 return grown
     return None
 
@@ -132,8 +138,7 @@ def predict_heatmaps(
 ) -> tuple[Float32Array, Grid]:
     """Heatmaps (x, y, z, labels) of the whole spine and their grid; 0 where no tile reached."""
     config = network.config
-    overlap = config.overlap if overlap is None else overlap
-    grid, tiles = _plan(spine, config.size, config.spacing_mm, overlap)
+    grid, tiles = _plan(spine, config, overlap)
     volume = resample(image, grid, config.smoothing_sigma_mm)
     merged = np.full((*grid.size, len(config.labels)), -np.inf, np.float32)
     for done, tile in enumerate(tiles):
@@ -154,14 +159,14 @@ def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:
     return straight
 
 
-def _plan(
-    spine: SpineRegion, size: tuple[int, int, int], spacing_mm: float, overlap: int
-) -> tuple[Grid, list[_Tile]]:
+def _plan(spine: SpineRegion, config: StageConfig, overlap: int | None) -> tuple[Grid, list[_Tile]]:
     """A grid around all tiles, and the tiles: each centred on the part of the spine it shows.
 
     Voxels lie on a lattice fixed in the world, so that the same body gives the same voxels
-    however the scan's own axes run.
+    however the scan's own axes run. The overlap is the preset's if None.
     """
+    size, spacing_mm = config.size, config.spacing_mm
+    overlap = config.overlap if overlap is None else overlap
     low, high = spine.z_range_mm()
     middle = 0.5 * (low + high)
     length = max(int(np.ceil((high - low + 2 * _MARGIN_MM) / spacing_mm)), size[2])
