@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from vertseg.evaluation import MEASURES, REGIONS, Average, VertebraScore
 
@@ -23,9 +23,13 @@ def as_text(averages: Sequence[Average], scores: Sequence[VertebraScore]) -> str
 def as_markdown(averages: Sequence[Average], scores: Sequence[VertebraScore]) -> str:
     """The same table in Markdown."""
     head, *rows = [[cell.replace("|", "/") for cell in row] for row in _table(averages)]
+    return f"{markdown_table(head, rows)}\n\n{_in_words(averages, scores)}"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells as a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_in_words(averages, scores)}"
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def as_csv(averages: Sequence[Average], scores: Sequence[VertebraScore]) -> str:

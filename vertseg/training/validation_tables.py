@@ -8,6 +8,7 @@ import numpy as np
 
 from vertseg.evaluation import VertebraScore
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+from vertseg.score_tables import markdown_table
 
 MARGINS = (0.0, 2.0, 4.0, 8.0, 16.0)
 """Margins in nats from which on the share of shifted cases is given."""
@@ -18,7 +19,7 @@ def by_mark(scores: Sequence[VertebraScore], marks: Mapping[str, Sequence[str]])
     every = sorted({mark for own in marks.values() for mark in own})
     rows = [(mark, [s for s in scores if mark in marks[_subject(s.case)]]) for mark in every]
     rows.append(("nothing hard", [s for s in scores if len(marks[_subject(s.case)]) == 1]))
-    return _table(
+    return markdown_table(
         ("mark", "cases", "identified %"), (_marked(name, own) for name, own in rows if own)
     )
 
@@ -31,7 +32,7 @@ def by_margin(scores: Sequence[VertebraScore], margins: Mapping[str, float]) -> 
     for threshold in MARGINS:
         sure = {case for case in cases if margins.get(case, -np.inf) >= threshold}
         rows.append((f">= {threshold:g}", str(len(sure)), str(len(sure & shifted))))
-    return _table(("margin, nats", "cases", "of them shifted"), rows)
+    return markdown_table(("margin, nats", "cases", "of them shifted"), rows)
 
 
 def is_shifted(scores: Iterable[VertebraScore]) -> bool:
@@ -54,7 +55,7 @@ def by_level(scores: Sequence[VertebraScore]) -> str:
             error = _mean([100.0 * s.volume_error for s in own])
             dice = f"{np.mean([s.dice for s in own]):.3f}"
             rows.append((name_of(label), str(len(own)), dice, *distances, error))
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def worst_cases(scores: Sequence[VertebraScore], count: int) -> list[str]:
@@ -79,8 +80,3 @@ def _mean(values: Iterable[float]) -> str:
 
 def _subject(case: str) -> str:
     return case.split("_")[0]
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines: list[tuple[str, ...]] = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
