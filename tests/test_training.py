@@ -17,7 +17,8 @@ from vertseg.training.courses import LEVELS, Course, complete, split_by_patient
 from vertseg.training.degeneration import degenerate
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.graft import course_of, insert_graft
-from vertseg.training.pose import Anatomy, _draw_numbering, draw_anatomy, pose
+from vertseg.training.numbering import draw_numbering
+from vertseg.training.pose import Anatomy, draw_anatomy, pose
 from vertseg.training.real import RealVolume, _cut_neighbours
 from vertseg.training.recipe import Recipe
 from vertseg.training.synthesis import (
@@ -108,7 +109,7 @@ def test_numbering_variants_have_their_labels():
     points = np.cumsum(np.tile([0.0, 0.0, -25.0], (24, 1)), axis=0)
     seen = set()
     for seed in range(150):
-        labels, sources, centres = _draw_numbering(points, np.random.default_rng(seed), None)
+        labels, sources, centres = draw_numbering(points, np.random.default_rng(seed), None)
         assert len(labels) == len(sources) == len(centres)
         assert (np.diff(centres[:, 2]) < 0).all()
         seen.add((25 in labels, 28 in labels, 19 in labels, 24 in labels))
