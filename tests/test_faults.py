@@ -145,7 +145,9 @@ def test_a_stopped_process_ends_with_its_code_and_a_sentence(folders, number, co
 
 
 def test_an_input_that_vanishes(folders) -> None:
-    others = iter([folders[0] / "b.nii.gz"])
+    third = folders[0] / "c.nii.gz"  # the second may have been read by then
+    shutil.copyfile(folders[0] / "b.nii.gz", third)
+    others = iter([third])
 
     def remove(_) -> None:
         for path in others:
@@ -154,7 +156,7 @@ def test_an_input_that_vanishes(folders) -> None:
     outcome, _ = run(folders, remove)
     assert outcome.exit_code == 2
     ((report, error),) = outcome.failures
-    assert report["case"] == "b.nii.gz" and "No such file" in error.what
+    assert report["case"] == "c.nii.gz" and "No such file" in error.what
 
 
 def test_an_input_that_changes_while_it_is_read(folders, monkeypatch) -> None:
