@@ -77,6 +77,8 @@ class StageConfig:
         labels: label of each map (vertebrae stage).
         shift_posterior_mm: how far behind the vertebral centroid the crop is centred.
         threshold: smallest map value that counts.
+        level_spacing_mm: pairs of label and voxel size in mm of vertebrae that are seen at
+            another one (segmentation stage): the smaller the vertebra, the finer.
     """
 
     network: NetworkConfig
@@ -89,6 +91,11 @@ class StageConfig:
     labels: tuple[int, ...] = ()
     shift_posterior_mm: float = 0.0
     threshold: float = 0.5
+    level_spacing_mm: tuple[tuple[int, float], ...] = ()
+
+    def spacing_at(self, label: int) -> float:
+        """Voxel size in mm of the grid that a vertebra is segmented on."""
+        return dict(self.level_spacing_mm).get(label, self.spacing_mm)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +134,17 @@ _WINDOWS_HU = ((0.0, 1024.0), (50.0, 250.0), (500.0, 600.0))
 """In HU: everything; soft tissue and marrow; cortex. Disc and marrow differ by 100 HU of 4096."""
 
 _WINDOWS = tuple((centre / 2048.0, half / 2048.0) for centre, half in _WINDOWS_HU)
+
+_SEGMENTATION_SPACING_MM = (
+    (1, 1.25),
+    *((label, 1.0) for label in range(2, 7)),
+    (7, 1.15),
+    *((label, 1.2) for label in range(8, 12)),
+    *((label, 1.15) for label in range(12, 16)),
+    *((label, 1.25) for label in range(16, 20)),
+    *((label, 1.45) for label in (24, 25)),
+)
+"""80 voxels hold the largest vertebrae: C1 is wider than C2 to C6, T1 than T5, L5 the widest."""
 
 _DEFAULT = Preset(
     name="default",
@@ -177,12 +195,13 @@ _DEFAULT = Preset(
             windows=_WINDOWS,
             local_contrast_px=2.5,
         ),
-        (64, 64, 64),
-        1.6,
+        (80, 80, 64),
+        1.35,
         smoothing_sigma_mm=0.6,
         activation="sigmoid",
-        sigma_px=3.0,
-        shift_posterior_mm=20.0,
+        sigma_px=3.75,
+        shift_posterior_mm=24.0,
+        level_spacing_mm=_SEGMENTATION_SPACING_MM,
     ),
 )
 

@@ -3,22 +3,18 @@
 import dataclasses
 
 import numpy as np
-import pytest
 from keras import ops
 from scipy import ndimage
 
 from models import PRESETS, NetworkConfig, StageConfig
 from vertseg.image import read_image
-from vertseg.phantom import Tissue, make_phantom
+from vertseg.phantom import Tissue
 from vertseg.training import cases, implants
-from vertseg.training.atlas import Atlas
 from vertseg.training.bodies import draw_body
 from vertseg.training.courses import LEVELS, Course, complete, split_by_patient
 from vertseg.training.degeneration import degenerate
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.graft import course_of, insert_graft
-from vertseg.training.numbering import draw_numbering
-from vertseg.training.pose import Anatomy, draw_anatomy, pose
 from vertseg.training.real import RealVolume, _cut_neighbours
 from vertseg.training.recipe import Recipe
 from vertseg.training.synthesis import (
@@ -31,18 +27,6 @@ from vertseg.training.tissue import METAL, draw_tissue
 from vertseg.training.train import TrainConfig, train
 
 
-@pytest.fixture(scope="module")
-def atlas():
-    phantom = make_phantom(("C1", "sacrum"), 5.0, 1, field_mm=(150.0, 150.0), noise_hu=0.0)
-    centres = np.array([c.point_lps_mm for c in phantom.centroids])
-    return Atlas(phantom.labels, 5.0, np.array(phantom.grid.origin), centres)
-
-
-@pytest.fixture(scope="module")
-def course(atlas):
-    return Course("phantom", "phantom", atlas.centres_lps_mm)
-
-
 def recipe(stage="vertebrae", **changes):
     network = NetworkConfig(
         "scnet", (8, 8, 8), outputs=27, negative_slope=0.1, spatial_filters=8,
@@ -52,75 +36,6 @@ def recipe(stage="vertebrae", **changes):
         network, (16, 16, 16), 10.0, 4.0, "shared_softmax", 1.5, labels=(*range(1, 26), 28)
     )
     return Recipe(stage, dataclasses.replace(config, **changes), (16, 16, 16), 5.0, (36, 36, 40))
-
-
-def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
-    same = Anatomy(
-        np.arange(1, 25),
-        np.arange(24),
-        atlas.centres_lps_mm,
-        np.broadcast_to(np.eye(3), (24, 3, 3)),
-        15.0,
-        (),
-    )
-    body = pose(same, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
-    assert (body.labels == atlas.labels).mean() > 0.99
-    for level, centre in enumerate(atlas.centres_lps_mm):
-        np.testing.assert_allclose(body.landmarks[level + 1], centre, atol=0.1)
-
-
-def test_a_posed_body_has_its_vertebrae_at_its_landmarks(atlas, course):
-    rng = np.random.default_rng(5)
-    points = course.points_lps_mm * 1.1
-    anatomy = draw_anatomy(points, atlas, rng)
-    origin = points.min(0) - 80
-    size = tuple(int(n) for n in (np.ptp(points, axis=0) + 160) // 4)
-    body = pose(anatomy, atlas, origin, size, 4.0)
-    for label, point in body.landmarks.items():
-        at = tuple(np.rint((point - origin) / 4.0).astype(int))
-        box = tuple(slice(i - 2, i + 3) for i in at)
-        if label > 2:
-            assert label in body.labels[box]
-
-
-def test_a_vertebra_may_bear_the_shape_of_its_neighbour(atlas):
-    """The ends of a region stay: the first rib, a last rib, the sacrum; all labels are there."""
-    spacing, drawn = atlas.spacing_mm, []
-    lumbar_rib = (atlas.labels == 112) | (atlas.labels == 132)
-    assert lumbar_rib.any()
-    for seed in range(12):
-        rng = np.random.default_rng(seed)
-        anatomy = draw_anatomy(atlas.centres_lps_mm, atlas, rng, "usual", mixed_shapes=True)
-        drawn.append(anatomy.sources)
-        plain = dataclasses.replace(
-            anatomy, to_atlas=np.broadcast_to(np.eye(3), (24, 3, 3)), warp=(), slide_mm=0.0
-        )
-        body = pose(plain, atlas, atlas.origin_lps_mm, atlas.labels.shape, spacing)
-        for label in (1, 7, 8, 12, 19, 20, 24):
-            place = np.rint((body.landmarks[label] - atlas.origin_lps_mm) / spacing).astype(int)
-            assert label in body.labels[tuple(slice(max(i - 2, 0), i + 3) for i in place)]
-    drawn = np.array(drawn)
-    step = drawn - np.arange(24)
-    assert set(np.unique(step)) >= {-1, 0, 1} and (np.diff(drawn, axis=1) >= 0).all()
-    assert (step[:, [0, 1, 2, 3, 4, 5, 6, 7, 23]] == 0).all() and (drawn[:, 18] <= 18).all()
-
-
-def test_numbering_variants_have_their_labels():
-    points = np.cumsum(np.tile([0.0, 0.0, -25.0], (24, 1)), axis=0)
-    seen = set()
-    for seed in range(150):
-        labels, sources, centres = draw_numbering(points, np.random.default_rng(seed), None)
-        assert len(labels) == len(sources) == len(centres)
-        assert (np.diff(centres[:, 2]) < 0).all()
-        seen.add((25 in labels, 28 in labels, 19 in labels, 24 in labels))
-    usual, l6, t13, no_t12, no_l5 = (
-        (False, False, True, True),
-        (True, False, True, True),
-        (False, True, True, True),
-        (False, False, False, True),
-        (False, False, True, False),
-    )
-    assert seen == {usual, l6, t13, no_t12, no_l5}
 
 
 def test_a_short_course_is_completed_by_donors(course):

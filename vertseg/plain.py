@@ -31,7 +31,7 @@ def segment_plainly(
     labels = empty_labels(image.grid)
     best = np.full(labels.shape, network.config.threshold, np.float32)
     for done, (label, point) in enumerate(vertebrae, start=1):
-        crop = crop_grid(point, network.config)
+        crop = crop_grid(label, point, network.config)
         maps = network(crop_input(image, crop, point, network.config)[None])
         response = keep_main_part(maps[0, ..., 0], crop, point)
         everywhere = resample_to(response, crop, image.grid)

@@ -93,11 +93,11 @@ def merge_responses(
     return merger.finish()
 
 
-def crop_grid(point_lps_mm: PointLps, config: StageConfig) -> Grid:
+def crop_grid(label: int, point_lps_mm: PointLps, config: StageConfig) -> Grid:
     """The network's grid for the vertebra at `point_lps_mm`, shifted to its posterior parts."""
     x, y, z = point_lps_mm
     centre = np.array([x, y + config.shift_posterior_mm, z])
-    return Grid.axis_aligned(centre, config.size, (config.spacing_mm,) * 3)
+    return Grid.axis_aligned(centre, config.size, (config.spacing_at(label),) * 3)
 
 
 def crop_input(
@@ -147,7 +147,7 @@ class _Crop:
 
 
 def _crop(image: Image, label: int, point: PointLps, config: StageConfig) -> _Crop:
-    grid = crop_grid(point, config)
+    grid = crop_grid(label, point, config)
     return _Crop(label, point, grid, crop_input(image, grid, point, config))
 
 

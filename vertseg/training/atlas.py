@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 PACKED = "atlas.npz"
 """The labels as a plain array, which needs no reader of medical images."""
@@ -38,6 +39,26 @@ class Atlas:
     spacing_mm: float
     origin_lps_mm: np.ndarray
     centres_lps_mm: np.ndarray
+
+    @cached_property
+    def boxes(self) -> list[tuple[slice, slice, slice] | None]:
+        """The box of voxels of each vertebra C1 ... L5; None for one that is not there."""
+        return ndimage.find_objects(self.labels, len(self.centres_lps_mm))
+
+    @cached_property
+    def tips_lps_mm(self) -> np.ndarray:
+        """Tip of each spinous process, shape (24, 3): the hindmost twentieth of the vertebra.
+
+        Of a vertebra that is not there it is the centre.
+        """
+        tips = self.centres_lps_mm.copy()
+        for level, box in enumerate(self.boxes):
+            if box is not None:
+                voxels = np.argwhere(self.labels[box] == level + 1)
+                hindmost = voxels[voxels[:, 1] >= np.quantile(voxels[:, 1], 0.95)].mean(0)
+                first = np.array([part.start for part in box])
+                tips[level] = self.origin_lps_mm + self.spacing_mm * (hindmost + first)
+        return tips
 
 
 @lru_cache(maxsize=1)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from vertseg.training import implants
+from vertseg.training.anatomy import draw_anatomy
 from vertseg.training.atlas import Atlas
 from vertseg.training.boxes import along_spine
 from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, drift
 from vertseg.training.degeneration import degenerate
 from vertseg.training.graft import course_of, insert_graft
-from vertseg.training.pose import draw_anatomy, pose
+from vertseg.training.pose import pose
 from vertseg.training.real import RealVolume
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.ribs import trim_ribs
+
+_MIXED_SHARE = 0.4
+"""Share of bodies with mixed shapes in stages that do not tell vertebrae apart."""
 
 
 def draw_body(
@@ -26,13 +30,14 @@ def draw_body(
 ) -> SourceVolume:
     """A posed body around a random point of its spine, with the vertebrae of `graft` if given."""
     spacing = recipe.source_spacing_mm
+    mixed = recipe.stage == "vertebrae" or rng.random() < _MIXED_SHARE
     if graft is None:
         points = drift(complete(courses[rng.integers(len(courses))], courses, rng), rng)
-        mixed = recipe.stage == "vertebrae"
         anatomy = draw_anatomy(points, atlas, rng, mixed_shapes=mixed)
         level = int(rng.integers(len(anatomy.labels)))
     else:
-        anatomy = draw_anatomy(course_of(graft, spacing, courses, rng), atlas, rng, "usual")
+        points = course_of(graft, spacing, courses, rng)
+        anatomy = draw_anatomy(points, atlas, rng, "usual", mixed)
         level = int(rng.choice(list(graft.landmarks))) - 1
     origin, middle = _draw_window(recipe, anatomy.centres_lps_mm, level, rng)
     body = pose(anatomy, atlas, origin, recipe.source_size, spacing)

@@ -22,12 +22,13 @@ from vertseg.grid import Grid
 from vertseg.image import read_image
 from vertseg.labels import name_of
 from vertseg.training import draws, implants, synthesis
+from vertseg.training.anatomy import draw_anatomy
 from vertseg.training.atlas import Atlas, load_atlas
 from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.degeneration import degenerate
 from vertseg.training.marrow import hollow
-from vertseg.training.pose import draw_anatomy, pose
+from vertseg.training.pose import pose
 from vertseg.training.recipe import Recipe
 from vertseg.training.ribs import trim_ribs
 from vertseg.writing import write_centroids, write_json, write_mask

@@ -147,7 +147,7 @@ def _draw_field_of_view(draw, recipe: Recipe, source: SourceVolume, rng) -> None
 
 def _draw_deformation(draw, recipe: Recipe, source: SourceVolume, rng) -> None:
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * recipe.rotation_deg)
-    ratio = recipe.config.spacing_mm / recipe.source_spacing_mm
+    ratio = recipe.config.spacing_at(source.wanted) / recipe.source_spacing_mm
     zoom = ratio * rng.uniform(1 - recipe.scale, 1 + recipe.scale)
     matrix = _rotation(angles) * zoom
     if recipe.stage != "spine" and rng.random() < 0.5:

@@ -6,24 +6,40 @@ import numpy as np
 
 _L6, _T13 = 25, 28
 _MIXED_SHARE = 0.75
+_C3, _C6 = 3, 6
+_T2, _T12 = 9, 19
+_L1 = 20
+_T12_SOURCE, _L1_SOURCE, _L4_SOURCE = 18, 19, 22
 
 
-def mix_shapes(sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sources (24,) that stray by up to two levels from the atlas's, in steps of one.
+def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sources (n,) that stray by up to two levels from those given, in steps of one.
 
     There is one atlas: a network that knows its vertebrae by heart fails on those of a patient.
-    Only what stands at the ends of a region names its levels: the first rib, the last rib, the
-    sacrum. Each region keeps to itself, but L1 may look like T12.
+    Only what stands at the ends of a region names its levels: the skull, the first rib, the last
+    rib, the sacrum. Each region keeps to itself, but L1 may look like T12, where there is one.
+
+    Args:
+        labels: of the vertebrae, cranial to caudal, shape (n,).
+        sources: atlas level index (0 = C1) of each, shape (n,).
+        rng: source of the draws.
     """
     sources = sources.copy()
-    for low, high, lowest_source in ((8, 18, 8), (19, 22, 18)):
+    thoracic = ((labels >= _T2) & (labels <= _T12)) | (labels == _T13)
+    lumbar = (labels >= _L1) & (labels <= _L6)
+    lumbar[-1] = False
+    first_lumbar = _T12_SOURCE if _T12_SOURCE in sources else _L1_SOURCE
+    for rows, lowest, highest in (
+        ((labels >= _C3) & (labels <= _C6), _C3 - 1, _C6 - 1),
+        (thoracic, _T2 - 1, _T12_SOURCE),
+        (lumbar, first_lumbar, _L4_SOURCE),
+    ):
         if rng.random() < _MIXED_SHARE:
-            levels = np.arange(low, high + 1)
-            steps = rng.choice([-1, 0, 1], len(levels), p=[0.15, 0.7, 0.15])
+            usual = sources[rows]
+            steps = rng.choice([-1, 0, 1], len(usual), p=[0.15, 0.7, 0.15])
             steps[0] = rng.integers(-1, 2)
             stray = np.clip(np.cumsum(steps), -2, 2)
-            mixed = np.clip(levels + stray, lowest_source, high)
-            sources[levels] = np.maximum.accumulate(mixed)
+            sources[rows] = np.maximum.accumulate(np.clip(usual + stray, lowest, highest))
     return sources
 
 

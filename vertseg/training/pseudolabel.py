@@ -113,11 +113,11 @@ def averaged_responses(
         network: of the segmentation stage.
     """
     for label, point in vertebrae:
-        grid = crop_grid(point, network.config)
+        grid = crop_grid(label, point, network.config)
         mean = np.zeros(grid.size, np.float32)
         for shift_mm, zoom, mirrored in _VIEWS:
             centre = np.asarray(grid.centre_lps_mm) + shift_mm
-            view = Grid.axis_aligned(centre, grid.size, network.config.spacing_mm * zoom)
+            view = Grid.axis_aligned(centre, grid.size, grid.spacing[0] * zoom)
             inputs = crop_input(image, view, point, network.config)
             step = -1 if mirrored else 1
             response = network(inputs[None, ::step])[0, ::step, :, :, 0]

@@ -81,13 +81,17 @@ def heatmap_sample(draw):
 
 
 def segmentation_sample(draw):
-    """``target`` (X, Y, Z): 1 in the wanted vertebra, which the second channel marks."""
+    """``target`` (X, Y, Z): share of the wanted vertebra, which the second channel marks.
+
+    The share, and not whether it is more than half: a response that says where in its voxel the
+    border runs gives a smoother mask on the scan's finer grid.
+    """
     image, coords = _image(draw)
     marker, _ = landmark_gaussians(coords, draw)
     mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
-    target = ops.logical_and(mask > 0.5, in_view(coords, draw))
+    target = mask * ops.cast(in_view(coords, draw), "float32")
     image = ops.concatenate([image[..., None], marker], axis=-1)
-    return {"image": image, "target": ops.cast(target, "float32")}
+    return {"image": image, "target": target}
 
 
 def _image(draw):

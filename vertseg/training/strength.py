@@ -39,7 +39,7 @@ def weaken(draw: dict[str, Any], recipe: Recipe, source: SourceVolume) -> None:
     for name in ("noise_hu", "shift", "elastic"):
         draw[name] = draw[name] * strength
     _mix(draw, "gain", np.float32(1.0), strength)
-    ratio = recipe.config.spacing_mm / recipe.source_spacing_mm
+    ratio = recipe.config.spacing_at(source.wanted) / recipe.source_spacing_mm
     mirrored = strength > 0 and np.linalg.det(draw["affine"][:, :3]) < 0
     plain = np.diag([-ratio if mirrored else ratio, ratio, ratio])
     centred = np.concatenate([plain, np.asarray(source.centre)[:, None]], axis=1)

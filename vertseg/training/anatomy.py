@@ -1,0 +1,123 @@
+"""Draws one patient: sizes, turns, numbering and warp along a spine course."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from vertseg.training.atlas import Atlas
+from vertseg.training.numbering import draw_numbering, mix_shapes
+
+_SLIDE_SD_MM = 25.0
+"""The diaphragm, the carina and the aortic arch lie a level higher or lower in one patient than in
+another."""
+
+_RIGID_SHARE = 0.5
+"""Share of bodies whose vertebrae are rigid though their levels are those of the atlas."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One patient, drawn once.
+
+    Attributes:
+        labels: vertebra label of each target level, cranial to caudal, shape (n,).
+        sources: atlas level index (0 = C1) that each target level is made of, shape (n,).
+        centres_lps_mm: where each level's centre lies, shape (n, 3).
+        to_atlas: matrices from patient to atlas offsets, shape (n, 3, 3).
+        blend_mm: standard deviation of the blending weights.
+        warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
+        slide_mm: how far organs, and ribs away from the spine, lie caudal of their usual level.
+        front_slide_mm: the same for what lies right in front of the spine: airways, heart, vessels.
+        rigid: whether every vertebra is set into the blended body by its own map alone. Blending
+            bends processes, and tears or melts bones where the levels are not one for one those
+            of the atlas.
+    """
+
+    labels: np.ndarray
+    sources: np.ndarray
+    centres_lps_mm: np.ndarray
+    to_atlas: np.ndarray
+    blend_mm: float
+    warp: tuple[tuple[int, float, float], ...]
+    slide_mm: float = 0.0
+    front_slide_mm: float = 0.0
+    rigid: bool = False
+
+
+def draw_anatomy(
+    points_lps_mm: np.ndarray,
+    atlas: Atlas,
+    rng: np.random.Generator,
+    numbering: str | None = None,
+    mixed_shapes: bool = False,
+) -> Anatomy:
+    """Draws sizes, turns, numbering and warp for the course `points_lps_mm` (24, 3).
+
+    `numbering` is one of ``usual``, ``l6``, ``t13``, ``no_t12``, ``no_l5``, or drawn if None. With
+    `mixed_shapes` a vertebra may look like its neighbour in the atlas.
+    """
+    labels, sources, points = draw_numbering(points_lps_mm, rng, numbering)
+    if mixed_shapes:
+        sources = mix_shapes(labels, sources, rng)
+    to_atlas = _draw_similarities(points, sources, atlas, rng)
+    warp = tuple(
+        (int(rng.integers(2**31)), amplitude * rng.uniform(0.3, 1.5), wave * rng.uniform(0.8, 1.3))
+        for amplitude, wave in ((5.0, 45.0), (2.0, 18.0), (0.9, 9.0))
+    )
+    slide, front = (float(mm) for mm in rng.normal(0.0, _SLIDE_SD_MM, 2))
+    blend, rigid = rng.uniform(12.0, 22.0), bool(rng.random() < _RIGID_SHARE)
+    if not np.array_equal(sources, np.arange(24)):
+        blend, rigid = 9.0, True
+    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide, front, rigid)
+
+
+def _draw_similarities(points, sources, atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
+    n = len(points)
+    target_frames, target_step = _frames(points, _smooth_noise(n, 4.0, rng))
+    atlas_frames, atlas_step = _frames(atlas.centres_lps_mm, np.zeros(24))
+    along = target_step / atlas_step[sources]
+    usual = np.median(along)
+    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06) * np.exp(_smooth_noise(n, 0.05, rng))
+    scale = np.stack(
+        [
+            across * rng.normal(1, 0.04) * np.exp(rng.normal(0, 0.04, n)),
+            across * rng.normal(1, 0.05) * np.exp(rng.normal(0, 0.04, n)),
+            along * np.exp(rng.normal(0, 0.02, n)),
+        ],
+        axis=1,
+    )
+    tilt = _rotation_x(rng.normal(0, np.deg2rad(3.5), n))
+    forward = atlas_frames[sources] @ tilt
+    return np.einsum("nij,nj,nkj->nik", forward, 1.0 / scale, target_frames)
+
+
+def _frames(points: np.ndarray, axial_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (n, 3, 3; columns left, posterior, cranial) and mean step in mm at each level."""
+    extended = np.concatenate(
+        [2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]]
+    )
+    step = np.linalg.norm(np.diff(extended, axis=0), axis=1)
+    cranial = _unit(extended[:-2] - extended[2:])
+    turn = np.deg2rad(axial_deg)
+    left = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=1)
+    posterior = _unit(np.cross(cranial, left))
+    left = np.cross(posterior, cranial)
+    return np.stack([left, posterior, cranial], axis=2), 0.5 * (step[1:] + step[:-1])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _rotation_x(angle: np.ndarray) -> np.ndarray:
+    c, s, one, zero = np.cos(angle), np.sin(angle), np.ones_like(angle), np.zeros_like(angle)
+    rows = [[one, zero, zero], [zero, c, -s], [zero, s, c]]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def _smooth_noise(n: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    noise = ndimage.gaussian_filter1d(rng.normal(0, 1, n + 16), 3.0)[8:-8]
+    return noise / max(float(noise.std()), 0.2) * abs(rng.normal(0, sigma))
