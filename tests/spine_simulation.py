@@ -16,6 +16,7 @@ from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.sequence import SequenceConfig, SequenceResult, solve_sequence
 from vertseg.statistics import load_statistics
 
+CHANNELS = 25
 ANCHORS = {1, 2, 19, 20, 24, 25}
 Course = dict[int, np.ndarray]
 
@@ -49,6 +50,13 @@ class Scene:
     truth: dict[int, int]
     missed: set[int]
     z_limits: tuple[float, float]
+
+
+def mean_course(labels: Sequence[int]) -> np.ndarray:
+    """(n, 3) places of a mean spine, LPS mm."""
+    neighbours = load_statistics().neighbours
+    steps = [neighbours[pair].mean_mm for pair in zip(labels, labels[1:], strict=False)]
+    return np.cumsum([np.zeros(3), *steps], axis=0)
 
 
 def draw_course(rng: np.random.Generator, labels: Sequence[int]) -> Course:
