@@ -2,7 +2,8 @@
 #
 #   docker build -t vertseg .                               for NVIDIA GPUs, and CPUs
 #   docker build -t vertseg --build-arg ACCELERATOR=cpu .   for CPUs only, far smaller
-#   docker run --gpus all -v "$PWD/in:/input:ro" -v "$PWD/out:/output" vertseg [options]
+#   docker run --gpus all --user "$(id -u):$(id -g)" -v "$PWD/in:/input:ro" \
+#              -v "$PWD/out:/output" vertseg [options]
 #   docker run --gpus all vertseg --selftest                is everything there, and the GPU in use?
 #
 # With podman and buildah add --format docker, or the image has no health check.

@@ -200,12 +200,14 @@ def test_levels_in_a_row_are_a_range() -> None:
 
 
 def test_levels_that_may_be_others_have_a_question_mark(image) -> None:
+    with_last_rib = {label - 1: point for label, point in POINTS.items()}
     sure, doubtful = (
-        report_of(fake_result(image, POINTS, level_shift_possible=possible))
+        report_of(fake_result(image, with_last_rib, level_shift_possible=possible))
         for possible in (False, True)
     )
-    assert found_in_words(sure) == "3 vertebrae, L1–L3"
-    assert found_in_words(doubtful) == "3 vertebrae, L1–L3?"
+    assert found_in_words(sure) == "3 vertebrae, T12–L2"
+    assert found_in_words(doubtful) == "3 vertebrae, T12–L2?"
+    assert found_in_words(report_of(fake_result(image, POINTS))) == "3 vertebrae, L1–L3?"
 
 
 def test_flags_of_masks_and_bone(image) -> None:

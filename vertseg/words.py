@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from vertseg.report import Report
 
+_DOUBT_LEVELS = ("level_shift", "no_landmark")
+
 
 def levels_in_words(report: Report) -> str:
     """First and last vertebra, ``"T1–L5"``; ``"T1–L5?"`` where they may be others; or empty."""
     names = [row["name"] for row in report["vertebrae"]]
-    doubt = "?" if any(flag["code"] == "level_shift" for flag in report["flags"]) else ""
+    doubt = "?" if any(flag["code"] in _DOUBT_LEVELS for flag in report["flags"]) else ""
     return "–".join(dict.fromkeys((names[0], names[-1]))) + doubt if names else ""
 
 
