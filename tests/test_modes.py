@@ -59,14 +59,20 @@ def test_the_reference_is_float32_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_fast_takes_lower_crops_of_the_same_voxels(name: str) -> None:
+def test_fast_takes_larger_voxels_and_fewer(name: str) -> None:
     usual, fast = PRESETS[name], preset_for("fast", PRESETS[name])
     assert preset_for("usual", usual) == usual == preset_for("reference", usual)
     before, after = usual.segmentation, fast.segmentation
     step = 2 ** (len(after.network.filters) - 1)
-    assert after == replace(before, size=after.size)
-    assert after.size[:2] == before.size[:2] and after.size[2] % step == 0
-    assert 0.6 * before.size[2] < after.size[2] < 0.8 * before.size[2]
+    assert replace(after, size=before.size, spacing_mm=before.spacing_mm) == replace(
+        before, level_spacing_mm=after.level_spacing_mm
+    )
+    assert all(n % step == 0 for n in after.size) and after.size[2] == before.size[2]
+    assert np.prod(after.size) < 0.75 * np.prod(before.size)
+    for label in (1, 5, 12, 22):
+        assert after.spacing_at(label) == 1.25 * before.spacing_at(label)
+        extent = np.array(after.size) * after.spacing_at(label)
+        assert (extent > 0.9 * np.array(before.size) * before.spacing_at(label)).all()
     assert fast.vertebrae == replace(usual.vertebrae, overlap=fast.vertebrae.overlap)
     assert fast.vertebrae.overlap < usual.vertebrae.overlap
 

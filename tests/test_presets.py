@@ -3,9 +3,11 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from models import PRESETS, preset_from_dict, preset_to_dict
+from vertseg.segmentation import crop_grid
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -53,3 +55,17 @@ def test_paper_values():
     assert paper.vertebrae.overlap == 96
     assert paper.segmentation.shift_posterior_mm == 20.0
     assert paper.vertebrae.labels == tuple(range(1, 26))
+
+
+def test_small_vertebrae_are_segmented_on_finer_grids_that_hold_them():
+    config = PRESETS["default"].segmentation
+    for label, largest_width_mm in ((1, 95), (4, 70), (8, 90), (13, 75), (24, 105), (28, 90)):
+        spacing = config.spacing_at(label)
+        grid = crop_grid(label, (10.0, 20.0, 30.0), config)
+        assert set(grid.spacing) == {spacing}
+        assert grid.size[0] * spacing > largest_width_mm
+        np.testing.assert_allclose(
+            grid.centre_lps_mm, (10.0, 20.0 + config.shift_posterior_mm, 30.0)
+        )
+    assert config.spacing_at(4) < config.spacing_at(13) < config.spacing_at(22)
+    assert PRESETS["paper"].segmentation.spacing_at(4) == 1.0

@@ -172,7 +172,7 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     mode(
         "--fast",
         const="fast",
-        help="lower crops: three quarters of the work, masks a little rougher",
+        help="larger voxels: two thirds of the work, masks a little rougher",
         **modes,
     )
     mode("--reference", const="reference", help="float32, plain and slow, to compare", **modes)

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 Mode = Literal["usual", "fast", "reference"]
 
-_LOWER = 0.75
+_COARSER = 1.25
 _OVERLAP = 0.2  # of the length of a tile
 
 
 def preset_for(mode: Mode, preset: Preset) -> Preset:
     """The stages as `mode` runs them.
 
-    ``fast`` segments in crops of three quarters of the height, and lets the tiles of the vertebrae
-    stage overlap by a fifth. Weights stay the same: their convolutions fit any grid, but not any
-    voxel size: voxels 1.25 times as large halve the time and cost a Dice of 0.11.
+    ``fast`` segments with voxels 1.25 times as large, in crops that are as wide and deep, and lets
+    the tiles of the vertebrae stage overlap by a fifth. Weights stay the same. Crops keep their
+    voxels along z: with fewer the border comes near, which the network was not trained for.
     """
     if mode != "fast":
         return preset
@@ -27,11 +27,17 @@ def preset_for(mode: Mode, preset: Preset) -> Preset:
     return replace(
         preset,
         vertebrae=replace(preset.vertebrae, overlap=overlap),
-        segmentation=_lower(preset.segmentation),
+        segmentation=_coarser(preset.segmentation),
     )
 
 
-def _lower(config: StageConfig) -> StageConfig:
+def _coarser(config: StageConfig) -> StageConfig:
     step = 2 ** (len(config.network.filters) - 1)  # so that halves meet at every level
-    x, y, z = config.size
-    return replace(config, size=(x, y, max(int(_LOWER * z) // step, 1) * step))
+    x, y = (max(round(n / _COARSER / step), 1) * step for n in config.size[:2])
+    levels = tuple((label, _COARSER * mm) for label, mm in config.level_spacing_mm)
+    return replace(
+        config,
+        size=(x, y, config.size[2]),
+        spacing_mm=_COARSER * config.spacing_mm,
+        level_spacing_mm=levels,
+    )

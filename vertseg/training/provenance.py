@@ -46,7 +46,8 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "TCIA ACRIN-FLT-Breast 001 (acrinhead, acrinabdomen)",
         "licence": "CC BY 3.0",
         "credit": "The Cancer Imaging Archive",
-        "use": "scans with points, spine and vertebrae stages",
+        "use": "scans with points, spine and vertebrae stages; own masks of acrinabdomen, "
+        "segmentation stage",
     },
     {
         "name": "ITKElastix example (thorax2mm)",
@@ -70,19 +71,13 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "taichi2018Jan_ctscan (taichi)",
         "licence": "CC0",
         "credit": "mapconcierge",
-        "use": "scan with points, last leg of the vertebrae stage; own masks, segmentation stage",
-    },
-    {
-        "name": "TotalSegmentator example (totalseg)",
-        "licence": "CC BY 4.0",
-        "credit": "Wasserthal et al.",
-        "use": "scan with points, last leg of the vertebrae stage",
+        "use": "own masks, segmentation stage",
     },
     {
         "name": "FNNDSC data (thorax1mm)",
         "licence": "Apache-2.0",
         "credit": "Fetal-Neonatal Neuroimaging and Developmental Science Center",
-        "use": "scan with points, last leg of the vertebrae stage; own masks, segmentation stage",
+        "use": "own masks, segmentation stage",
     },
 )
 """Own masks are those of `pseudolabel`, made by an earlier state of the segmentation stage."""
