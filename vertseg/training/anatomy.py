@@ -17,6 +17,10 @@ another."""
 _RIGID_SHARE = 0.5
 """Share of bodies whose vertebrae are rigid though their levels are those of the atlas."""
 
+_BLEND_MM = (12.0, 22.0)
+_VARIANT_BLEND_MM = 9.0
+"""Narrow where neighbours come from places in the atlas that are no neighbours."""
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -68,9 +72,9 @@ def draw_anatomy(
         for amplitude, wave in ((5.0, 45.0), (2.0, 18.0), (0.9, 9.0))
     )
     slide, front = (float(mm) for mm in rng.normal(0.0, _SLIDE_SD_MM, 2))
-    blend, rigid = rng.uniform(12.0, 22.0), bool(rng.random() < _RIGID_SHARE)
+    blend, rigid = rng.uniform(*_BLEND_MM), bool(rng.random() < _RIGID_SHARE)
     if not np.array_equal(sources, np.arange(24)):
-        blend, rigid = 9.0, True
+        blend, rigid = _VARIANT_BLEND_MM, True
     return Anatomy(labels, sources, points, to_atlas, blend, warp, slide, front, rigid)
 
 
