@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-_L6, _T13 = 25, 28
+from vertseg.labels import label_of
+
 _MIXED_SHARE = 0.75
-_C3, _C6 = 3, 6
-_T2, _T12 = 9, 19
-_L1 = 20
-_T12_SOURCE, _L1_SOURCE, _L4_SOURCE = 18, 19, 22
+_C3, _C6, _T2, _T12, _T13 = map(label_of, ("C3", "C6", "T2", "T12", "T13"))
+_L1, _L4, _L6 = map(label_of, ("L1", "L4", "L6"))
 
 
 def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -28,18 +27,18 @@ def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator
     thoracic = ((labels >= _T2) & (labels <= _T12)) | (labels == _T13)
     lumbar = (labels >= _L1) & (labels <= _L6)
     lumbar[-1] = False
-    first_lumbar = _T12_SOURCE if _T12_SOURCE in sources else _L1_SOURCE
+    first_lumbar = _T12 if _T12 - 1 in sources else _L1
     for rows, lowest, highest in (
-        ((labels >= _C3) & (labels <= _C6), _C3 - 1, _C6 - 1),
-        (thoracic, _T2 - 1, _T12_SOURCE),
-        (lumbar, first_lumbar, _L4_SOURCE),
+        ((labels >= _C3) & (labels <= _C6), _C3, _C6),
+        (thoracic, _T2, _T12),
+        (lumbar, first_lumbar, _L4),
     ):
         if rng.random() < _MIXED_SHARE:
             usual = sources[rows]
             steps = rng.choice([-1, 0, 1], len(usual), p=[0.15, 0.7, 0.15])
             steps[0] = rng.integers(-1, 2)
             stray = np.clip(np.cumsum(steps), -2, 2)
-            sources[rows] = np.maximum.accumulate(np.clip(usual + stray, lowest, highest))
+            sources[rows] = np.maximum.accumulate(np.clip(usual + stray, lowest - 1, highest - 1))
     return sources
 
 

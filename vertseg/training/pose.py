@@ -45,12 +45,18 @@ def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float)
     labels = _sample(atlas, field, [slice(0, n) for n in size], spacing_mm)
     if anatomy.rigid:
         labels = _without_vertebrae(labels, weights, anatomy, spacing_mm)
-        _set_vertebrae(labels, anatomy, atlas, own, weights, origin, spacing_mm)
+    nearest = np.zeros(labels.shape, np.float32)
     step_mm = _field_mm(spacing_mm)
     landmarks = {}
     for level, label in enumerate(anatomy.labels.tolist()):
-        where = own(level) if anatomy.rigid else field
-        landmarks[label] = _settle(anatomy, atlas, where, origin, step_mm, level)
+        if anatomy.rigid:
+            field = own(level)
+            box = _posed_box(anatomy, atlas, level, origin, size, spacing_mm)
+            mask = _sample(atlas, field, box, spacing_mm) == anatomy.sources[level] + 1
+            near = _separable(weights[level], _linear_matrices(box, field.shape[1:], spacing_mm))
+            mask &= near >= nearest[box]  # where two meet the nearer one stays
+            labels[box][mask], nearest[box][mask] = label, near[mask]
+        landmarks[label] = _settle(anatomy, atlas, field, origin, step_mm, level)
     return Body(labels, spacing_mm, origin, landmarks)
 
 
@@ -191,35 +197,18 @@ def _without_vertebrae(
     return result
 
 
-def _set_vertebrae(labels, anatomy: Anatomy, atlas: Atlas, own, weights, origin, spacing_mm):
-    """Sets every vertebra into `labels` by its own map; where two meet the nearer one stays."""
-    nearest = np.zeros(labels.shape, np.float32)
-    for level, source in enumerate(anatomy.sources.tolist()):
-        box = _posed_box(anatomy, atlas, level, origin, labels.shape, spacing_mm)
-        if box is None:
-            continue
-        near = _separable(weights[level], _linear_matrices(box, weights.shape[1:], spacing_mm))
-        mask = _sample(atlas, own(level), box, spacing_mm) == source + 1
-        mask &= near >= nearest[box]
-        labels[box][mask] = anatomy.labels[level]
-        nearest[box][mask] = near[mask]
-
-
 def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing_mm: float):
-    """The voxels that a posed vertebra can lie in; None if it lies outside."""
+    """The voxels that a posed vertebra can lie in; none if it lies outside."""
     source = int(anatomy.sources[level])
-    box = atlas.boxes[source]
-    if box is None:
-        return None
+    box = atlas.boxes[source] or (slice(0, 0),) * 3
     ends = [(part.start, part.stop) for part in box]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
     corners = atlas.origin_lps_mm + atlas.spacing_mm * corners - atlas.centres_lps_mm[source]
     posed = np.linalg.solve(anatomy.to_atlas[level], corners.T).T + anatomy.centres_lps_mm[level]
     low = np.floor((posed.min(0) - origin - _WARP_REACH_MM) / spacing_mm).astype(int)
     high = np.ceil((posed.max(0) - origin + _WARP_REACH_MM) / spacing_mm).astype(int)
-    low, high = np.maximum(low, 0), np.minimum(high, size)
-    if (high <= low).any():
-        return None
+    low = np.clip(low, 0, size)
+    high = np.clip(high, low, size)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
