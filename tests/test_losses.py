@@ -63,6 +63,24 @@ def test_label_crossentropy(rng):
     assert float(losses.label_crossentropy(logits, 0 * known)) == 0
 
 
+def test_shift_crossentropy(rng):
+    """Labels 0, 1, 2 and 3 of five follow each other; 4 stands aside."""
+    logits = rng.normal(scale=2, size=(5, 7, 5)).astype(np.float32)
+    known = np.array([1, 0, 1, 1, 1], np.float32)
+    exact = logits.astype(float)
+    evidence = (exact - np.log(np.exp(exact).sum(-1, keepdims=True))).mean(1).clip(-7)
+    sums = []
+    for shift in (-2, -1, 0, 1, 2):
+        places = [(row, row + shift) for row in (0, 2, 3)]
+        sums.append(sum(evidence[r, c] if 0 <= c <= 3 else -7.0 for r, c in places))
+    sums = 0.3 * np.array(sums)
+    expected = np.log(np.exp(sums).sum()) - sums[2]
+    got = float(losses.shift_crossentropy(logits, known, [0, 1, 2, 3], 0.3))
+    assert got == pytest.approx(expected, rel=1e-5)
+    nothing = float(losses.shift_crossentropy(logits, 0 * known, [0, 1, 2, 3], 0.3))
+    assert nothing == pytest.approx(np.log(5), rel=1e-6)
+
+
 def test_sigmoid_crossentropy(rng):
     logits = rng.normal(scale=3, size=(7, 8)).astype(np.float32)
     target = rng.uniform(size=(7, 8)).astype(np.float32)

@@ -12,13 +12,17 @@ from vertseg.training.pose import pose
 
 
 def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
+    levels, unchanged = np.arange(24), np.broadcast_to(np.eye(3), (24, 3, 3))
     same = Anatomy(
-        np.arange(1, 25),
-        np.arange(24),
-        atlas.centres_lps_mm,
-        np.broadcast_to(np.eye(3), (24, 3, 3)),
-        15.0,
-        (),
+        labels=levels + 1,
+        sources=levels,
+        shapes=levels,
+        centres_lps_mm=atlas.centres_lps_mm,
+        to_atlas=unchanged,
+        to_shape=unchanged,
+        blend_mm=15.0,
+        warp=(),
+        slide_mm=np.zeros(24),
     )
     body = pose(same, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
     assert (body.labels == atlas.labels).mean() > 0.99
@@ -41,25 +45,25 @@ def test_a_posed_body_has_its_vertebrae_at_its_landmarks(atlas, course):
 
 
 def test_a_vertebra_may_bear_the_shape_of_its_neighbour(atlas):
-    """The ends of a region stay: the first rib, a last rib, the sacrum; all labels are there."""
-    spacing, drawn = atlas.spacing_mm, []
-    lumbar_rib = (atlas.labels == 112) | (atlas.labels == 132)
-    assert lumbar_rib.any()
+    """All labels are there, and what stands beside the bones stays: the ribs."""
+    ribs = ((atlas.labels > 100) & (atlas.labels < 133)).sum()
+    unchanged, drawn = np.broadcast_to(np.eye(3), (24, 3, 3)), []
     for seed in range(12):
         rng = np.random.default_rng(seed)
         anatomy = draw_anatomy(atlas.centres_lps_mm, atlas, rng, "usual", mixed_shapes=True)
-        drawn.append(anatomy.sources)
+        drawn.append(anatomy.shapes)
         plain = dataclasses.replace(
-            anatomy, to_atlas=np.broadcast_to(np.eye(3), (24, 3, 3)), warp=(), slide_mm=0.0
+            anatomy, to_atlas=unchanged, to_shape=unchanged, warp=(), slide_mm=np.zeros(24)
         )
-        body = pose(plain, atlas, atlas.origin_lps_mm, atlas.labels.shape, spacing)
-        for label in (1, 7, 8, 12, 19, 20, 24):
-            place = np.rint((body.landmarks[label] - atlas.origin_lps_mm) / spacing).astype(int)
+        body = pose(plain, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
+        for label in range(1, 25):
+            place = (body.landmarks[label] - atlas.origin_lps_mm) / atlas.spacing_mm
+            place = np.rint(place).astype(int)
             assert label in body.labels[tuple(slice(max(i - 2, 0), i + 3) for i in place)]
-    drawn = np.array(drawn)
-    step = drawn - np.arange(24)
-    assert set(np.unique(step)) >= {-1, 0, 1} and (np.diff(drawn, axis=1) >= 0).all()
-    assert (step[:, [0, 1, 6, 7, 23]] == 0).all() and (drawn[:, 18] <= 18).all()
+        assert ((body.labels > 100) & (body.labels < 133)).sum() > 0.9 * ribs
+    step = np.array(drawn) - np.arange(24)
+    assert set(np.unique(step)) >= {-2, -1, 0, 1, 2}
+    assert (step[:, :2] == 0).all() and np.ptp(step[:, [6, 7, 18, 19, 23]], axis=0).all()
 
 
 def test_numbering_variants_have_their_labels():
@@ -90,10 +94,10 @@ def test_shapes_stray_within_their_region_in_variants_too(kind):
         mixed = mix_shapes(labels, sources, rng)
         thoracic = (labels <= 19) & (labels >= 8) | (labels == 28)
         neck, lumbar = labels <= 7, (labels >= 20) & (labels <= 25)
-        assert (np.diff(mixed) >= 0).all() and mixed[-1] == sources[-1]
-        assert mixed[neck].max() <= 6 and mixed[thoracic].min() >= 7
-        assert mixed[thoracic].max() <= 18 <= mixed[lumbar].min()
-        assert kind != "no_t12" or mixed[lumbar].min() >= 19
+        assert mixed[neck].max() <= 7 and mixed[neck][:-1].max() <= 5
+        assert 6 <= mixed[thoracic].min() and mixed[thoracic].max() <= 19
+        assert 18 <= mixed[lumbar].min() and mixed[lumbar][1:].min() >= 19
+        assert (np.abs(mixed - sources) <= 2).all()
         strayed += not np.array_equal(mixed, sources)
     assert strayed > 10
 
@@ -110,9 +114,9 @@ def test_every_vertebra_keeps_its_shape_where_levels_are_not_those_of_the_atlas(
         size = np.ceil((np.ptp(anatomy.centres_lps_mm, axis=0) + 140) / spacing).astype(int)
         body = pose(anatomy, atlas, origin, size, spacing)
         main_part = []
-        for label, source in zip(anatomy.labels, anatomy.sources, strict=True):
+        for label, shape in zip(anatomy.labels, anatomy.shapes, strict=True):
             mask = body.labels == label
             parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
             main_part.append(np.bincount(parts[mask]).max() / mask.sum())
-            assert np.ptp(np.flatnonzero(mask.any((0, 1)))) < 1.5 * height[source] + 2
+            assert np.ptp(np.flatnonzero(mask.any((0, 1)))) < 1.5 * height[shape] + 2
         assert np.mean(main_part) > 0.95  # arches of the neck are thinner than a voxel here

@@ -8,11 +8,14 @@ import numpy as np
 from scipy import ndimage
 
 from vertseg.training.atlas import Atlas
-from vertseg.training.numbering import draw_numbering, mix_shapes
+from vertseg.training.numbering import draw_numbering, is_lumbar, mix_shapes
 
 _SLIDE_SD_MM = 25.0
-"""The diaphragm, the carina and the aortic arch lie a level higher or lower in one patient than in
+"""The carina, the aortic arch and the kidneys lie a level higher or lower in one patient than in
 another."""
+
+_RIB_SLIDE_SD_MM = 8.0
+"""Ribs slope more or less, but each goes to its own vertebra: they tell its level."""
 
 _RIGID_SHARE = 0.5
 """Share of bodies whose vertebrae are rigid though their levels are those of the atlas."""
@@ -28,12 +31,16 @@ class Anatomy:
 
     Attributes:
         labels: vertebra label of each target level, cranial to caudal, shape (n,).
-        sources: atlas level index (0 = C1) that each target level is made of, shape (n,).
+        sources: atlas level index (0 = C1) of what surrounds each target level, its ribs among it,
+            shape (n,).
+        shapes: atlas level index of the bone of each, shape (n,).
         centres_lps_mm: where each level's centre lies, shape (n, 3).
-        to_atlas: matrices from patient to atlas offsets, shape (n, 3, 3).
+        to_atlas: matrices from patient to atlas offsets for the surroundings, shape (n, 3, 3).
+        to_shape: the same for the bones.
         blend_mm: standard deviation of the blending weights.
         warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
-        slide_mm: how far organs, and ribs away from the spine, lie caudal of their usual level.
+        slide_mm: how far organs and ribs away from the spine lie caudal of their usual level, at
+            each level, shape (n,).
         front_slide_mm: the same for what lies right in front of the spine: airways, heart, vessels.
         rigid: whether every vertebra is set into the blended body by its own map alone. Blending
             bends processes, and tears or melts bones where the levels are not one for one those
@@ -42,11 +49,13 @@ class Anatomy:
 
     labels: np.ndarray
     sources: np.ndarray
+    shapes: np.ndarray
     centres_lps_mm: np.ndarray
     to_atlas: np.ndarray
+    to_shape: np.ndarray
     blend_mm: float
     warp: tuple[tuple[int, float, float], ...]
-    slide_mm: float = 0.0
+    slide_mm: np.ndarray
     front_slide_mm: float = 0.0
     rigid: bool = False
 
@@ -64,38 +73,45 @@ def draw_anatomy(
     `mixed_shapes` a vertebra may look like its neighbour in the atlas.
     """
     labels, sources, points = draw_numbering(points_lps_mm, rng, numbering)
-    if mixed_shapes:
-        sources = mix_shapes(labels, sources, rng)
-    to_atlas = _draw_similarities(points, sources, atlas, rng)
+    shapes = mix_shapes(labels, sources, rng) if mixed_shapes else sources
+    to_atlas, to_shape = _draw_similarities(points, (sources, shapes), atlas, rng)
     warp = tuple(
         (int(rng.integers(2**31)), amplitude * rng.uniform(0.3, 1.5), wave * rng.uniform(0.8, 1.3))
         for amplitude, wave in ((5.0, 45.0), (2.0, 18.0), (0.9, 9.0))
     )
-    slide, front = (float(mm) for mm in rng.normal(0.0, _SLIDE_SD_MM, 2))
+    ribs, organs, front = rng.normal(0.0, (_RIB_SLIDE_SD_MM, _SLIDE_SD_MM, _SLIDE_SD_MM))
+    slide = np.where(is_lumbar(labels), organs, ribs)
     blend, rigid = rng.uniform(*_BLEND_MM), bool(rng.random() < _RIGID_SHARE)
     if not np.array_equal(sources, np.arange(24)):
-        blend, rigid = _VARIANT_BLEND_MM, True
-    return Anatomy(labels, sources, points, to_atlas, blend, warp, slide, front, rigid)
+        blend = _VARIANT_BLEND_MM
+    rigid |= not np.array_equal(shapes, np.arange(24))
+    return Anatomy(
+        labels, sources, shapes, points, to_atlas, to_shape, blend, warp, slide, float(front), rigid
+    )
 
 
-def _draw_similarities(points, sources, atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
+def _draw_similarities(points, choices, atlas: Atlas, rng: np.random.Generator) -> list[np.ndarray]:
+    """Matrices (n, 3, 3) for each choice of atlas levels (n,), with the same turns and sizes."""
     n = len(points)
     target_frames, target_step = _frames(points, _smooth_noise(n, 4.0, rng))
     atlas_frames, atlas_step = _frames(atlas.centres_lps_mm, np.zeros(24))
-    along = target_step / atlas_step[sources]
-    usual = np.median(along)
+    usual = np.median(target_step / atlas_step[choices[0]])
     across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06) * np.exp(_smooth_noise(n, 0.05, rng))
     scale = np.stack(
         [
             across * rng.normal(1, 0.04) * np.exp(rng.normal(0, 0.04, n)),
             across * rng.normal(1, 0.05) * np.exp(rng.normal(0, 0.04, n)),
-            along * np.exp(rng.normal(0, 0.02, n)),
+            target_step * np.exp(rng.normal(0, 0.02, n)),
         ],
         axis=1,
     )
     tilt = _rotation_x(rng.normal(0, np.deg2rad(3.5), n))
-    forward = atlas_frames[sources] @ tilt
-    return np.einsum("nij,nj,nkj->nik", forward, 1.0 / scale, target_frames)
+    matrices = []
+    for levels in choices:
+        size = scale / np.stack([np.ones(n), np.ones(n), atlas_step[levels]], axis=1)
+        forward = atlas_frames[levels] @ tilt
+        matrices.append(np.einsum("nij,nj,nkj->nik", forward, 1.0 / size, target_frames))
+    return matrices
 
 
 def _frames(points: np.ndarray, axial_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from keras import ops
 
 _EPSILON = 1e-6
+_SHIFTS = (-2, -1, 0, 1, 2)
+_IMPOSSIBLE = -7.0
+"""Log likelihood of a label that is not there."""
 
 
 def heatmap_crossentropy(logits, target, weight):
@@ -36,6 +40,31 @@ def label_crossentropy(logits, known):
     own = ops.einsum("ipi->ip", logits)
     loss = ops.mean(total - own, axis=-1)
     return ops.sum(known * loss) / ops.maximum(ops.sum(known), 1.0)
+
+
+def shift_crossentropy(logits, known, chain, share: float):
+    """Cross-entropy of the right chain of labels against the same chain some levels off.
+
+    The labels of a scan are chosen together (`vertseg.sequence`), where evidence of all vertebrae
+    adds up. Alone they learn what each looks like; together, which of them can tell the level: a
+    rib less or more at the end of the ribs decides for all others.
+
+    Args:
+        logits, known: as for `label_crossentropy`.
+        chain: rows that follow each other, cranial to caudal; int (levels,).
+        share: of each vertebra's evidence that counts; neighbours err together.
+    """
+    total = ops.logsumexp(logits, axis=-1, keepdims=True)
+    evidence = ops.maximum(ops.mean(logits - total, axis=1), _IMPOSSIBLE)
+    levels, sums = len(chain), []
+    evidence = ops.take(ops.take(evidence, chain, axis=0), chain, axis=1)
+    known = ops.take(known, chain, axis=0)
+    for shift in _SHIFTS:
+        there = np.eye(levels, k=shift, dtype=np.float32)
+        missing = _IMPOSSIBLE * (1.0 - there.sum(1))
+        sums.append(ops.sum(known * (ops.sum(evidence * there, axis=1) + missing)))
+    sums = share * ops.stack(sums)
+    return ops.logsumexp(sums) - sums[_SHIFTS.index(0)]
 
 
 def balanced_crossentropy(logits, classes):

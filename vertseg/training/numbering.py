@@ -7,39 +7,53 @@ import numpy as np
 from vertseg.labels import label_of
 
 _MIXED_SHARE = 0.75
-_C3, _C6, _T2, _T12, _T13 = map(label_of, ("C3", "C6", "T2", "T12", "T13"))
-_L1, _L4, _L6 = map(label_of, ("L1", "L4", "L6"))
+_ALIKE_SHARE = 0.5
+"""How often the last vertebra of a region and the first of the next one look alike."""
+
+_C3, _C6, _C7, _T1, _T12, _T13 = map(label_of, ("C3", "C6", "C7", "T1", "T12", "T13"))
+_L1, _L5, _L6 = map(label_of, ("L1", "L5", "L6"))
+
+
+def is_lumbar(labels: np.ndarray) -> np.ndarray:
+    """Whether each label (n,) is one of L1 to L6."""
+    return (labels >= _L1) & (labels <= _L6)
 
 
 def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sources (n,) that stray by up to two levels from those given, in steps of one.
+    """Shapes (n,) of bones that stray by up to two levels from those given, in steps of one.
 
     There is one atlas: a network that knows its vertebrae by heart fails on those of a patient.
-    Only what stands at the ends of a region names its levels: the skull, the first rib, the last
-    rib, the sacrum. Each region keeps to itself, but L1 may look like T12, where there is one.
+    Levels are named by what stands beside the bones: the skull, the first rib, the last rib, the
+    sacrum. Each region keeps to itself, but C7 and T1, and T12 and L1, may look alike.
 
     Args:
         labels: of the vertebrae, cranial to caudal, shape (n,).
         sources: atlas level index (0 = C1) of each, shape (n,).
         rng: source of the draws.
     """
-    sources = sources.copy()
-    thoracic = ((labels >= _T2) & (labels <= _T12)) | (labels == _T13)
-    lumbar = (labels >= _L1) & (labels <= _L6)
-    lumbar[-1] = False
-    first_lumbar = _T12 if _T12 - 1 in sources else _L1
+    shapes = sources.copy()
+    thoracic = ((labels >= _T1) & (labels <= _T12)) | (labels == _T13)
+    lumbar = is_lumbar(labels)
     for rows, lowest, highest in (
         ((labels >= _C3) & (labels <= _C6), _C3, _C6),
-        (thoracic, _T2, _T12),
-        (lumbar, first_lumbar, _L4),
+        (thoracic, _T1, _T12),
+        (lumbar, _L1, _L5),
     ):
         if rng.random() < _MIXED_SHARE:
             usual = sources[rows]
             steps = rng.choice([-1, 0, 1], len(usual), p=[0.15, 0.7, 0.15])
             steps[0] = rng.integers(-1, 2)
             stray = np.clip(np.cumsum(steps), -2, 2)
-            sources[rows] = np.maximum.accumulate(np.clip(usual + stray, lowest - 1, highest - 1))
-    return sources
+            shapes[rows] = np.maximum.accumulate(np.clip(usual + stray, lowest - 1, highest - 1))
+    last_rib = np.flatnonzero(thoracic)[-1]
+    for upper, looks in (
+        (np.flatnonzero(labels == _C7)[0], (_C7, _T1)),
+        (last_rib, (_T12, _L1)),
+    ):
+        kind = rng.random()
+        if kind < _ALIKE_SHARE:
+            shapes[upper : upper + 2] = looks[kind < 0.5 * _ALIKE_SHARE] - 1
+    return shapes
 
 
 def draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):

@@ -16,9 +16,11 @@ from vertseg.phantom import Tissue
 from vertseg.training.anatomy import Anatomy
 from vertseg.training.atlas import Atlas
 
-_T12_LEVEL, _L1, _L6 = 18, 20, 25
 _WARP_REACH_MM = 15.0
 """How far the random warp may carry a bone."""
+
+_ARCH_BEHIND_MM = 12.0
+"""How far behind the centre of a vertebra its arch begins."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Body:
 def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float) -> Body:
     """The atlas under `anatomy` on the grid given by `origin_lps_mm`, `size` and `spacing_mm`."""
     origin = np.asarray(origin_lps_mm, float)
-    field, weights, own = _fields(anatomy, atlas, origin, size, spacing_mm)
+    field, weights, behind_mm, own = _fields(anatomy, atlas, origin, size, spacing_mm)
     labels = _sample(atlas, field, [slice(0, n) for n in size], spacing_mm)
     if anatomy.rigid:
-        labels = _without_vertebrae(labels, weights, anatomy, spacing_mm)
+        labels = _without_vertebrae(labels, anatomy, behind_mm, spacing_mm)
     nearest = np.zeros(labels.shape, np.float32)
     step_mm = _field_mm(spacing_mm)
     landmarks = {}
@@ -52,7 +54,7 @@ def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float)
         if anatomy.rigid:
             field = own(level)
             box = _posed_box(anatomy, atlas, level, origin, size, spacing_mm)
-            mask = _sample(atlas, field, box, spacing_mm) == anatomy.sources[level] + 1
+            mask = _sample(atlas, field, box, spacing_mm) == anatomy.shapes[level] + 1
             near = _separable(weights[level], _linear_matrices(box, field.shape[1:], spacing_mm))
             mask &= near >= nearest[box]  # where two meet the nearer one stays
             labels[box][mask], nearest[box][mask] = label, near[mask]
@@ -69,8 +71,8 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     """Atlas positions (3, nx, ny, nz) on a coarse grid, by blending and by each level's own map.
 
     Returns:
-        The blended field, the blending weights (n, nx, ny, nz), and a function that gives the
-        field of one level.
+        The blended field, the blending weights (n, nx, ny, nz), how far each point lies behind the
+        centres in mm, and a function that gives the field of one level.
     """
     step = _field_mm(spacing_mm)
     shape = [int(np.ceil((n - 1) * spacing_mm / step)) + 1 for n in size]
@@ -80,14 +82,17 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     energy = -0.5 / anatomy.blend_mm**2 * _squares(anatomy, atlas, points)
     weights = np.exp(energy - energy.max(0)).astype(np.float32)
     weights /= weights.sum(0)
-    offset = atlas.centres_lps_mm[anatomy.sources] - np.einsum(
-        "nij,nj->ni", anatomy.to_atlas, centres
-    )
     warp = _warp(anatomy, points)
 
     def own(level: int) -> np.ndarray:
-        there = np.einsum("ij,j...->i...", anatomy.to_atlas[level], points)
-        return there + offset[level][:, None, None, None] + warp
+        matrix = anatomy.to_shape[level]
+        offset = atlas.centres_lps_mm[anatomy.shapes[level]] - matrix @ centres[level]
+        there = np.einsum("ij,j...->i...", matrix, points)
+        return there + offset[:, None, None, None] + warp
+
+    offset = atlas.centres_lps_mm[anatomy.sources] - np.einsum(
+        "nij,nj->ni", anatomy.to_atlas, centres
+    )
 
     matrix = np.tensordot(anatomy.to_atlas.astype(np.float32), weights, axes=(0, 0))
     field = np.einsum("ij...,j...->i...", matrix, points)
@@ -95,8 +100,9 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     aside, behind = (points[a] - np.tensordot(centres[:, a], weights, 1) for a in (0, 1))
     around = _ramp(np.hypot(aside, behind), 30.0, 90.0)
     front = (1.0 - around) * _ramp(-behind, 20.0, 45.0)
-    field[2] += anatomy.slide_mm * around + anatomy.front_slide_mm * front
-    return field + warp, weights, own
+    slide = np.tensordot(anatomy.slide_mm.astype(np.float32), weights, 1)
+    field[2] += slide * around + anatomy.front_slide_mm * front
+    return field + warp, weights, behind, own
 
 
 def _squares(anatomy: Anatomy, atlas: Atlas, points: np.ndarray) -> np.ndarray:
@@ -105,8 +111,8 @@ def _squares(anatomy: Anatomy, atlas: Atlas, points: np.ndarray) -> np.ndarray:
     An axis runs from the centre of the body to the tip of the spinous process, so that a process
     belongs to its own vertebra, although it lies as high as the next one's body.
     """
-    atlas_axes = (atlas.tips_lps_mm - atlas.centres_lps_mm)[anatomy.sources]
-    axes = np.linalg.solve(anatomy.to_atlas, atlas_axes[..., None])[..., 0]
+    atlas_axes = (atlas.tips_lps_mm - atlas.centres_lps_mm)[anatomy.shapes]
+    axes = np.linalg.solve(anatomy.to_shape, atlas_axes[..., None])[..., 0]
     squares = np.empty((len(axes), *points.shape[1:]), np.float32)
     for level, axis in enumerate(axes):
         offset = points - anatomy.centres_lps_mm[level][:, None, None, None]
@@ -173,38 +179,29 @@ def _separable(volume: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
 
 
 def _without_vertebrae(
-    labels: np.ndarray, weights: np.ndarray, anatomy: Anatomy, spacing_mm: float
+    labels: np.ndarray, anatomy: Anatomy, behind_mm: np.ndarray, spacing_mm: float
 ) -> np.ndarray:
-    """A blended body whose vertebrae are made disc.
-
-    Ribs of atlas levels that no level is made of, and those of a thoracic shape in the lumbar
-    spine, become muscle.
-    """
+    """A blended body without vertebrae: bodies become disc, arches and stray ribs muscle."""
     result = labels.copy()
-    result[(labels >= 1) & (labels <= 24)] = Tissue.DISC
+    bone = np.nonzero((labels >= 1) & (labels <= 24))
+    index = np.stack(bone) * (spacing_mm / _field_mm(spacing_mm))
+    behind = ndimage.map_coordinates(behind_mm, index, order=1, mode="nearest")
+    result[bone] = np.where(behind > _ARCH_BEHIND_MM, Tissue.MUSCLE, Tissue.DISC)
     present = set(anatomy.sources.tolist())
     for rib in range(1, 13):
         if rib + 6 not in present:
             result[(labels == 100 + rib) | (labels == 120 + rib)] = Tissue.MUSCLE
-    lumbar = (anatomy.labels >= _L1) & (anatomy.labels <= _L6)
-    if (anatomy.sources[lumbar] <= _T12_LEVEL).any():
-        last = (labels == 112) | (labels == 132)
-        if last.any():
-            whole = [slice(0, n) for n in labels.shape]
-            matrices = _linear_matrices(whole, weights.shape[1:], spacing_mm)
-            last &= _separable(weights[lumbar].sum(0), matrices) > 0.5
-            result[last] = Tissue.MUSCLE
     return result
 
 
 def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing_mm: float):
     """The voxels that a posed vertebra can lie in; none if it lies outside."""
-    source = int(anatomy.sources[level])
-    box = atlas.boxes[source] or (slice(0, 0),) * 3
+    shape = int(anatomy.shapes[level])
+    box = atlas.boxes[shape] or (slice(0, 0),) * 3
     ends = [(part.start, part.stop) for part in box]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
-    corners = atlas.origin_lps_mm + atlas.spacing_mm * corners - atlas.centres_lps_mm[source]
-    posed = np.linalg.solve(anatomy.to_atlas[level], corners.T).T + anatomy.centres_lps_mm[level]
+    corners = atlas.origin_lps_mm + atlas.spacing_mm * corners - atlas.centres_lps_mm[shape]
+    posed = np.linalg.solve(anatomy.to_shape[level], corners.T).T + anatomy.centres_lps_mm[level]
     low = np.floor((posed.min(0) - origin - _WARP_REACH_MM) / spacing_mm).astype(int)
     high = np.ceil((posed.max(0) - origin + _WARP_REACH_MM) / spacing_mm).astype(int)
     low = np.clip(low, 0, size)
@@ -214,8 +211,8 @@ def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing
 
 def _settle(anatomy, atlas, field, origin, step_mm: float, level: int) -> np.ndarray:
     """The patient point that the field sends to the centre of `level` in the atlas."""
-    wanted = atlas.centres_lps_mm[anatomy.sources[level]]
-    back = np.linalg.inv(anatomy.to_atlas[level])
+    wanted = atlas.centres_lps_mm[anatomy.shapes[level]]
+    back = np.linalg.inv(anatomy.to_shape[level])
     start = anatomy.centres_lps_mm[level]
     point = start.copy()
     for _ in range(6):

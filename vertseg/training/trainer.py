@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from models import Preset, activate, build_network
+from vertseg.labels import label_of
 from vertseg.training import losses
 from vertseg.training.methods import Method, method_for
 from vertseg.training.recipe import Recipe
@@ -19,6 +20,10 @@ from vertseg.training.samples import (
 
 _FEATURES = "local_up0_conv1_relu"
 """The finest features of SC-Net."""
+
+
+_SHIFT_SHARE = 0.3
+"""Of each vertebra's evidence, in the level of all of them."""
 
 
 class StageTrainer(keras.Model):
@@ -52,6 +57,8 @@ class StageTrainer(keras.Model):
             outputs.append(self.network.get_layer(_FEATURES).output)
             self._tissue_head = keras.layers.Dense(TISSUES, dtype="float32", name="tissue_head")
             self._tissue_head.build(outputs[1].shape)
+            labels = recipe.config.labels
+            self._chain = [k for k, label in enumerate(labels) if label != label_of("T13")]
         self._seen = keras.Model(self.network.input, outputs)
         self.sigmas = None
         if kind == "heatmaps" and self.method.sigma_decay:
@@ -113,7 +120,7 @@ class StageTrainer(keras.Model):
         return losses.l2_heatmap_loss((known * output)[None], (known * target)[None])
 
     def _vertebrae(self, asked):
-        """Place, label and tissue.
+        """Place, label, level of the whole chain, and tissue.
 
         Where tissues are known, a head that is only there in training tells bone from discs: the
         finest features then show where one vertebra ends, which centres alone teach very slowly.
@@ -121,9 +128,11 @@ class StageTrainer(keras.Model):
         output, features = asked["outputs"]
         place = losses.heatmap_crossentropy(output[..., 0], asked["target"], asked["weight"])
         maps = ops.reshape(output[..., 1:], (-1, output.shape[-1] - 1))
-        label = losses.label_crossentropy(ops.take(maps, asked["around"], axis=0), asked["known"])
+        maps = ops.take(maps, asked["around"], axis=0)
+        label = losses.label_crossentropy(maps, asked["known"])
+        shift = losses.shift_crossentropy(maps, asked["known"], self._chain, _SHIFT_SHARE)
         tissue = losses.balanced_crossentropy(self._tissue_head(features), asked["tissues"])
-        return place + label + tissue
+        return place + label + shift + tissue
 
     def _spine(self, asked):
         logits = asked["outputs"][0][..., 0]
