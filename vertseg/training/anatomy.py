@@ -20,6 +20,9 @@ _RIB_SLIDE_SD_MM = 8.0
 _RIGID_SHARE = 0.5
 """Share of bodies whose vertebrae are rigid though their levels are those of the atlas."""
 
+_TURN_LEVELS = 0.8
+"""Standard deviation in levels over which the direction of the spine is smoothed."""
+
 _BLEND_MM = (12.0, 22.0)
 _VARIANT_BLEND_MM = 9.0
 """Narrow where neighbours come from places in the atlas that are no neighbours."""
@@ -105,7 +108,7 @@ def _draw_similarities(points, choices, atlas: Atlas, rng: np.random.Generator) 
         ],
         axis=1,
     )
-    tilt = _rotation_x(rng.normal(0, np.deg2rad(3.5), n))
+    tilt = _rotation_x(rng.normal(0, np.deg2rad(2.5), n))
     matrices = []
     for levels in choices:
         size = scale / np.stack([np.ones(n), np.ones(n), atlas_step[levels]], axis=1)
@@ -115,12 +118,16 @@ def _draw_similarities(points, choices, atlas: Atlas, rng: np.random.Generator) 
 
 
 def _frames(points: np.ndarray, axial_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Axes (n, 3, 3; columns left, posterior, cranial) and mean step in mm at each level."""
+    """Axes (n, 3, 3; columns left, posterior, cranial) and mean step in mm at each level.
+
+    Facets let neighbours turn against each other by a few degrees only; by the centres alone, which
+    are some millimetres wrong, they would turn by many in the neck.
+    """
     extended = np.concatenate(
         [2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]]
     )
     step = np.linalg.norm(np.diff(extended, axis=0), axis=1)
-    cranial = _unit(extended[:-2] - extended[2:])
+    cranial = _unit(ndimage.gaussian_filter1d(extended[:-2] - extended[2:], _TURN_LEVELS, axis=0))
     turn = np.deg2rad(axial_deg)
     left = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=1)
     posterior = _unit(np.cross(cranial, left))
