@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from vertseg.phantom import Tissue
+from vertseg.phantom.tissues import Tissue, rib_label
 from vertseg.training.synthesis import (
     in_view,
     landmark_distances,
@@ -20,7 +20,18 @@ from vertseg.training.synthesis import (
 )
 from vertseg.training.tissue import BONES
 
-TISSUES = 4
+_OTHER_BONES = 4
+_TISSUE_LABELS = {
+    1: (*range(1, 26), 28),
+    2: (Tissue.DISC,),
+    3: (Tissue.SACRUM, Tissue.COCCYX),
+    5: (rib_label(1, -1), rib_label(1, 1)),
+    6: tuple(rib_label(rib, side) for rib in range(2, 12) for side in (-1, 1)),
+    7: (rib_label(12, -1), rib_label(12, 1)),
+}
+"""Vertebrae, and what names them: the first and the last rib stand for themselves. 0 is no bone."""
+
+TISSUES = 8
 """Classes of `_tissues`."""
 
 _CROSS = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]).astype(np.int32)
@@ -116,9 +127,9 @@ def _around(gaussians):
 
 
 def _tissues(labels):
-    """Classes of labels: 0 other, 1 vertebra, 2 disc, 3 sacrum, rib or other bone; -1 unknown."""
+    """Classes of labels: those of `_TISSUE_LABELS`, other bones, 0 else; -1 unknown."""
     table = np.zeros(256, np.int32)
-    table[[*range(1, 26), 28]] = 1
-    table[Tissue.DISC] = 2
-    table[[bone for bone in BONES if bone not in range(1, 26) and bone != 28]] = 3
+    table[list(BONES)] = _OTHER_BONES
+    for number, members in _TISSUE_LABELS.items():
+        table[list(members)] = number
     return ops.where(labels >= 0, ops.take(table, ops.clip(labels, 0, 255)), -1)

@@ -122,8 +122,9 @@ class StageTrainer(keras.Model):
     def _vertebrae(self, asked):
         """Place, label, level of the whole chain, and tissue.
 
-        Where tissues are known, a head that is only there in training tells bone from discs: the
-        finest features then show where one vertebra ends, which centres alone teach very slowly.
+        Where tissues are known, a head that is only there in training tells vertebrae from discs,
+        and ribs and sacrum from both: the finest features then show where one vertebra ends and
+        what stands beside it, which centres and labels alone teach very slowly.
         """
         output, features = asked["outputs"]
         place = losses.heatmap_crossentropy(output[..., 0], asked["target"], asked["weight"])
