@@ -1,10 +1,11 @@
-"""Validation of weights on three sets that train nothing, unless a leg was told to use them.
+"""Validation of weights on four sets that train nothing, unless a leg was told to use them.
 
 ``factory``: synthetic scans along spine courses of patients who are kept out of training.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
-`vertseg.sample`. Each is run twice: the whole chain, and the segmentation alone from true
-centroids. Predictions come from ``predict.py`` and scores from `vertseg.evaluate`, as for any
-other data.
+`vertseg.sample`. ``parts``: windows of six vertebrae of the real scans and the chest CT, of which
+many show neither end of the ribs, nor dens or sacrum. Where there are masks, the segmentation is
+also run alone, from true centroids. Predictions come from ``predict.py`` and scores from
+`vertseg.evaluate`, as for any other data.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from vertseg.grid import Grid
 from vertseg.sample import SampleError, fetch_chest_ct
 from vertseg.score_tables import as_markdown
 from vertseg.training.cases import MARKS, write_cases
+from vertseg.training.parts import write_parts
 from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS
 from vertseg.training.validation_tables import by_level, by_margin, by_mark, worst_cases
 from vertseg.weights import load_weights
@@ -38,7 +40,7 @@ _WORST = 5
 
 
 def validate(data: Path, work: Path, weights: Path | None = None, count: int = 60) -> str:
-    """Tables in Markdown of all three sets; a set that cannot be had is named as missing.
+    """Tables in Markdown of all sets; a set that cannot be had is named as missing.
 
     The previews of the worst masks of each set are copied to `work`/worst.
 
@@ -59,6 +61,10 @@ def validate(data: Path, work: Path, weights: Path | None = None, count: int = 6
         sets.append("chest")
     except SampleError as error:
         log.warning("without the chest CT: %s", error)
+    for name in sets[1:]:
+        write_parts(work / name, work / "parts")
+    if (work / "parts").exists():
+        sets.append("parts")
     marks = json.loads((work / "factory" / MARKS).read_text(encoding="utf-8"))
     parts = []
     for name in sets:

@@ -1,0 +1,79 @@
+"""Parts of scans as scans of their own: with few vertebrae in view, what names them?
+
+A network may name the vertebrae of a whole scan rightly from one end of it alone. Cut in pieces,
+the same scan shows whether ribs, skull or sacrum are used wherever they are seen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from vertseg.centroids import Centroid, read_centroids
+from vertseg.evaluation_cases import CaseFiles, find_case_files
+from vertseg.image import Image, read_image
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+from vertseg.writing import write_centroids
+
+_STEP = 2
+
+
+def write_parts(scans: Path, folder: Path, length: int = 6) -> None:
+    """Writes windows of `length` vertebrae of every scan to `folder` (BIDS), every second one.
+
+    They are cut along the scan's own axis that runs most nearly along the body, in the middle
+    between two vertebrae; where the vertebrae with points end, the scan stays as long as it is.
+
+    Args:
+        scans: scans with centroids, found as by `vertseg.evaluate`; shorter ones are left out.
+        folder: where to; parts that are there stay.
+        length: vertebrae in a part.
+    """
+    for name, files in sorted(find_case_files(scans).items()):
+        if files.scan is not None and files.centroids is not None:
+            _write_parts_of(name, files, folder, length)
+
+
+def _write_parts_of(name: str, files: CaseFiles, folder: Path, length: int) -> None:
+    assert files.scan is not None and files.centroids is not None
+    image = read_image(files.scan)
+    points = sorted(
+        read_centroids(files.centroids, image.grid)[0],
+        key=lambda point: ORDER_CRANIAL_TO_CAUDAL.index(point.label),
+    )
+    along = int(np.abs(image.grid.affine_ras[2, :3] / image.grid.spacing).argmax())
+    places = np.array([image.grid.lps_to_index(point.point_lps_mm)[along] for point in points])
+    between = 0.5 * (places[1:] + places[:-1])
+    for first in range(0, len(points) - length + 1, _STEP):
+        part = points[first : first + length]
+        if len(part) == len(points):
+            continue
+        ends = [0.0, float(image.grid.size[along])]
+        down = places[-1] < places[0]
+        if first > 0:
+            ends[int(down)] = between[first - 1]
+        if first + length < len(points):
+            ends[int(not down)] = between[first + length - 1]
+        box = [slice(0, n) for n in image.grid.size]
+        box[along] = slice(*(int(round(end)) for end in ends))
+        subject = f"{name}x{name_of(part[0].label)}"
+        _write(image, (box[0], box[1], box[2]), part, folder, subject)
+
+
+def _write(
+    image: Image, box: tuple[slice, slice, slice], part: list[Centroid], folder: Path, subject: str
+) -> None:
+    grid = image.grid.crop(box)
+    scan = folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
+    truth = folder / "derivatives" / subject
+    if scan.exists():
+        return
+    scan.parent.mkdir(parents=True, exist_ok=True)
+    truth.mkdir(parents=True, exist_ok=True)
+    write_centroids(truth / f"{subject}_seg-subreg_ctd.json", part, grid)
+    nifti = nib.Nifti1Image(np.asarray(image.array[box]), grid.affine_ras)
+    partial = scan.with_name("." + scan.name)
+    nib.save(nifti, partial)
+    partial.rename(scan)
