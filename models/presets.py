@@ -32,6 +32,9 @@ class NetworkConfig:
         combination: SC-Net only: ``product`` of local and tanh(spatial) maps, one of each per
             label, as published; or ``shared``: one local appearance map for all labels, and the
             spatial configuration as one map of evidence per label, both as logits.
+        tissues: ``shared`` only: classes of tissue that the finest features are told apart into
+            (`vertseg.training.samples`); the spatial configuration sees where each is, because
+            ribs and sacrum name the vertebrae that they stand beside. 0 for none.
         normalization: ``none`` as published, or ``both``, after every hidden convolution: at the
             two finest levels the channels of each voxel by their root mean square (Zhang and
             Sennrich, NeurIPS 2019), because small contrasts beside air and bone count there; at
@@ -54,6 +57,7 @@ class NetworkConfig:
     spatial_kernel: int = 7
     spatial_factor: int = 4
     combination: Literal["product", "shared"] = "product"
+    tissues: int = 0
     normalization: Literal["none", "both"] = "none"
     windows: tuple[tuple[float, float], ...] = ()
     local_contrast_px: float = 0.0
@@ -172,6 +176,7 @@ _DEFAULT = Preset(
             spatial_filters=48,
             spatial_kernel=5,
             combination="shared",
+            tissues=8,
             normalization="both",
             windows=_WINDOWS,
             local_contrast_px=2.5,

@@ -11,6 +11,9 @@ from models.layers import UpsampleCubic
 from models.presets import NetworkConfig
 from models.unet import convolution, linear_head, network_input, unet_features
 
+TISSUE_HEAD = "tissue_head"
+"""Layer whose output, logits of the classes of tissue, training asks for."""
+
 _SPATIAL_CONVOLUTIONS = 3
 _RARE = -6.0
 """Logit at which the shared appearance begins: few voxels are centres."""
@@ -24,6 +27,7 @@ def build_scnet(config: NetworkConfig, size: tuple[int | None, ...], name: str) 
     each per label. ``shared``: all vertebrae look alike from near, so the first output is one map
     of appearance for all labels, and the others the evidence for each label from the spatial
     configuration; their product is taken when they are made probabilities (`heads.activate`).
+    With `NetworkConfig.tissues` the spatial configuration also sees which tissue is where.
     """
     image, node = network_input(config, size)
     if config.stem:
@@ -49,10 +53,20 @@ def _shared(features, config: NetworkConfig):
     local = linear_head(features[0], config, "local_head", 1, bias=_RARE)
     level = int(math.log2(factor))
     pooled = layers.AveragePooling3D(factor, name="spatial_pool")(features[0])
-    seen = layers.Concatenate(name="spatial_input")([features[level], pooled])
+    inputs = [features[level], pooled]
+    if config.tissues:
+        inputs.append(_tissues(features[0], config))
+    seen = layers.Concatenate(name="spatial_input")(inputs)
     spatial = _spatial_configuration(seen, config, config.outputs - 1)
     spatial = UpsampleCubic(factor, dtype="float32", name="spatial_upsample")(spatial)
     return layers.Concatenate(name="appearance_and_labels", dtype="float32")([local, spatial])
+
+
+def _tissues(features, config: NetworkConfig):
+    """Where each class of tissue is, at low resolution; ``tissue_head`` gives its logits."""
+    logits = linear_head(features, config, TISSUE_HEAD, config.tissues, kernel=1)
+    share = layers.Softmax(dtype="float32", name="tissue_share")(logits)
+    return layers.MaxPooling3D(config.spatial_factor, name="tissue_pool")(share)
 
 
 def _spatial_configuration(node, config: NetworkConfig, outputs: int):

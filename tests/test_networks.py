@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from models import PRESETS, NetworkConfig, activate, build_network, stage_names
 from models.layers import LocalContrast, Windows
-from models.scnet import build_scnet
+from models.scnet import TISSUE_HEAD, build_scnet
 from models.unet import build_unet
+from vertseg.training.samples import TISSUES
 
 PAPER_PARAMETERS = {"spine": 2_548_353, "vertebrae": 6_054_962, "segmentation": 2_550_081}
 
@@ -68,6 +69,22 @@ def test_presets_fit_together(name):
     assert len(preset.vertebrae.labels) + shared == preset.vertebrae.network.outputs
     assert 0 < preset.vertebrae.overlap < preset.vertebrae.size[2]
     assert preset.segmentation.network.inputs == 2
+
+
+def test_the_spatial_part_sees_the_largest_share_of_each_tissue(rng):
+    config = dataclasses.replace(
+        SMALL_SCNET, filters=(4, 6, 6), outputs=4, combination="shared", tissues=3
+    )
+    network = build_scnet(config, (8, 8, 16), "small")
+    image = rng.normal(size=(1, 8, 8, 16, 1)).astype(np.float32)
+    layers = [network.get_layer(name) for name in (TISSUE_HEAD, "tissue_pool", "spatial_input")]
+    parts = keras.Model(network.input, [layer.output for layer in layers])
+    logits, pooled, seen = (ops.convert_to_numpy(part) for part in parts(image))
+    share = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    largest = share.reshape(1, 2, 4, 2, 4, 4, 4, 3).max((2, 4, 6))
+    np.testing.assert_allclose(pooled, largest, rtol=1e-5)
+    np.testing.assert_allclose(seen[..., -3:], pooled, rtol=1e-2)
+    assert PRESETS["default"].vertebrae.network.tissues == TISSUES
 
 
 def test_another_size_keeps_the_weights():

@@ -17,6 +17,7 @@ from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.graft import course_of, insert_graft
 from vertseg.training.real import RealVolume, _cut_neighbours
 from vertseg.training.recipe import Recipe
+from vertseg.training.samples import TISSUES
 from vertseg.training.synthesis import (
     landmark_gaussians,
     nearest_labels,
@@ -30,7 +31,7 @@ from vertseg.training.train import TrainConfig, train
 def recipe(stage="vertebrae", **changes):
     network = NetworkConfig(
         "scnet", (8, 8, 8), outputs=27, negative_slope=0.1, spatial_filters=8,
-        combination="shared", normalization="both",
+        combination="shared", tissues=TISSUES, normalization="both",
     )  # fmt: skip
     config = StageConfig(
         network, (16, 16, 16), 10.0, 4.0, "shared_softmax", 1.5, labels=(*range(1, 26), 28)

@@ -6,21 +6,17 @@ import keras
 from keras import ops
 
 from models import Preset, activate, build_network
+from models.scnet import TISSUE_HEAD
 from vertseg.labels import label_of
 from vertseg.training import losses
 from vertseg.training.methods import Method, method_for
 from vertseg.training.recipe import Recipe
 from vertseg.training.samples import (
-    TISSUES,
     heatmap_sample,
     segmentation_sample,
     spine_sample,
     vertebrae_sample,
 )
-
-_FEATURES = "local_up0_conv1_relu"
-"""The finest features of SC-Net."""
-
 
 _SHIFT_SHARE = 0.3
 """Of each vertebra's evidence, in the level of all of them."""
@@ -54,9 +50,8 @@ class StageTrainer(keras.Model):
         }[kind]
         outputs = [self.network.output]
         if kind == "vertebrae":
-            outputs.append(self.network.get_layer(_FEATURES).output)
-            self._tissue_head = keras.layers.Dense(TISSUES, dtype="float32", name="tissue_head")
-            self._tissue_head.build(outputs[1].shape)
+            if recipe.config.network.tissues:
+                outputs.append(self.network.get_layer(TISSUE_HEAD).output)
             labels = recipe.config.labels
             self._chain = [k for k, label in enumerate(labels) if label != label_of("T13")]
         self._seen = keras.Model(self.network.input, outputs)
@@ -120,20 +115,21 @@ class StageTrainer(keras.Model):
         return losses.l2_heatmap_loss((known * output)[None], (known * target)[None])
 
     def _vertebrae(self, asked):
-        """Place, label, level of the whole chain, and tissue.
+        """Place, label, level of the whole chain, and tissue where it is known.
 
-        Where tissues are known, a head that is only there in training tells vertebrae from discs,
-        and ribs and sacrum from both: the finest features then show where one vertebra ends and
-        what stands beside it, which centres and labels alone teach very slowly.
+        Vertebrae are told from discs, and ribs and sacrum from both: the finest features then show
+        where one vertebra ends and what stands beside it, which centres and labels alone teach
+        very slowly.
         """
-        output, features = asked["outputs"]
-        place = losses.heatmap_crossentropy(output[..., 0], asked["target"], asked["weight"])
+        output, *tissue_logits = asked["outputs"]
+        loss = losses.heatmap_crossentropy(output[..., 0], asked["target"], asked["weight"])
         maps = ops.reshape(output[..., 1:], (-1, output.shape[-1] - 1))
         maps = ops.take(maps, asked["around"], axis=0)
-        label = losses.label_crossentropy(maps, asked["known"])
-        shift = losses.shift_crossentropy(maps, asked["known"], self._chain, _SHIFT_SHARE)
-        tissue = losses.balanced_crossentropy(self._tissue_head(features), asked["tissues"])
-        return place + label + shift + tissue
+        loss += losses.label_crossentropy(maps, asked["known"])
+        loss += losses.shift_crossentropy(maps, asked["known"], self._chain, _SHIFT_SHARE)
+        for logits in tissue_logits:
+            loss += losses.balanced_crossentropy(logits, asked["tissues"])
+        return loss
 
     def _spine(self, asked):
         logits = asked["outputs"][0][..., 0]
