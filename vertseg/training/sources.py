@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from vertseg.training.real import (
 )
 from vertseg.training.real_pool import is_real_pool
 from vertseg.training.recipe import Recipe, SourceVolume
+from vertseg.training.surroundings import unsettle
 
 _SHARES = {
     "spine": {"scan": 0.25, "phantom": 0.15, "graft": 0.0},
@@ -117,6 +119,13 @@ class Sources:
 
     def source(self, rng: np.random.Generator) -> SourceVolume:
         """A part of a body, of a phantom or of a scan."""
+        source = self._source(rng)
+        if self._recipe.stage == "vertebrae":
+            spacing = self._recipe.source_spacing_mm
+            source = replace(source, volume=unsettle(source.volume, spacing, rng))
+        return source
+
+    def _source(self, rng: np.random.Generator) -> SourceVolume:
         kinds, shares = [*self._shares], np.array([*self._shares.values()])
         kind = rng.choice(kinds, p=shares / shares.sum())
         if kind == "scan":
