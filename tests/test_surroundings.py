@@ -12,7 +12,7 @@ SKELETON = (19, 28, Tissue.DISC, Tissue.SACRUM, Tissue.RIB_LEFT, Tissue.SKULL, M
 
 @pytest.fixture(scope="module")
 def labels():
-    """Fat below liver below lung in a skin of muscle, and a column of every bone through all."""
+    """Fat below liver below lung beside air, and a column of every bone through all."""
     volume = np.full((20, 20, 60), Tissue.FAT, np.uint8)
     volume[:, :, 20:] = Tissue.LIVER
     volume[:, :, 40:] = Tissue.LUNG

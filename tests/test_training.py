@@ -200,7 +200,7 @@ def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monke
         box = tuple(slice(max(i - 2, 0), i + 3) for i in at)
         assert centroid.label in case.mask[box]
     scan = tmp_path / "rawdata/sub-a/sub-a_ct.nii.gz"
-    cases._write(case, scan, tmp_path / "derivatives/sub-a")
+    cases.write_case(tmp_path, "sub-a", case.hu, case.grid, case.centroids, case.mask)
     read = read_image(scan)
     np.testing.assert_array_equal(read.grid.size, case.grid.size)
     assert len(list(tmp_path.rglob("*_seg-*"))) == 2

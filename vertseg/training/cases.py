@@ -7,6 +7,7 @@ by ``predict.py``, scores by ``python -m vertseg.evaluate``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,11 +88,9 @@ def write_cases(data: Path, folder: Path, count: int = 60) -> None:
     marks = {}
     for number in range(count):
         subject = f"sub-factory{number:03d}"
-        scan = folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
-        truth = folder / "derivatives" / subject
-        if not scan.exists():
+        if not scan_path(folder, subject).exists():
             case = make_case(number, held_back, courses, atlas)
-            _write(case, scan, truth)
+            write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
             log.info("%s: %s", subject, ", ".join(case.marks))
         marks[subject] = _marks(number)
     write_json(folder / MARKS, marks)
@@ -193,15 +192,33 @@ def _half_bodies_mm(landmarks: dict[int, np.ndarray]) -> dict[int, float]:
     return dict(zip(labels, (HALF_BODY * mean).tolist(), strict=True))
 
 
-def _write(case: FactoryCase, scan: Path, truth: Path) -> None:
+def scan_path(folder: Path, subject: str) -> Path:
+    """Where `write_case` puts the scan of `subject`."""
+    return folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
+
+
+def write_case(
+    folder: Path,
+    subject: str,
+    hu: np.ndarray,
+    grid: Grid,
+    centroids: Sequence[Centroid],
+    mask: np.ndarray | None = None,
+) -> None:
+    """Writes a scan to `folder`/rawdata and its truth to `folder`/derivatives (BIDS).
+
+    The scan comes last, so that a scan that is there has its truth.
+    """
+    scan = scan_path(folder, subject)
+    truth = folder / "derivatives" / subject
     truth.mkdir(parents=True, exist_ok=True)
     scan.parent.mkdir(parents=True, exist_ok=True)
-    image = nib.Nifti1Image(case.hu, case.grid.affine_ras)
-    image.set_sform(case.grid.affine_ras, code=1)
-    image.set_qform(case.grid.affine_ras, code=1)
+    image = nib.Nifti1Image(hu, grid.affine_ras)
+    image.set_sform(grid.affine_ras, code=1)
+    image.set_qform(grid.affine_ras, code=1)
     partial = scan.with_name("." + scan.name)
     nib.save(image, partial)
-    stem = scan.name.removesuffix("_ct.nii.gz")
-    write_mask(truth / f"{stem}_seg-vert_msk.nii.gz", case.mask, read_image(partial))
-    write_centroids(truth / f"{stem}_seg-subreg_ctd.json", case.centroids, case.grid)
+    if mask is not None:
+        write_mask(truth / f"{subject}_seg-vert_msk.nii.gz", mask, read_image(partial))
+    write_centroids(truth / f"{subject}_seg-subreg_ctd.json", centroids, grid)
     partial.rename(scan)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
-from vertseg.centroids import Centroid, read_centroids
+from vertseg.centroids import read_centroids
 from vertseg.evaluation_cases import CaseFiles, find_case_files
-from vertseg.image import Image, read_image
+from vertseg.image import read_image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
-from vertseg.writing import write_centroids
+from vertseg.training.cases import scan_path, write_case
 
 _STEP = 2
 
@@ -43,13 +42,13 @@ def _write_parts_of(name: str, files: CaseFiles, folder: Path, length: int) -> N
         read_centroids(files.centroids, image.grid)[0],
         key=lambda point: ORDER_CRANIAL_TO_CAUDAL.index(point.label),
     )
+    if len(points) <= length:
+        return
     along = int(np.abs(image.grid.affine_ras[2, :3] / image.grid.spacing).argmax())
     places = np.array([image.grid.lps_to_index(point.point_lps_mm)[along] for point in points])
     between = 0.5 * (places[1:] + places[:-1])
     for first in range(0, len(points) - length + 1, _STEP):
         part = points[first : first + length]
-        if len(part) == len(points):
-            continue
         ends = [0.0, float(image.grid.size[along])]
         down = places[-1] < places[0]
         if first > 0:
@@ -59,21 +58,6 @@ def _write_parts_of(name: str, files: CaseFiles, folder: Path, length: int) -> N
         box = [slice(0, n) for n in image.grid.size]
         box[along] = slice(*(int(round(end)) for end in ends))
         subject = f"{name}x{name_of(part[0].label)}"
-        _write(image, (box[0], box[1], box[2]), part, folder, subject)
-
-
-def _write(
-    image: Image, box: tuple[slice, slice, slice], part: list[Centroid], folder: Path, subject: str
-) -> None:
-    grid = image.grid.crop(box)
-    scan = folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
-    truth = folder / "derivatives" / subject
-    if scan.exists():
-        return
-    scan.parent.mkdir(parents=True, exist_ok=True)
-    truth.mkdir(parents=True, exist_ok=True)
-    write_centroids(truth / f"{subject}_seg-subreg_ctd.json", part, grid)
-    nifti = nib.Nifti1Image(np.asarray(image.array[box]), grid.affine_ras)
-    partial = scan.with_name("." + scan.name)
-    nib.save(nifti, partial)
-    partial.rename(scan)
+        if not scan_path(folder, subject).exists():
+            grid = image.grid.crop((box[0], box[1], box[2]))
+            write_case(folder, subject, image.array[tuple(box)], grid, part)

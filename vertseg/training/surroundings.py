@@ -1,8 +1,8 @@
 """Soft tissue that says nothing of levels: gone, or moved along the spine.
 
 There is one atlas. A network that may look at its organs, muscles and outline names every vertebra
-by them (more than eight of ten thoracic ones in its own synthetic scans, with vertebrae, discs and
-ribs painted away), and is a level off in patients. Here the skeleton alone keeps to its levels.
+by them, even with vertebrae, discs and ribs painted away, and is a level off in patients. Here the
+skeleton alone keeps to its levels.
 """
 
 from __future__ import annotations
