@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vertseg.borders import PADDING_HU, without_cut
+from vertseg.borders import without_cut
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult
@@ -34,6 +34,7 @@ SCAN = scan_on(Grid.axis_aligned(np.zeros(3), (101, 101, 101), (1.0, 1.0, 1.0)).
         ((38, 14, -10, -34), [8, 9, 10, 11]),
         ((42, 18, -6, -30), [9, 10, 11]),
         ((42, 18, -6, -42), [9, 10]),
+        ((41, 23, -1, -25), [9, 10, 11]),
         ((42, 18), [9]),
         ((49,), [8]),
         ((), []),
@@ -80,9 +81,10 @@ def test_the_border_is_that_of_the_scan_however_it_is_turned():
     assert [v.label for v in kept] == [9, 10]
 
 
-def test_padding_is_a_border_and_lung_is_none():
+@pytest.mark.parametrize("padding", [-1024, -992])
+def test_padding_is_a_border_and_lung_is_none(padding):
     hu = np.array(SCAN.array)
-    hu[:, :, 75:] = PADDING_HU - 24  # the body of the first reaches to index 99
+    hu[:, :, 75:] = padding  # the body of the first reaches to index 99
     padded = Image.from_array(hu, SCAN.grid.affine_ras)
     assert without_cut(chain(38.0, 14.0, -10.0), padded).left_out == (8,)
     hu[:, :, 75:] = -870

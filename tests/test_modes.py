@@ -43,7 +43,7 @@ def agreement(result, plain) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(
-    ("precision", "lowest_dice", "furthest_mm"), [("float32", 0.999, 0.1), ("bfloat16", 0.98, 0.5)]
+    ("precision", "lowest_dice", "furthest_mm"), [("float32", 0.999, 0.1), ("bfloat16", 0.995, 0.5)]
 )
 def test_the_quick_way_agrees_with_the_plain_one(
     precision, lowest_dice, furthest_mm, image, plain

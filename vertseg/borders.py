@@ -17,10 +17,13 @@ from vertseg.labels import name_of
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_rival
 
 HALF_BODY = 0.46
-"""Half the height of a vertebral body, with some room for errors, over the distance of centres."""
+"""Half the height of a vertebral body, and a little of the disc, over the distance of centres."""
 
-PADDING_HU = -1000
-"""Scans are padded with values no higher than that of air, which never lies beside a vertebra."""
+_FOUND_HALF_BODY = 0.49
+"""The same, with room for the error of found centres: that of a cut body is drawn inwards."""
+
+PADDING_HU = -900
+"""Scans are padded with the value of air or somewhat more, which never lies within a spine."""
 _CROSS_MM = 6.0 * np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
 
 
@@ -37,16 +40,16 @@ def is_seen(image: Image, point_lps_mm: npt.ArrayLike) -> bool:
 def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
     """`chain` without the first or last vertebra where its body was not scanned wholly.
 
-    The body reaches as far beyond its centre as the neighbour's direction and distance say; a
-    vertebra alone in the scan is kept.
+    The body reaches as far beyond its centre as the neighbour's direction and the distance of the
+    nearest neighbours say; a vertebra alone in the scan is kept.
     """
     found = list(chain.vertebrae)
     cut = []
-    for end, neighbour in ((0, 1), (-1, -2)):
+    for end, outwards in ((0, slice(2, None, -1)), (-1, slice(-3, None))):
         if len(found) < 2:
             break
-        centre, inner = (np.array(found[i].point_lps_mm) for i in (end, neighbour))
-        if not is_seen(image, centre + HALF_BODY * (centre - inner)):
+        points = np.array([v.point_lps_mm for v in found])[outwards]
+        if not is_seen(image, _end_of_last_body(points)):
             cut.append(found.pop(end))
     if not cut:
         return chain
@@ -59,6 +62,13 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
         warnings=(*chain.warnings, sentence),
         left_out=tuple(v.label for v in cut),
     )
+
+
+def _end_of_last_body(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(3,) where the body at the last of two or three successive centres (n, 3) ends."""
+    steps = np.diff(points, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    return np.asarray(points[-1] + _FOUND_HALF_BODY * lengths.mean() / lengths[-1] * steps[-1])
 
 
 def _rival_of(kept: Sequence[FoundVertebra], rival: Rival | None) -> Rival | None:
