@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 
 
-def ahead(items: Iterable[_Item], count: int = 2) -> Iterator[_Item]:
+def ahead(items: Iterable[_Item], count: int = 2) -> Generator[_Item, None, None]:
     """The same items, of which up to `count` are made in a thread before they are asked for.
 
     An error of `items` is raised where the item would have come. When the caller stops early, the

@@ -22,24 +22,31 @@ def label_boxes(labels: npt.NDArray[np.uint8]) -> dict[int, Box]:
     Args:
         labels: uint8 (i, j, k); only the box around all of them is searched voxel by voxel.
     """
-    whole = _filled_box(labels)
+    whole = filled_box(labels)
     found = ndimage.find_objects(labels[whole]) if whole[0].stop else []
     return {
         label: _moved(box, whole) for label, box in enumerate(found, start=1) if box is not None
     }
 
 
-def _filled_box(labels: npt.NDArray[np.uint8]) -> Box:
-    """The smallest box around all that is not 0; empty if nothing is."""
+def filled_box(array: npt.NDArray[np.uint8 | np.bool_], margin: int = 0) -> Box:
+    """The smallest box around all that is not 0, and `margin` voxels more where there are any.
+
+    It is empty if nothing is there.
+    """
     box = [slice(0, 0)] * 3
-    part = labels
-    for axis in np.argsort(labels.strides)[::-1]:  # whole planes of memory first
+    part = array
+    for axis in np.argsort(array.strides)[::-1]:  # whole planes of memory first
         filled = np.flatnonzero(part.max(axis=tuple(a for a in range(3) if a != axis), initial=0))
         if filled.size == 0:
             return slice(0, 0), slice(0, 0), slice(0, 0)
         box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
-        part = labels[tuple(b if b.stop else slice(None) for b in box)]
-    return box[0], box[1], box[2]
+        part = array[tuple(b if b.stop else slice(None) for b in box)]
+    i, j, k = (
+        slice(max(b.start - margin, 0), min(b.stop + margin, n))
+        for b, n in zip(box, array.shape, strict=True)
+    )
+    return i, j, k
 
 
 def _moved(box: Box, into: Box) -> Box:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.ahead import ahead
 from vertseg.errors import InputError
 from vertseg.formats import ITK_SUFFIXES, split_suffix
 from vertseg.grid import Grid, is_invertible
@@ -112,7 +114,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         check_file_is_long_enough(path, layout)
         chunks = read_chunks(stream, len(header.block), layout, where)
         scale = (layout.slope, layout.intercept)
-        return assemble_image(chunks, layout.dtype, scale, grid, header, warnings, where)
+        with closing(ahead(chunks)) as unpacked:
+            return assemble_image(unpacked, layout.dtype, scale, grid, header, warnings, where)
 
 
 def assemble_image(

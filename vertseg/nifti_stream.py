@@ -70,8 +70,6 @@ def read_chunks(
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield the stored values, flat, first index fastest, in chunks of a few MiB.
 
-    Each chunk is in the same buffer, so it must be used before the next is asked for.
-
     Args:
         stream: open file, of which `header_bytes` have been read.
         header_bytes: see `stream`.
@@ -83,10 +81,9 @@ def read_chunks(
     """
     _skip(stream, layout.offset - header_bytes, where)
     per_chunk = _CHUNK_BYTES // layout.dtype.itemsize
-    buffer = np.empty(per_chunk, layout.dtype)
     left = layout.total_bytes // layout.dtype.itemsize
     while left > 0:
-        chunk = buffer[: min(per_chunk, left)]
+        chunk = np.empty(min(per_chunk, left), layout.dtype)
         _fill(stream, chunk.view(np.uint8).data, where)
         yield chunk
         left -= chunk.size

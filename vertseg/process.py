@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,9 +54,15 @@ def read_scan(case: Case, force: bool = False) -> Scan:
         InputError: the scan cannot be used.
     """
     seconds: dict[str, float] = {}
-    with _timed(seconds, "read"):
-        fingerprint = Fingerprint.of(*case.files)
-        image = _read(case, force, fingerprint)
+    with _timed(seconds, "read"), ThreadPoolExecutor(1, "fingerprint") as pool:
+        taken = pool.submit(Fingerprint.of, *case.files)
+        try:
+            image = _read(case, force)
+        finally:  # what the fingerprint finds wrong, such as a file without an end, comes first
+            fingerprint = taken.result()
+    if not fingerprint.still_fits(*case.files):
+        remedy = "Run again when it is written."
+        raise InputError("changed while it was read", str(case.where), remedy=remedy)
     return Scan(image, fingerprint, seconds["read"])
 
 
@@ -103,12 +110,9 @@ def process_case(
     return report
 
 
-def _read(case: Case, force: bool, fingerprint: Fingerprint) -> Image:
+def _read(case: Case, force: bool) -> Image:
     where = str(case.where)
     image = read_dicom_series(case.slices, where) if case.slices else read_image(case.path)
-    if not fingerprint.still_fits(*case.files):
-        remedy = "Run again when it is written."
-        raise InputError("changed while it was read", where, remedy=remedy)
     if image.intensities == "unknown" and not force:
         what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
         remedy = "Store the scan in HU, or take it as it is with --force."

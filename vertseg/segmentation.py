@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.presets import StageConfig
 from vertseg.ahead import ahead
-from vertseg.boxes import empty_labels, label_boxes
+from vertseg.boxes import empty_labels, filled_box, label_boxes
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
@@ -162,6 +162,11 @@ class _Merger:
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
         """Enters the response of one vertebra."""
+        # Further than a voxel from what exceeds the threshold, interpolation does not, either.
+        counts = filled_box(response > self._threshold, margin=1)
+        if not counts[0].stop:
+            return
+        response, crop = response[counts], crop.crop(counts)
         box = paste_region(self._grid, crop)
         part = resample_to(response, crop, self._grid, box)
         part -= self._threshold
