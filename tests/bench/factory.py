@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,11 @@ def main() -> None:
         trainer, bare = StageTrainer(preset, recipe), BareTrainer(preset, recipe)
         sampled = _compiled(trainer)
         samples = sampled(draws)
-        sample = _measure(lambda f=sampled, d=draws: f(d), options.repeats)
-        alone = _measure(_step(bare, samples), options.repeats)
-        whole = _measure(_step(trainer, draws), options.repeats)
-        clock = (host, sample[0] / options.batch, alone[0], whole[0], options.batch / whole[0])
-        ratios = whole / alone
+        runs = [lambda f=sampled, d=draws: f(d), _step(bare, samples), _step(trainer, draws)]
+        times = _measure(runs, options.repeats)
+        sample, alone, whole = np.median(times, axis=0)[:, 0]
+        clock = (host, sample / options.batch, alone, whole, options.batch / whole)
+        ratios = np.median(times[:, 2] / times[:, 1], axis=0)
         line = "".join(f"{value:10.3f}" for value in clock)
         print(f"{stage:14}{line}{ratios[0]:8.2f}{ratios[1]:8.2f}", flush=True)
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default="default")
     parser.add_argument("--stage", choices=STAGES, action="append", help="default: all")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--precision", default="mixed_bfloat16")
     return parser
 
@@ -111,15 +111,20 @@ def _compiled(trainer: StageTrainer) -> Callable[[Any], Any]:
     return tf.function(trainer.samples)
 
 
-def _measure(run: Callable[[], Any], repeats: int) -> np.ndarray:
-    """Median seconds of a run by the clock and of the processor, after one that compiles."""
-    _wait(run())
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter(), time.process_time()
+def _measure(runs: Sequence[Callable[[], Any]], repeats: int) -> np.ndarray:
+    """Seconds (repeats, runs, 2) by the clock and of the processor, after one that compiles.
+
+    The runs take turns, so that what else the machine does meets all of them.
+    """
+    for run in runs:
         _wait(run())
-        times.append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
-    return np.median(times, axis=0)
+    times = np.empty((repeats, len(runs), 2))
+    for row in times:
+        for place, run in enumerate(runs):
+            begin = time.perf_counter(), time.process_time()
+            _wait(run())
+            row[place] = time.perf_counter() - begin[0], time.process_time() - begin[1]
+    return times
 
 
 def _wait(result: Any) -> None:

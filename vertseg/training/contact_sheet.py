@@ -75,7 +75,7 @@ def _views(recipe: Recipe, draw, bank: NoiseBank, rng: np.random.Generator) -> n
     source = draw(rng)
     sample = draw_sample(recipe, source, bank, rng)
     painted = bool(sample["painted"])
-    image, coords = (ops.convert_to_numpy(a) for a in render(sample, painted))
+    image, coords = (ops.convert_to_numpy(a) for a in render(sample))
     points = {label: _nearest(coords, point) for label, point in source.landmarks.items()}
     inside = {label: at for label, at in points.items() if at is not None}
     middle = inside[sorted(inside)[len(inside) // 2]] if inside else np.array(image.shape) // 2

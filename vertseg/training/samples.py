@@ -43,7 +43,7 @@ _NEAR = 0.7
 
 def spine_sample(draw):
     """``target`` (X, Y, Z): one map of all vertebrae; ``weight``: 0 around doubtful ones."""
-    image, coords = _image(draw)
+    image, coords = render(draw)
     gaussians, _ = landmark_gaussians(coords, draw)
     target, weight = _seen_and_sure(gaussians, draw["state"])
     return {"image": image[..., None], "target": target, "weight": weight}
@@ -60,7 +60,7 @@ def vertebrae_sample(draw):
         at and around each centre; ``known`` (labels,): whether the label is asked for there;
         ``tissues`` (X, Y, Z): classes, -1 where they are not known.
     """
-    image, coords = _image(draw)
+    image, coords = render(draw)
     gaussians, peaks = landmark_gaussians(coords, draw)
     state = draw["state"]
     target, weight = _seen_and_sure(gaussians, state)
@@ -80,7 +80,7 @@ def heatmap_sample(draw):
 
     ``squares`` are squared distances in voxels of the network's grid from each landmark.
     """
-    image, coords = _image(draw)
+    image, coords = render(draw)
     state = draw["state"]
     ratio = draw["voxel_source_px"]
     return {
@@ -97,16 +97,12 @@ def segmentation_sample(draw):
     The share, and not whether it is more than half: a response that says where in its voxel the
     border runs gives a smoother mask on the scan's finer grid.
     """
-    image, coords = _image(draw)
+    image, coords = render(draw)
     marker, _ = landmark_gaussians(coords, draw)
     mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
     target = mask * ops.cast(in_view(coords, draw), "float32")
     image = ops.concatenate([image[..., None], marker], axis=-1)
     return {"image": image, "target": target}
-
-
-def _image(draw):
-    return ops.cond(draw["painted"] > 0, lambda: render(draw, True), lambda: render(draw, False))
 
 
 def _seen_and_sure(gaussians, state):

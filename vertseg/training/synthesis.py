@@ -6,6 +6,7 @@ the same sample on every backend.
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from vertseg.training.acquire import separable
@@ -14,30 +15,32 @@ HU_SCALE = 2048.0
 HU_OUTSIDE = -1024.0
 
 
+def _mean_of_3(size: int) -> np.ndarray:
+    """Matrix (size, size) of the mean of each voxel and its neighbours, border included."""
+    near = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) <= 1
+    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def paint(draw):
     """HU (x, y, z) from ``draw["labels"]`` (int, x, y, z), its tissue tables and noise fields."""
-    labels = ops.cast(draw["labels"], "int32")
-    hu = ops.take(draw["hu"], labels)
-    bone = ops.take(draw["bone"], labels)
+    tables = ops.stack([draw[name] for name in ("hu", "bone", "cortex", "texture")], axis=-1)
+    found = ops.take(tables, ops.cast(draw["labels"], "int32"), axis=0)  # one look-up for all
+    hu, bone, cortex, texture = (found[..., i] for i in range(4))
     inner = _box_mean(bone)
     shell = bone * ops.minimum(2.0 * (1.0 - inner), 1.0)
-    hu = hu + shell * ops.take(draw["cortex"], labels)
+    hu = hu + shell * cortex
     arch = bone * draw["behind"]
     deep = 1.0 - ops.minimum(2.0 * (1.0 - _box_mean(inner)), 1.0)
     hu = hu + arch * (draw["arch_hu"] + deep * draw["arch_core_hu"])
     slow = separable(draw["slow_noise"], *(draw[f"slow_{a}"] for a in "xyz"))
     fine = ops.cast(draw["noise"][0], "float32")
-    texture = ops.take(draw["texture"], labels)
     hu = hu + bone * draw["patchy_hu"] * slow
     return hu + texture * (slow + (0.3 + 0.7 * bone) * fine)
 
 
 def _box_mean(volume):
     """Mean over 3 x 3 x 3 voxels, border included."""
-    pooled = ops.average_pool(
-        volume[None, ..., None], pool_size=3, strides=1, padding="same", data_format="channels_last"
-    )
-    return pooled[0, ..., 0]
+    return separable(volume, *(_mean_of_3(n) for n in volume.shape))
 
 
 def acquire(hu, draw):
@@ -58,25 +61,28 @@ def coordinates(draw):
     return grid + ops.stack(bent)
 
 
-def sample_linear(volume, coords, outside: float):
-    """Trilinear samples of `volume` (x, y, z) at `coords` (3, ...), `outside` beyond it."""
+def sample_linear(volume, coords, outside: float | None = None):
+    """Trilinear samples of `volume` (x, y, z), none of its sides 1, at `coords` (3, ...).
+
+    The edge is continued, for half a voxel if `outside` is given, the value further out.
+    """
     size = [int(n) for n in volume.shape]
     flat = ops.reshape(volume, (-1,))
-    low = ops.floor(coords)
-    fraction = coords - low
-    low = ops.cast(low, "int32")
+    edged = [ops.clip(coords[a], 0.0, n - 1.0) for a, n in enumerate(size)]
+    low = [ops.minimum(ops.floor(edged[a]), n - 2.0) for a, n in enumerate(size)]
+    upper = [edged[a] - low[a] for a in range(3)]
+    x, y, z = (ops.cast(place, "int32") for place in low)
     total = 0.0
-    for corner in range(8):
-        bits = [(corner >> a) & 1 for a in range(3)]
-        weight, index, inside = 1.0, 0, True
-        for a in range(3):
-            place = low[a] + bits[a]
-            weight = weight * (fraction[a] if bits[a] else 1.0 - fraction[a])
-            inside = ops.logical_and(inside, ops.logical_and(place >= 0, place < size[a]))
-            index = index * size[a] + ops.clip(place, 0, size[a] - 1)
-        value = ops.where(inside, ops.take(flat, index), outside)
-        total = total + weight * value
-    return total
+    for i in (0, 1):
+        for j in (0, 1):
+            weight = (upper[0] if i else 1.0 - upper[0]) * (upper[1] if j else 1.0 - upper[1])
+            place = ((x + i) * size[1] + y + j) * size[2] + z
+            near, far = ops.take(flat, place), ops.take(flat, place + 1)
+            total = total + weight * (near + upper[2] * (far - near))
+    if outside is None:
+        return total
+    beyond = [ops.abs(coords[a] - edged[a]) > 0.5 for a in range(3)]
+    return ops.where(ops.logical_or(ops.logical_or(*beyond[:2]), beyond[2]), outside, total)
 
 
 def normalise(hu, draw):
@@ -86,13 +92,15 @@ def normalise(hu, draw):
     return ops.clip(image, -1.0, 1.0)
 
 
-def render(draw, painted: bool = True):
-    """Image (X, Y, Z) in [-1, 1] and the coordinates (3, X, Y, Z) that it was sampled at."""
-    hu = paint(draw) if painted else ops.cast(draw["labels"], "float32")
-    hu = acquire(hu, draw)
+def render(draw):
+    """Image (X, Y, Z) in [-1, 1] and the coordinates (3, X, Y, Z) that it was sampled at.
+
+    ``draw["labels"]`` are tissues to be painted or, where ``draw["painted"]`` is 0, HU of a scan.
+    """
+    scan = ops.cast(draw["labels"], "float32")
+    hu = acquire(ops.cond(draw["painted"] > 0, lambda: paint(draw), lambda: scan), draw)
     coords = coordinates(draw)
-    edged = ops.stack([ops.clip(coords[a], 0.0, n - 1.0) for a, n in enumerate(hu.shape)])
-    hu = ops.where(in_view(coords, draw), sample_linear(hu, edged, HU_OUTSIDE), HU_OUTSIDE)
+    hu = ops.where(in_view(coords, draw), sample_linear(hu, coords), HU_OUTSIDE)
     return normalise(hu, draw), coords
 
 
