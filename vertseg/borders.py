@@ -19,9 +19,6 @@ from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_riva
 HALF_BODY = 0.46
 """Half the height of a vertebral body, and a little of the disc, over the distance of centres."""
 
-_FOUND_HALF_BODY = 0.49
-"""The same, with room for the error of found centres: that of a cut body is drawn inwards."""
-
 PADDING_HU = -900
 """Scans are padded with the value of air or somewhat more, which never lies within a spine."""
 _CROSS_MM = 6.0 * np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
@@ -65,10 +62,13 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
 
 
 def _end_of_last_body(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(3,) where the body at the last of two or three successive centres (n, 3) ends."""
+    """(3,) where the body at the last of two or three successive centres (n, 3) ends.
+
+    A cut body's centre is found too far inwards, so the distance before counts as much as its own.
+    """
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
-    return np.asarray(points[-1] + _FOUND_HALF_BODY * lengths.mean() / lengths[-1] * steps[-1])
+    return np.asarray(points[-1] + HALF_BODY * lengths.mean() / lengths[-1] * steps[-1])
 
 
 def _rival_of(kept: Sequence[FoundVertebra], rival: Rival | None) -> Rival | None:
