@@ -71,13 +71,19 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "taichi2018Jan_ctscan (taichi)",
         "licence": "CC0",
         "credit": "mapconcierge",
-        "use": "own masks, segmentation stage",
+        "use": "scan with points, vertebrae stage; own masks, segmentation stage",
     },
     {
         "name": "FNNDSC data (thorax1mm)",
         "licence": "Apache-2.0",
         "credit": "Fetal-Neonatal Neuroimaging and Developmental Science Center",
-        "use": "own masks, segmentation stage",
+        "use": "scan with points, vertebrae stage; own masks, segmentation stage",
+    },
+    {
+        "name": "TotalSegmentator example (totalseg)",
+        "licence": "CC BY 4.0",
+        "credit": "Wasserthal et al. 2023",
+        "use": "scan with points, vertebrae stage",
     },
 )
 """Own masks are those of `pseudolabel`, made by an earlier state of the segmentation stage."""
