@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.layers import linear_kernel
 from models.presets import StageConfig
 from vertseg.borders import without_cut
 from vertseg.grid import Grid
@@ -154,7 +155,7 @@ def predict_heatmaps(
         if not is_padding(volume[tile.box]):
             response = _symmetric(network, volume[tile.box])
             if len(tiles) == 1:
-                response = _mean_over_scales(response, image, grid.crop(tile.box), network)
+                response = _mean_over_scales(response, image, grid, network)
             np.maximum(merged[tile.box], response, out=merged[tile.box])
         if on_tile is not None:
             on_tile(done + 1, len(tiles))
@@ -181,8 +182,7 @@ def _rescaling_matrix(size: int, scale: float) -> Float32Array:
     """Linear interpolation along an axis from voxels `scale` times as large, 0 beyond them."""
     middle = 0.5 * (size - 1)
     position = (np.arange(size) - middle) / scale + middle
-    distance = np.abs(position[:, None] - np.arange(size)[None, :])
-    return np.maximum(0.0, 1.0 - distance).astype(np.float32)
+    return linear_kernel(position[:, None] - np.arange(size)[None, :]).astype(np.float32)
 
 
 def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:

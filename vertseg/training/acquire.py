@@ -43,6 +43,12 @@ def smoothing_matrix(size: int, sigma_px: float) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
+def mean_matrix(size: int) -> np.ndarray:
+    """The mean of each voxel and its neighbours along an axis (size, size), border included."""
+    near = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) <= 1
+    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def row_norm(matrix: np.ndarray) -> float:
     """Mean norm of the rows: by how much the matrix damps white noise."""
     return float(np.linalg.norm(matrix, axis=1).mean())

@@ -6,19 +6,12 @@ the same sample on every backend.
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
-from vertseg.training.acquire import separable
+from vertseg.training.acquire import mean_matrix, separable
 
 HU_SCALE = 2048.0
 HU_OUTSIDE = -1024.0
-
-
-def _mean_of_3(size: int) -> np.ndarray:
-    """Matrix (size, size) of the mean of each voxel and its neighbours, border included."""
-    near = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) <= 1
-    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def paint(draw):
@@ -40,7 +33,7 @@ def paint(draw):
 
 def _box_mean(volume):
     """Mean over 3 x 3 x 3 voxels, border included."""
-    return separable(volume, *(_mean_of_3(n) for n in volume.shape))
+    return separable(volume, *(mean_matrix(n) for n in volume.shape))
 
 
 def acquire(hu, draw):
@@ -81,8 +74,8 @@ def sample_linear(volume, coords, outside: float | None = None):
             total = total + weight * (near + upper[2] * (far - near))
     if outside is None:
         return total
-    beyond = [ops.abs(coords[a] - edged[a]) > 0.5 for a in range(3)]
-    return ops.where(ops.logical_or(ops.logical_or(*beyond[:2]), beyond[2]), outside, total)
+    beyond = ops.any(ops.abs(coords - ops.stack(edged)) > 0.5, axis=0)
+    return ops.where(beyond, outside, total)
 
 
 def normalise(hu, draw):
