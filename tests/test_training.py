@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 from keras import ops
-from scipy import ndimage
+from scipy import ndimage, spatial
 
 from models import PRESETS, NetworkConfig, StageConfig
 from vertseg.image import read_image
@@ -19,6 +19,7 @@ from vertseg.training.real import RealVolume, _cut_neighbours
 from vertseg.training.recipe import Recipe
 from vertseg.training.samples import TISSUES
 from vertseg.training.synthesis import (
+    landmark_distances,
     landmark_gaussians,
     nearest_labels,
     render,
@@ -91,8 +92,20 @@ def test_linear_sampling_agrees_with_scipy():
     volume = rng.normal(0, 1, (7, 8, 9)).astype(np.float32)
     inside = rng.uniform(0, 6, (3, 4, 5, 6)).astype(np.float32)
     expected = ndimage.map_coordinates(volume, inside, order=1)
-    np.testing.assert_allclose(sample_linear(volume, inside, 0.0), expected, atol=1e-5)
-    assert float(ops.max(ops.abs(sample_linear(volume, inside + 50, -3.0) + 3.0))) < 1e-5
+    np.testing.assert_allclose(sample_linear(volume, inside), expected, atol=1e-5)
+    beyond = ndimage.map_coordinates(volume, inside + 5, order=1, mode="nearest")
+    np.testing.assert_allclose(sample_linear(volume, inside + 5), beyond, atol=1e-5)
+
+
+def test_landmark_distances_agree_with_scipy():
+    rng = np.random.default_rng(1)
+    coords = rng.uniform(0, 250, (3, 4, 5, 6)).astype(np.float32)
+    landmarks = rng.uniform(0, 250, (7, 3)).astype(np.float32)
+    landmarks[3] = -1e4
+    affine = np.full((3, 4), 120, np.float32)
+    expected = spatial.distance.cdist(coords.reshape(3, -1).T, landmarks, "sqeuclidean")
+    found = landmark_distances(coords, {"affine": affine, "landmarks": landmarks})
+    np.testing.assert_allclose(found, expected.reshape(4, 5, 6, 7), rtol=1e-5, atol=0.02)
 
 
 def test_bone_is_denser_than_muscle_and_air_is_air():

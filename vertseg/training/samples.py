@@ -99,7 +99,7 @@ def segmentation_sample(draw):
     """
     image, coords = render(draw)
     marker, _ = landmark_gaussians(coords, draw)
-    mask = sample_linear(ops.cast(draw["mask"], "float32"), coords, 0.0)
+    mask = sample_linear(ops.cast(draw["mask"], "float32"), coords)
     target = mask * ops.cast(in_view(coords, draw), "float32")
     image = ops.concatenate([image[..., None], marker], axis=-1)
     return {"image": image, "target": target}

@@ -33,6 +33,18 @@ def use_all_devices(batch: int) -> int:
     return len(devices)
 
 
+def forbid_tf32() -> None:
+    """Keeps GPUs from rounding float32 products, as of coordinates, to the 10 bits of TF32."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "float32")
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 class TensorFlowStep:
     """One step on TensorFlow; its state is in the variables themselves."""
 

@@ -54,10 +54,10 @@ def coordinates(draw):
     return grid + ops.stack(bent)
 
 
-def sample_linear(volume, coords, outside: float | None = None):
+def sample_linear(volume, coords):
     """Trilinear samples of `volume` (x, y, z), none of its sides 1, at `coords` (3, ...).
 
-    The edge is continued, for half a voxel if `outside` is given, the value further out.
+    The edge is continued.
     """
     size = [int(n) for n in volume.shape]
     flat = ops.reshape(volume, (-1,))
@@ -72,10 +72,7 @@ def sample_linear(volume, coords, outside: float | None = None):
             place = ((x + i) * size[1] + y + j) * size[2] + z
             near, far = ops.take(flat, place), ops.take(flat, place + 1)
             total = total + weight * (near + upper[2] * (far - near))
-    if outside is None:
-        return total
-    beyond = ops.any(ops.abs(coords - ops.stack(edged)) > 0.5, axis=0)
-    return ops.where(beyond, outside, total)
+    return total
 
 
 def normalise(hu, draw):
@@ -98,11 +95,20 @@ def render(draw):
 
 
 def landmark_distances(coords, draw):
-    """Squared distances (X, Y, Z, landmarks) in source voxels of the network's voxels."""
-    square = 0.0
-    for a in range(3):
-        square = square + (coords[a][..., None] - draw["landmarks"][:, a]) ** 2
-    return square
+    """Squared distances (X, Y, Z, landmarks) in source voxels of the network's voxels.
+
+    One product for all landmarks, |c - l|^2 = (c, |c|^2, 1) . (-2 l, 1, |l|^2), from the middle of
+    the network's view so that float32 suffices; TF32 would not (`steps.forbid_tf32`).
+    """
+    middle = draw["affine"][:, 3:]
+    points = ops.transpose(draw["landmarks"]) - middle
+    voxels = ops.reshape(coords, (3, -1)) - middle
+    square = ops.sum(voxels * voxels, axis=0, keepdims=True)
+    places = ops.concatenate([voxels, square, ops.ones_like(square)])
+    square = ops.sum(points * points, axis=0, keepdims=True)
+    factors = ops.concatenate([-2.0 * points, ops.ones_like(square), square])
+    squares = ops.maximum(ops.transpose(places) @ factors, 0.0)
+    return ops.reshape(squares, (*coords.shape[1:], points.shape[1]))
 
 
 def landmark_gaussians(coords, draw):

@@ -21,7 +21,7 @@ from vertseg.training.curve import Curve
 from vertseg.training.methods import Method, build_optimizer
 from vertseg.training.prefetch import Sample, prefetch
 from vertseg.training.recipe import Recipe
-from vertseg.training.steps import make_step, use_all_devices
+from vertseg.training.steps import forbid_tf32, make_step, use_all_devices
 from vertseg.training.trainer import StageTrainer
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ def train(
         ConfigurationError: the batch cannot be dealt out to the devices.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    forbid_tf32()
     devices = use_all_devices(config.batch)
     run = _Run(preset, recipe, folder, config)
     if config.validate_every:
