@@ -1,8 +1,9 @@
 """How near the whole job comes to its networks alone: ``python -m tests.bench``.
 
-Each case runs in a process of its own, so that its peak memory is its own. Networks are loaded and
-have run once before the clock starts; that is the start-up. By the wall clock only runs on an
-otherwise idle machine can be compared; processor time bears some company.
+Each case runs in a process of its own, so that its peak memory is its own. The program's
+start-up is timed for itself: networks are loaded and run once while, as always, the first scan is
+read. What follows is the job. By the wall clock only runs on an otherwise idle machine can be
+compared; processor time bears some company.
 """
 
 from __future__ import annotations

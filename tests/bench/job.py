@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vertseg.batch import load_segmenter, run_batch
 from vertseg.options import Options
 from vertseg.weights import STAGES
 
@@ -59,13 +60,18 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
     """
     shutil.rmtree(output, ignore_errors=True)
     options = Options(input=source, output=output, **changes)
+    made: dict[str, Any] = {}
     clock = _Clock()
-    segmenter = _loaded(options)
-    start_up = clock.read()
-    recorders = _record(segmenter)
-    clock = _Clock()
-    outcome = _run(options, segmenter)
-    job = clock.read()
+
+    def load(options: Options) -> Any:
+        segmenter = _loaded(options)
+        made.update(segmenter=segmenter, recorders=_record(segmenter), start_up=clock.read())
+        return segmenter
+
+    outcome = run_batch(options, load)
+    whole = clock.read()
+    segmenter, recorders, start_up = made["segmenter"], made["recorders"], made["start_up"]
+    job = {kind: whole[kind] - start_up[kind] for kind in whole}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     if outcome.exit_code:
         raise SystemExit(f"{source}: exit code {outcome.exit_code}")
@@ -95,8 +101,6 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
 
 def _loaded(options: Options) -> Any:
     """The segmenter, each of whose networks has run once."""
-    from vertseg.batch import load_segmenter
-
     segmenter = load_segmenter(options)
     for network in segmenter._networks:
         config = network.config
@@ -109,12 +113,6 @@ def _record(segmenter: Any) -> dict[str, _Recorder]:
     for stage, network in zip(STAGES, segmenter._networks, strict=True):
         recorders[stage] = network._forward = _Recorder(network._forward)
     return recorders
-
-
-def _run(options: Options, segmenter: Any) -> Any:
-    from vertseg.batch import run_batch
-
-    return run_batch(options, lambda _: segmenter)
 
 
 def _bare(recorder: _Recorder) -> dict[str, float]:
