@@ -11,7 +11,8 @@ from vertseg.training.numbering import draw_numbering, mix_shapes
 from vertseg.training.pose import pose
 
 
-def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
+def _unchanged(atlas, **changes):
+    """The anatomy that leaves the atlas as it is."""
     levels, unchanged = np.arange(24), np.broadcast_to(np.eye(3), (24, 3, 3))
     same = Anatomy(
         labels=levels + 1,
@@ -23,11 +24,48 @@ def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
         blend_mm=15.0,
         warp=(),
         slide_mm=np.zeros(24),
+        pitch=np.zeros(24),
+        stretch=np.ones(24),
     )
-    body = pose(same, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
+    return dataclasses.replace(same, **changes)
+
+
+def test_an_unchanged_anatomy_is_the_atlas_itself(atlas):
+    body = pose(_unchanged(atlas), atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
     assert (body.labels == atlas.labels).mean() > 0.99
     for level, centre in enumerate(atlas.centres_lps_mm):
         np.testing.assert_allclose(body.landmarks[level + 1], centre, atol=0.1)
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+def test_processes_slope_and_stretch_and_nothing_else_moves(atlas, rigid):
+    def posed(**changes):
+        anatomy = _unchanged(atlas, rigid=rigid, **changes)
+        return pose(anatomy, atlas, atlas.origin_lps_mm, atlas.labels.shape, atlas.spacing_mm)
+
+    def tip(body, label):
+        """The hindmost twentieth of a vertebra, in mm from the centre."""
+        offsets = np.argwhere(body.labels == label) * atlas.spacing_mm + atlas.origin_lps_mm
+        offsets = offsets - body.landmarks[label]
+        return offsets[offsets[:, 1] >= np.quantile(offsets[:, 1], 0.95)].mean(0)
+
+    before = posed()
+    steeper, longer = posed(pitch=np.full(24, 0.4)), posed(stretch=np.full(24, 1.3))
+    for label in (6, 8, 10, 18, 20):
+        reach = tip(before, label)[1] - 26.0
+        moved = tip(steeper, label) - tip(before, label)
+        np.testing.assert_allclose(moved, [0, 0, -0.4 * reach], atol=3.0)
+    for label in (3, 6, 8):  # where the phantom's field of view has room behind them
+        reach = tip(before, label)[1] - 26.0
+        moved = tip(longer, label) - tip(before, label)
+        np.testing.assert_allclose(moved, [0, 0.3 * reach, 0], atol=2.5)
+        assert moved[1] > 3.0
+    for body in (steeper, longer):
+        for label, point in before.landmarks.items():
+            np.testing.assert_allclose(body.landmarks[label], point, atol=0.5)
+            _, depth, height = ((point - atlas.origin_lps_mm) / atlas.spacing_mm).astype(int)
+            front = np.s_[:, : depth + 4, height - 1 : height + 2]
+            assert (body.labels[front] == before.labels[front]).mean() > 0.99
 
 
 def test_a_posed_body_has_its_vertebrae_at_its_landmarks(atlas, course):

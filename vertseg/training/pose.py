@@ -22,6 +22,9 @@ _WARP_REACH_MM = 15.0
 _ARCH_BEHIND_MM = 12.0
 """How far behind the centre of a vertebra its arch begins."""
 
+_PROCESS_BEHIND_MM, _PROCESS_MM = 26.0, 32.0
+"""How far behind the centre spinous processes begin, and from there to beyond their tips."""
+
 
 @dataclass(frozen=True)
 class Body:
@@ -87,8 +90,10 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     def own(level: int) -> np.ndarray:
         matrix = anatomy.to_shape[level]
         offset = atlas.centres_lps_mm[anatomy.shapes[level]] - matrix @ centres[level]
-        there = np.einsum("ij,j...->i...", matrix, points)
-        return there + offset[:, None, None, None] + warp
+        there = np.einsum("ij,j...->i...", matrix, points) + offset[:, None, None, None] + warp
+        aside, behind = (points[a] - centres[level, a] for a in (0, 1))
+        there[1:] += _reshaped(aside, behind, anatomy.pitch[level], anatomy.stretch[level])
+        return there
 
     offset = atlas.centres_lps_mm[anatomy.sources] - np.einsum(
         "nij,nj->ni", anatomy.to_atlas, centres
@@ -102,7 +107,22 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     front = (1.0 - around) * _ramp(-behind, 20.0, 45.0)
     slide = np.tensordot(anatomy.slide_mm.astype(np.float32), weights, 1)
     field[2] += slide * around + anatomy.front_slide_mm * front
+    pitch, stretch = np.tensordot(
+        np.stack([anatomy.pitch, anatomy.stretch]).astype(np.float32), weights, 1
+    )
+    field[1:] += _reshaped(aside, behind, pitch, stretch)
     return field + warp, weights, behind, own
+
+
+def _reshaped(aside, behind, pitch, stretch) -> np.ndarray:
+    """What sloping and stretching the processes adds to atlas positions: y and z in mm.
+
+    It grows behind the arches up to the tips, and fades towards the skin and the ribs.
+    """
+    depth = behind - _PROCESS_BEHIND_MM
+    reach = np.clip(np.minimum(depth, 2.0 * _PROCESS_MM - depth), 0.0, _PROCESS_MM)
+    reach = reach * (1.0 - _ramp(np.abs(aside), 25.0, 60.0))
+    return np.stack([(1.0 / stretch - 1.0) * reach, pitch * reach])
 
 
 def _squares(anatomy: Anatomy, atlas: Atlas, points: np.ndarray) -> np.ndarray:
@@ -113,6 +133,9 @@ def _squares(anatomy: Anatomy, atlas: Atlas, points: np.ndarray) -> np.ndarray:
     """
     atlas_axes = (atlas.tips_lps_mm - atlas.centres_lps_mm)[anatomy.shapes]
     axes = np.linalg.solve(anatomy.to_shape, atlas_axes[..., None])[..., 0]
+    process = anatomy.stretch * np.maximum(axes[:, 1] - _PROCESS_BEHIND_MM, 0.0)
+    axes[:, 1] += (1.0 - 1.0 / anatomy.stretch) * process
+    axes[:, 2] -= anatomy.pitch * process
     squares = np.empty((len(axes), *points.shape[1:]), np.float32)
     for level, axis in enumerate(axes):
         offset = points - anatomy.centres_lps_mm[level][:, None, None, None]
@@ -202,8 +225,10 @@ def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
     corners = atlas.origin_lps_mm + atlas.spacing_mm * corners - atlas.centres_lps_mm[shape]
     posed = np.linalg.solve(anatomy.to_shape[level], corners.T).T + anatomy.centres_lps_mm[level]
-    low = np.floor((posed.min(0) - origin - _WARP_REACH_MM) / spacing_mm).astype(int)
-    high = np.ceil((posed.max(0) - origin + _WARP_REACH_MM) / spacing_mm).astype(int)
+    shares = np.array([0.0, abs(1.0 - 1.0 / anatomy.stretch[level]), abs(anatomy.pitch[level])])
+    reach = _WARP_REACH_MM + _PROCESS_MM * shares
+    low = np.floor((posed.min(0) - origin - reach) / spacing_mm).astype(int)
+    high = np.ceil((posed.max(0) - origin + reach) / spacing_mm).astype(int)
     low = np.clip(low, 0, size)
     high = np.clip(high, low, size)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
