@@ -83,6 +83,7 @@ class StageConfig:
         threshold: smallest map value that counts.
         level_spacing_mm: pairs of label and voxel size in mm of vertebrae that are seen at
             another one (segmentation stage): the smaller the vertebra, the finer.
+        level_shift_mm: pairs of label and how far above the vertebral centroid the crop is centred.
     """
 
     network: NetworkConfig
@@ -96,10 +97,15 @@ class StageConfig:
     shift_posterior_mm: float = 0.0
     threshold: float = 0.5
     level_spacing_mm: tuple[tuple[int, float], ...] = ()
+    level_shift_mm: tuple[tuple[int, float], ...] = ()
 
     def spacing_at(self, label: int) -> float:
         """Voxel size in mm of the grid that a vertebra is segmented on."""
         return dict(self.level_spacing_mm).get(label, self.spacing_mm)
+
+    def shift_at(self, label: int) -> tuple[float, float, float]:
+        """From the centroid of a vertebra to the centre of its crop, in LPS mm."""
+        return 0.0, self.shift_posterior_mm, dict(self.level_shift_mm).get(label, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +150,14 @@ _SEGMENTATION_SPACING_MM = (
     *((label, 1.0) for label in range(2, 7)),
     (7, 1.15),
     *((label, 1.2) for label in range(8, 12)),
-    *((label, 1.15) for label in range(12, 16)),
+    (12, 1.15),
+    *((label, 1.2) for label in range(13, 16)),
     *((label, 1.25) for label in range(16, 20)),
     *((label, 1.45) for label in (24, 25)),
 )
 """80 voxels hold the largest vertebrae: C1 is wider than C2 to C6, T1 than T5, L5 the widest."""
+_SEGMENTATION_SHIFT_MM = ((12, -4.0), (13, -8.0), (14, -8.0), (15, -8.0), (16, -6.0), (17, -4.0))
+"""The spinous processes of T5 to T10 end far below their bodies: 37 mm and more."""
 
 _DEFAULT = Preset(
     name="default",
@@ -207,6 +216,7 @@ _DEFAULT = Preset(
         sigma_px=3.75,
         shift_posterior_mm=24.0,
         level_spacing_mm=_SEGMENTATION_SPACING_MM,
+        level_shift_mm=_SEGMENTATION_SHIFT_MM,
     ),
 )
 

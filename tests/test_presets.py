@@ -59,13 +59,24 @@ def test_paper_values():
 
 def test_small_vertebrae_are_segmented_on_finer_grids_that_hold_them():
     config = PRESETS["default"].segmentation
-    for label, largest_width_mm in ((1, 95), (4, 70), (8, 90), (13, 75), (24, 105), (28, 90)):
+    for label, largest_width_mm in (
+        (1, 95),
+        (4, 70),
+        (8, 90),
+        (13, 75),
+        (16, 80),
+        (24, 105),
+        (28, 90),
+    ):
         spacing = config.spacing_at(label)
         grid = crop_grid(label, (10.0, 20.0, 30.0), config)
         assert set(grid.spacing) == {spacing}
         assert grid.size[0] * spacing > largest_width_mm
+        _, _, cranial = config.shift_at(label)
         np.testing.assert_allclose(
-            grid.centre_lps_mm, (10.0, 20.0 + config.shift_posterior_mm, 30.0)
+            grid.centre_lps_mm, (10.0, 20.0 + config.shift_posterior_mm, 30.0 + cranial)
         )
+        below = 0.5 * grid.size[2] * spacing - cranial
+        assert below > (45 if 13 <= label <= 16 else 31)
     assert config.spacing_at(4) < config.spacing_at(13) < config.spacing_at(22)
     assert PRESETS["paper"].segmentation.spacing_at(4) == 1.0

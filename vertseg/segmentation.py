@@ -95,8 +95,7 @@ def merge_responses(
 
 def crop_grid(label: int, point_lps_mm: PointLps, config: StageConfig) -> Grid:
     """The network's grid for the vertebra at `point_lps_mm`, shifted to its posterior parts."""
-    x, y, z = point_lps_mm
-    centre = np.array([x, y + config.shift_posterior_mm, z])
+    centre = np.add(point_lps_mm, config.shift_at(label))
     return Grid.axis_aligned(centre, config.size, (config.spacing_at(label),) * 3)
 
 

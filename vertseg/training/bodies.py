@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vertseg.training import implants
-from vertseg.training.anatomy import draw_anatomy
+from vertseg.training.anatomy import Anatomy, draw_anatomy
 from vertseg.training.atlas import Atlas
 from vertseg.training.boxes import along_spine
 from vertseg.training.breath import breathe
@@ -39,7 +39,7 @@ def draw_body(
         points = course_of(graft, spacing, courses, rng)
         anatomy = draw_anatomy(points, atlas, rng, "usual", mixed)
         level = int(rng.choice(list(graft.landmarks))) - 1
-    origin, middle = _draw_window(recipe, anatomy.centres_lps_mm, level, rng)
+    origin, middle = _draw_window(recipe, anatomy, level, rng)
     body = pose(anatomy, atlas, origin, recipe.source_size, spacing)
     labels = breathe(trim_ribs(body, rng), spacing, rng)
     place = {k: (p - origin) / spacing for k, p in body.landmarks.items()}
@@ -51,16 +51,16 @@ def draw_body(
     labels = implants.insert(labels, place, spacing, rng)
     label = int(anatomy.labels[level])
     if recipe.stage == "segmentation":
-        middle = place[label] + (0, recipe.config.shift_posterior_mm / spacing, 0)
+        middle = place[label] + np.array(recipe.config.shift_at(label)) / spacing
     return SourceVolume(labels, place, middle, label)
 
 
-def _draw_window(recipe: Recipe, centres: np.ndarray, level: int, rng):
+def _draw_window(recipe: Recipe, anatomy: Anatomy, level: int, rng: np.random.Generator):
     """Origin of the source grid in mm, a whole number of voxels, and the voxel to centre on."""
-    spacing = recipe.source_spacing_mm
+    spacing, centres = recipe.source_spacing_mm, anatomy.centres_lps_mm
     centre, jitter = centres[level].copy(), np.zeros(3)
     if recipe.stage == "segmentation":
-        centre[1] += recipe.config.shift_posterior_mm
+        centre += recipe.config.shift_at(int(anatomy.labels[level]))
     else:
         centre = along_spine(centres, centre, recipe.source_size[2] * spacing, 1.0, rng)
         jitter = rng.uniform(-1, 1, 3) * recipe.translation_mm * (1, 1, 0)

@@ -165,8 +165,8 @@ def draw_vertebra(
     """
     volume = volumes[rng.integers(len(volumes))]
     label = int(rng.choice(list(volume.landmarks)))
-    shift = recipe.config.shift_posterior_mm / recipe.source_spacing_mm
-    centre = volume.landmarks[label] + (0, shift, 0)
+    shift = np.array(recipe.config.shift_at(label)) / recipe.source_spacing_mm
+    centre = volume.landmarks[label] + shift
     outside = 0 if volume.labels is None else -1024
     return _window_around(volume, recipe, centre, outside, wanted=label)
 

@@ -66,7 +66,7 @@ def _seen(points: Mapping[int, np.ndarray], shape: tuple[int, ...], recipe: Reci
     """The voxels that some window of the recipe can show."""
     jitter_mm = np.array([recipe.translation_mm, recipe.translation_mm, ALONG_MM])
     if recipe.stage == "segmentation":
-        jitter_mm = np.array([0.0, recipe.config.shift_posterior_mm, 0.0])
+        jitter_mm = np.abs([recipe.config.shift_at(label) for label in points]).max(0)
     reach = 0.5 * np.array(recipe.source_size) + jitter_mm / recipe.source_spacing_mm
     places = np.array([*points.values()])
     low = np.floor(places.min(0) - reach).astype(int) - _SPARE_VOXELS
