@@ -46,8 +46,7 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "TCIA ACRIN-FLT-Breast 001 (acrinhead, acrinabdomen)",
         "licence": "CC BY 3.0",
         "credit": "The Cancer Imaging Archive",
-        "use": "scans with points, spine and vertebrae stages; own masks of acrinabdomen, "
-        "segmentation stage",
+        "use": "scans with points, spine and vertebrae stages; own masks, segmentation stage",
     },
     {
         "name": "ITKElastix example (thorax2mm)",
@@ -65,7 +64,7 @@ SOURCES: tuple[dict[str, str], ...] = (
         "name": "TCIA Lung-Fused-CT-Pathology (lfcp)",
         "licence": "CC BY 3.0",
         "credit": "The Cancer Imaging Archive",
-        "use": "scan with points, spine and vertebrae stages",
+        "use": "scan with points, spine and vertebrae stages; own masks, segmentation stage",
     },
     {
         "name": "taichi2018Jan_ctscan (taichi)",
