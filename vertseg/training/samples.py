@@ -44,9 +44,15 @@ _NEAR = 0.7
 def spine_sample(draw):
     """``target`` (X, Y, Z): one map of all vertebrae; ``weight``: 0 around doubtful ones."""
     image, coords = render(draw)
-    gaussians, _ = landmark_gaussians(coords, draw)
-    target, weight = _seen_and_sure(gaussians, draw["state"])
-    return {"image": image[..., None], "target": target, "weight": weight}
+    squares, state = landmark_distances(coords, draw), draw["state"]
+
+    def highest(chosen):
+        """The largest Gaussian of the chosen landmarks: that of the nearest one."""
+        nearest = ops.min(squares + 1e9 * ops.cast(ops.logical_not(chosen), "float32"), axis=-1)
+        return ops.exp(-0.5 * nearest / draw["sigma_source_px"] ** 2)
+
+    weight = _certainty(highest(state < 0))
+    return {"image": image[..., None], "target": highest(state > 0), "weight": weight}
 
 
 def vertebrae_sample(draw):
@@ -109,7 +115,12 @@ def _seen_and_sure(gaussians, state):
     """One map of all vertebrae in view, and 0 around those that may or may not be, else 1."""
     target = ops.max(gaussians * ops.cast(state > 0, "float32"), axis=-1)
     unsure = ops.max(gaussians * ops.cast(state < 0, "float32"), axis=-1)
-    return target, 1.0 - ops.minimum(8.0 * unsure, 1.0)
+    return target, _certainty(unsure)
+
+
+def _certainty(unsure):
+    """1, but 0 around the Gaussians of what may or may not be there."""
+    return 1.0 - ops.minimum(8.0 * unsure, 1.0)
 
 
 def _around(gaussians):
