@@ -19,8 +19,8 @@ from vertseg.training.real import RealVolume, _cut_neighbours
 from vertseg.training.recipe import Recipe
 from vertseg.training.samples import TISSUES
 from vertseg.training.synthesis import (
+    gaussian,
     landmark_distances,
-    landmark_gaussians,
     nearest_labels,
     render,
     sample_linear,
@@ -79,7 +79,8 @@ def test_landmarks_peak_where_the_image_is_sampled_at_them(atlas, course):
     source = draw_body(recipe(), [course], atlas, rng)
     draw = draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
     _, coords = render(draw)
-    gaussians, peaks = (ops.convert_to_numpy(a) for a in landmark_gaussians(coords, draw))
+    gaussians = ops.convert_to_numpy(gaussian(landmark_distances(coords, draw), draw))
+    peaks = gaussians.max(axis=(0, 1, 2))
     coords = ops.convert_to_numpy(coords)
     for channel in np.flatnonzero(peaks > 0.9):
         at = np.unravel_index(gaussians[..., channel].argmax(), gaussians.shape[:3])

@@ -132,14 +132,15 @@ def measure_vertebrae(
     boxes = label_boxes(labels)
     frames = frames_along([vertebra.centroid_lps_mm for vertebra in vertebrae])
 
-    def measure(vertebra: Located, frame: SpineFrame) -> Measurement:
+    def measure(pair: tuple[Located, SpineFrame]) -> Measurement:
+        vertebra, frame = pair
         found = boxes.get(vertebra.label)
         if found is None:
             return _without_mask(vertebra.label)
         return _measure(image, labels, vertebra, frame, found)
 
     with ThreadPoolExecutor(_AT_ONCE, "measure") as pool:
-        return tuple(pool.map(measure, vertebrae, frames))
+        return tuple(pool.map(measure, zip(vertebrae, frames, strict=True)))
 
 
 def _without_mask(label: int) -> Measurement:

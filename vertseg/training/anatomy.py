@@ -57,12 +57,12 @@ class Anatomy:
         warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
         slide_mm: how far organs and ribs away from the spine lie caudal of their usual level, at
             each level, shape (n,).
+        pitch: how much further the processes slope down than the atlas's, in mm a mm, shape (n,).
+        stretch: how many times as long they are, shape (n,).
         front_slide_mm: the same for what lies right in front of the spine: airways, heart, vessels.
         rigid: whether every vertebra is set into the blended body by its own map alone. Blending
             bends processes, and tears or melts bones where the levels are not one for one those
             of the atlas.
-        pitch: how much further the processes slope down than the atlas's, in mm a mm, shape (n,).
-        stretch: how many times as long they are, shape (n,).
     """
 
     labels: np.ndarray

@@ -11,9 +11,9 @@ from keras import ops
 
 from vertseg.phantom.tissues import Tissue, rib_label
 from vertseg.training.synthesis import (
+    gaussian,
     in_view,
     landmark_distances,
-    landmark_gaussians,
     nearest_labels,
     render,
     sample_linear,
@@ -44,15 +44,8 @@ _NEAR = 0.7
 def spine_sample(draw):
     """``target`` (X, Y, Z): one map of all vertebrae; ``weight``: 0 around doubtful ones."""
     image, coords = render(draw)
-    squares, state = landmark_distances(coords, draw), draw["state"]
-
-    def highest(chosen):
-        """The largest Gaussian of the chosen landmarks: that of the nearest one."""
-        nearest = ops.min(squares + 1e9 * ops.cast(ops.logical_not(chosen), "float32"), axis=-1)
-        return ops.exp(-0.5 * nearest / draw["sigma_source_px"] ** 2)
-
-    weight = _certainty(highest(state < 0))
-    return {"image": image[..., None], "target": highest(state > 0), "weight": weight}
+    target, weight = _seen_and_sure(landmark_distances(coords, draw), draw)
+    return {"image": image[..., None], "target": target, "weight": weight}
 
 
 def vertebrae_sample(draw):
@@ -67,16 +60,16 @@ def vertebrae_sample(draw):
         ``tissues`` (X, Y, Z): classes, -1 where they are not known.
     """
     image, coords = render(draw)
-    gaussians, peaks = landmark_gaussians(coords, draw)
-    state = draw["state"]
-    target, weight = _seen_and_sure(gaussians, state)
+    squares = landmark_distances(coords, draw)
+    target, weight = _seen_and_sure(squares, draw)
+    peaks = gaussian(ops.min(squares, axis=(0, 1, 2)), draw)
     tissues = _tissues(nearest_labels(coords, draw))
     return {
         "image": image[..., None],
         "target": target,
         "weight": weight,
-        "around": _around(gaussians),
-        "known": ops.cast(ops.logical_and(state == 1, peaks > _NEAR), "float32"),
+        "around": _around(squares),
+        "known": ops.cast(ops.logical_and(draw["state"] == 1, peaks > _NEAR), "float32"),
         "tissues": ops.where(draw["painted"] > 0, tissues, -1),
     }
 
@@ -104,29 +97,29 @@ def segmentation_sample(draw):
     border runs gives a smoother mask on the scan's finer grid.
     """
     image, coords = render(draw)
-    marker, _ = landmark_gaussians(coords, draw)
+    marker = gaussian(landmark_distances(coords, draw), draw)
     mask = sample_linear(ops.cast(draw["mask"], "float32"), coords)
     target = mask * ops.cast(in_view(coords, draw), "float32")
     image = ops.concatenate([image[..., None], marker], axis=-1)
     return {"image": image, "target": target}
 
 
-def _seen_and_sure(gaussians, state):
+def _seen_and_sure(squares, draw):
     """One map of all vertebrae in view, and 0 around those that may or may not be, else 1."""
-    target = ops.max(gaussians * ops.cast(state > 0, "float32"), axis=-1)
-    unsure = ops.max(gaussians * ops.cast(state < 0, "float32"), axis=-1)
-    return target, _certainty(unsure)
+
+    def highest(chosen):
+        """The largest Gaussian of the chosen landmarks: that of the nearest one."""
+        others = ops.cast(ops.logical_not(chosen), "float32")
+        return gaussian(ops.min(squares + 1e9 * others, axis=-1), draw)
+
+    state = draw["state"]
+    return highest(state > 0), 1.0 - ops.minimum(8.0 * highest(state < 0), 1.0)
 
 
-def _certainty(unsure):
-    """1, but 0 around the Gaussians of what may or may not be there."""
-    return 1.0 - ops.minimum(8.0 * unsure, 1.0)
-
-
-def _around(gaussians):
-    """Flat voxels at and around the top of every Gaussian: int32 (labels, 7)."""
-    size = np.array(gaussians.shape[:3])
-    voxel = ops.argmax(ops.reshape(gaussians, (-1, gaussians.shape[-1])), axis=0)
+def _around(squares):
+    """Flat voxels at and around the one nearest to every landmark: int32 (labels, 7)."""
+    size = np.array(squares.shape[:3])
+    voxel = ops.argmin(ops.reshape(squares, (-1, squares.shape[-1])), axis=0)
     voxel = ops.stack(ops.unravel_index(voxel, tuple(size)), axis=-1)
     points = ops.cast(voxel, "int32")[:, None] + _CROSS
     points = ops.clip(points, 0, size - 1)

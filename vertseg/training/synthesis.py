@@ -111,10 +111,9 @@ def landmark_distances(coords, draw):
     return ops.reshape(squares, (*coords.shape[1:], points.shape[1]))
 
 
-def landmark_gaussians(coords, draw):
-    """Gaussians (X, Y, Z, landmarks) with peak 1 in the network's frame, and each one's peak."""
-    gaussians = ops.exp(-0.5 * landmark_distances(coords, draw) / draw["sigma_source_px"] ** 2)
-    return gaussians, ops.max(gaussians, axis=(0, 1, 2))
+def gaussian(squares, draw):
+    """The Gaussian of a landmark, 1 at the top, at squared distances in source voxels from it."""
+    return ops.exp(-0.5 * squares / draw["sigma_source_px"] ** 2)
 
 
 def nearest_labels(coords, draw):
