@@ -1,7 +1,9 @@
 """The loop around the step: order of samples, stopping, validation, curves, several devices."""
 
 import dataclasses
+import json
 import os
+import shutil
 import signal
 import sys
 
@@ -10,19 +12,23 @@ import numpy as np
 import pytest
 
 from vertseg.errors import ConfigurationError, InputError
+from vertseg.network import load_network
 from vertseg.phantom import make_phantom
 from vertseg.signals import Stopped
 from vertseg.training import steps
 from vertseg.training.curve import Curve, tail
 from vertseg.training.draws import NoiseBank, draw_sample
+from vertseg.training.export import export
 from vertseg.training.methods import build_optimizer
 from vertseg.training.phantoms import draw_phantom
 from vertseg.training.prefetch import Reuse, prefetch
 from vertseg.training.presets import TOY, find_preset
 from vertseg.training.real import RealVolume
 from vertseg.training.recipe import recipe_for
+from vertseg.training.start import start_from
 from vertseg.training.train import TrainConfig, train
 from vertseg.training.trainer import StageTrainer
+from vertseg.weights import load_weights
 
 SMALL = dataclasses.replace(
     TOY,
@@ -32,6 +38,7 @@ SMALL = dataclasses.replace(
         size=(8, 8, 12),
     ),
 )
+SHORT = TrainConfig(minutes=99, steps=4, row_every=2, warmup=1, rate=1e-3, seed=3)
 RECIPE = dataclasses.replace(recipe_for("spine", SMALL.spine), source_size=(16, 16, 24))
 
 
@@ -108,6 +115,51 @@ def test_a_signal_ends_the_leg_with_a_checkpoint(draw, tmp_path):
     assert rows[-1][1] in text and check[-1][1] in text
     with pytest.raises(InputError):
         tail(tmp_path, "vertebrae")
+
+
+@pytest.fixture(scope="module")
+def exported(draw, tmp_path_factory):
+    """Weights of the spine stage after four steps; the other stages are never asked for."""
+    runs, folder = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("weights")
+    train(SMALL, RECIPE, draw, runs, SHORT)
+    for stage in ("vertebrae", "segmentation"):
+        for name in ("weights.h5", "csv", "000000.json"):
+            shutil.copyfile(runs / f"spine.{name}", runs / f"{stage}.{name}")
+    return load_weights(export(runs, folder, {"name": "four steps"}))
+
+
+def test_a_run_starts_from_exported_weights_and_keeps_their_history(draw, exported, tmp_path):
+    trainer = StageTrainer(SMALL, RECIPE)
+    assert start_from(exported, trainer, tmp_path) == 4
+    given = load_network(exported, "spine").get_weights()
+    for mine, theirs in zip(trainer.network.get_weights(), given, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    small_steps = dataclasses.replace(SHORT, rate=1e-12, seed=4)
+    for rows in (4, 6):  # the second leg goes on from the checkpoint of the first
+        train(SMALL, RECIPE, draw, tmp_path, small_steps, weights=exported)
+        steps_of = [row.split(",")[0] for row in (tmp_path / "spine.csv").read_text().split()]
+        assert steps_of == [str(2 * k + 2) for k in range(rows)]
+    legs = [json.loads(p.read_text()) for p in sorted(tmp_path.glob("spine.[0-9]*.json"))]
+    assert [(leg["from_step"], leg["config"]["seed"]) for leg in legs] == [(0, 3), (4, 4), (8, 4)]
+    assert legs[0]["preset"]["spine"] == legs[1]["preset"]["spine"]
+    network = StageTrainer(SMALL, RECIPE).network
+    network.load_weights(tmp_path / "spine.weights.h5")
+    for mine, theirs in zip(network.get_weights(), given, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+def test_the_rate_rises_again_with_a_fresh_optimiser(draw, exported, tmp_path):
+    config = dataclasses.replace(SHORT, warmup=1000, row_every=1, final_rate=1.0)
+    train(SMALL, RECIPE, draw, tmp_path, config, weights=exported)
+    rates = [float(row.split(",")[2]) for row in (tmp_path / "spine.csv").read_text().split()[2:]]
+    np.testing.assert_allclose(rates, config.rate * np.arange(1, 5) / 1000, rtol=1e-4)
+
+
+def test_weights_of_another_network_are_refused(draw, exported, tmp_path):
+    other = dataclasses.replace(SMALL.spine, network=TOY.spine.network)
+    with pytest.raises(ConfigurationError, match="spine network is another one"):
+        train(dataclasses.replace(SMALL, spine=other), dataclasses.replace(RECIPE, config=other),
+              draw, tmp_path, SHORT, weights=exported)  # fmt: skip
 
 
 def test_a_batch_is_the_mean_of_its_samples(draw):

@@ -23,6 +23,37 @@ _LOGGER = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
 
 
+def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras.Model:
+    """The network of one stage with its weights, as `models.build_network` makes it.
+
+    Args:
+        weights: verified weights.
+        stage: ``spine``, ``vertebrae`` or ``segmentation``.
+        policy: of its arithmetic, a Keras dtype policy.
+
+    Raises:
+        ConfigurationError: the weights do not fit the preset's network.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build_network(weights.preset, stage)
+        with warnings.catch_warnings():
+            # Keras only warns when a layer keeps its random weights.
+            warnings.filterwarnings("error", "(?s).*freshly-initialized", UserWarning)
+            model.load_weights(weights.files[stage])
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise ConfigurationError(
+            f"weights cannot be used: the file of the {stage} stage does not fit its network",
+            where=f"{weights.files[stage]}: {error}",
+            expected=f"weights of the preset {weights.preset.name}",
+            remedy="use the preset and the weights of one training",
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(before)
+    return model
+
+
 class StageNetwork:
     """The network of one stage with its weights.
 
@@ -45,23 +76,7 @@ class StageNetwork:
 
     def __init__(self, weights: Weights, stage: str, device: DeviceInfo) -> None:
         self.config: StageConfig = getattr(weights.preset, stage)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(device.policy)
-        try:
-            model = build_network(weights.preset, stage)
-            with warnings.catch_warnings():
-                # Keras only warns when a layer keeps its random weights.
-                warnings.filterwarnings("error", "(?s).*freshly-initialized", UserWarning)
-                model.load_weights(weights.files[stage])
-        except (ValueError, OSError, KeyError, UserWarning) as error:
-            raise ConfigurationError(
-                f"weights cannot be used: the file of the {stage} stage does not fit its network",
-                where=f"{weights.files[stage]}: {error}",
-                expected=f"weights of the preset {weights.preset.name}",
-                remedy="use the preset and the weights of one training",
-            ) from error
-        finally:
-            keras.config.set_dtype_policy(before)
+        model = load_network(weights, stage, device.policy)
         self.crop_bytes = activation_bytes(model)
         self._forward = _compiled(model, self.config)
         self._stage = stage

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from models.layers import blur_matrix
 from models.presets import VERTEBRA_CHANNELS
+from vertseg.labels import label_of
 from vertseg.training import acquire
 from vertseg.training.marrow import behind_bodies, hollow
 from vertseg.training.recipe import Recipe, SourceVolume
@@ -23,6 +24,8 @@ _ELASTIC_CONTROLS = 6
 _SLOW_CONTROLS = 8
 _SHELL_MM = (0.5, 1.3)
 """Thickness of end plates and cortex; a coarser voxel holds only so much of it."""
+_LEAST_ARCH_HU = 180.0
+"""Of arches, which are cortex for the most part, also where the bodies have lost their bone."""
 
 
 class NoiseBank:
@@ -78,14 +81,16 @@ def draw_sample(
 def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
     """Adds what the tissues look like to `draw`: tables over the labels, and slow textures.
 
-    In arches the bone is denser than in bodies, or hollow; `landmarks` (voxels) tell where.
+    In arches the bone is denser than in bodies, or hollow, and never as faint as muscle;
+    `landmarks` (voxels) tell where.
     """
     tissue = draw_tissue(rng)
     shell = min(1.0, rng.uniform(*_SHELL_MM) / recipe.source_spacing_mm)
     cortex = tissue.cortex * np.float32(shell)
     draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
     draw["behind"] = behind_bodies(landmarks, recipe.source_size, recipe.source_spacing_mm)
-    draw["arch_hu"] = np.float32(rng.uniform(-50, 450))
+    faintest = _LEAST_ARCH_HU - tissue.hu[label_of("L1")]
+    draw["arch_hu"] = np.float32(max(rng.uniform(-50, 450), faintest))
     draw["arch_core_hu"] = np.float32(rng.uniform(-350, 50) * rng.random())
     draw["patchy_hu"] = np.float32(rng.uniform(0, 90) * rng.random())
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)

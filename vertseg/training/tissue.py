@@ -11,6 +11,8 @@ from vertseg.phantom import Tissue
 BONES = (*range(1, 28), 28, 41, 42, 43, 44, 46, 47, 48, 49, *range(101, 113), *range(121, 133))
 METAL, CEMENT, CALCIFICATION, GAS, MARROW = 200, 201, 202, 203, 204
 _VERTEBRAE = (*range(1, 27), 28)
+_LEAST_SHELL_HU = 350.0
+"""Of cortex, whatever is left of trabeculae: osteoporosis does not hide an outline."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
         hu[label] = trabecular * rng.normal(1.0, 0.08) * (1 if label in _VERTEBRAE else 1.1)
         cortex[label] = rng.uniform(150, 500)
         texture[label] = rng.uniform(10, 50)
-    cortex[list(_VERTEBRAE)] = rng.uniform(120, 650) * rng.normal(1, 0.1, len(_VERTEBRAE))
+    shell = max(rng.uniform(120, 650), _LEAST_SHELL_HU - trabecular)
+    cortex[list(_VERTEBRAE)] = shell * rng.normal(1, 0.1, len(_VERTEBRAE))
     hu[list(range(1, 8))] *= rng.uniform(1.0, 1.5)
     hu[Tissue.SKULL], hu[Tissue.MANDIBLE] = rng.uniform(400, 900), rng.uniform(300, 800)
     hu[METAL], hu[CEMENT] = rng.uniform(2000, 3071), rng.uniform(900, 2200)

@@ -21,8 +21,10 @@ from vertseg.training.curve import Curve
 from vertseg.training.methods import Method, build_optimizer
 from vertseg.training.prefetch import Sample, prefetch
 from vertseg.training.recipe import Recipe
+from vertseg.training.start import start_from
 from vertseg.training.steps import forbid_tf32, make_step, use_all_devices
 from vertseg.training.trainer import StageTrainer
+from vertseg.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class TrainConfig:
         batch: samples in a step.
         rate: peak learning rate; the method's own if None.
         final_rate: share of `rate` at the end of the leg (cosine decay over the leg).
-        warmup: steps over which the rate rises.
+        warmup: steps over which the rate rises, from the first of the optimiser.
         seed: seed of the first sample; sample k of a run is made from (seed, k).
         ema: momentum of the weights' moving average, which is what is saved as weights.
         row_every: steps between rows of the curve; losses are fetched no more often.
@@ -75,6 +77,7 @@ def train(
     folder: Path,
     config: TrainConfig,
     draw_validation: Draw | None = None,
+    weights: Weights | None = None,
 ) -> Path:
     """Trains one stage and returns the file of its averaged weights.
 
@@ -90,16 +93,18 @@ def train(
         folder: of the run.
         config: how long, how fast.
         draw_validation: makes a sample that training never sees; `draw` with other seeds if None.
+        weights: what a run without checkpoint starts from; random ones if None.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM came; the checkpoint is written.
         FloatingPointError: the loss is not a number any more.
-        ConfigurationError: the batch cannot be dealt out to the devices.
+        ConfigurationError: the batch cannot be dealt out to the devices, or `weights` are of
+            another network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     forbid_tf32()
     devices = use_all_devices(config.batch)
-    run = _Run(preset, recipe, folder, config)
+    run = _Run(preset, recipe, folder, config, weights)
     if config.validate_every:
         run.watch(draw_validation or draw)
     description = {
@@ -125,7 +130,14 @@ def train(
 class _Run:
     """One leg of a training."""
 
-    def __init__(self, preset: Preset, recipe: Recipe, folder: Path, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        recipe: Recipe,
+        folder: Path,
+        config: TrainConfig,
+        weights: Weights | None,
+    ) -> None:
         self.config, self.folder, self.stage = config, folder, recipe.stage
         self.trainer = StageTrainer(preset, recipe)
         method: Method = self.trainer.method
@@ -133,7 +145,10 @@ class _Run:
         self.optimizer = build_optimizer(method, self.rate, config.ema)
         self.optimizer.build(self.trainer.trainable_variables)
         self.step = checkpoint.restore(self.trainer, self.optimizer, folder)
+        if weights is not None and not self.step:
+            self.step = start_from(weights, self.trainer, folder)
         self._first = self.step
+        self._updates = int(self.optimizer.iterations)
         self._compiled = make_step(self.trainer, self.optimizer)
         self.curve = Curve(folder, recipe.stage, config.tensorboard)
         self._look: Any = None
@@ -185,7 +200,8 @@ class _Run:
             return self.rate
         end = self.config.final_rate
         falling = end + (1 - end) * 0.5 * (1 + np.cos(np.pi * progress))
-        return float(self.rate * min(1.0, (self.step + 1) / self.config.warmup) * falling)
+        updates = self._updates + self.step - self._first
+        return float(self.rate * min(1.0, (updates + 1) / self.config.warmup) * falling)
 
     def _mean(self, losses: list[Any]) -> float:
         values = np.array([float(loss) for loss in losses])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vertseg.weights import STAGES
+from vertseg.weights import STAGES, load_weights
 
 _TRAIN = """\
 Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
@@ -51,7 +51,9 @@ def _add_data(train: argparse.ArgumentParser) -> None:
     train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
     train.add_argument("--hold-out", nargs="*", metavar="NAME",
                        help="scans never trained on; default: those that validate")  # fmt: skip
-    train.add_argument("--preset", default="default", help="name, or a JSON file")
+    train.add_argument("--preset", help="name, or a JSON file; else that of --from, or default")
+    train.add_argument("--from", type=Path, dest="start", metavar="WEIGHTS",
+                       help="exported weights that a run starts from, once")  # fmt: skip
     train.add_argument("--augmentation", type=float, default=1.0, help="strength, 0 to 1")
     train.add_argument("--reuse", type=int, default=1, metavar="N",
                        help="samples that are made of each posed body, on average")  # fmt: skip
@@ -85,7 +87,11 @@ def _train(arguments: argparse.Namespace) -> None:
 
     keras.mixed_precision.set_global_policy(arguments.precision)
     keras.utils.set_random_seed(arguments.seed)
-    preset = find_preset(arguments.preset)
+    weights = load_weights(arguments.start) if arguments.start else None
+    if arguments.preset is None and weights is not None:
+        preset = weights.preset
+    else:
+        preset = find_preset(arguments.preset or "default")
     stage = getattr(preset, arguments.stage)
     recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
     if preset.name == "paper":
@@ -100,7 +106,7 @@ def _train(arguments: argparse.Namespace) -> None:
     fields = TrainConfig.__dataclass_fields__.keys() & vars(arguments).keys()
     config = TrainConfig(**{name: getattr(arguments, name) for name in fields})
     draw = Reuse(sources, arguments.reuse).draw if arguments.reuse > 1 else sources.draw
-    train(preset, recipe, draw, arguments.runs, config, held_back)
+    train(preset, recipe, draw, arguments.runs, config, held_back, weights)
 
 
 def _limit_threads(threads: int) -> None:
