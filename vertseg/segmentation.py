@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.presets import StageConfig
 from vertseg.ahead import ahead
-from vertseg.boxes import empty_labels, filled_box, label_boxes
+from vertseg.boxes import Box, empty_labels, filled_box
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
@@ -158,6 +158,7 @@ class _Merger:
         self._threshold = np.float32(threshold)
         self._labels = empty_labels(grid)
         self._best = empty_labels(grid)  # how far the response is from threshold to 1, in 255ths
+        self._boxes: dict[int, Box] = {}
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
         """Enters the response of one vertebra."""
@@ -170,15 +171,16 @@ class _Merger:
         part = resample_to(response, crop, self._grid, box)
         part -= self._threshold
         part *= np.float32(_FULL) / (1 - self._threshold)
-        value = np.empty(part.shape, np.uint8, order="F")  # as the arrays that it is put into
-        value[...] = np.ceil(np.clip(part, 0, _FULL, out=part), out=part)
+        np.ceil(np.clip(part, 0, _FULL, out=part), out=part)
+        value = part.astype(np.uint8, order="F")  # as the arrays that it is put into
         wins = value > self._best[box]
-        self._best[box][wins] = value[wins]
-        self._labels[box][wins] = label
+        np.copyto(self._best[box], value, where=wins)
+        np.copyto(self._labels[box], np.uint8(label), where=wins)
+        self._boxes[label] = box
 
     def finish(self) -> npt.NDArray[np.uint8]:
         """The merged labels, without the fragments that merging has cut off."""
-        for label, box in label_boxes(self._labels).items():
+        for label, box in self._boxes.items():
             drop_fragments(self._labels[box], label)
         return self._labels
 
