@@ -1,4 +1,4 @@
-"""Short ribs, shifted sizes, hollow bone: what may change and what may not."""
+"""Short ribs, shifted sizes, hollow and dense bone: what may change and what may not."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from vertseg.phantom import Tissue
 from vertseg.training.breath import breathe
 from vertseg.training.courses import LEVELS, VERSE_STEP_MM, drift
 from vertseg.training.draws import NoiseBank, draw_sample
-from vertseg.training.marrow import behind_bodies, hollow
+from vertseg.training.marrow import behind_bodies, vary_bone
 from vertseg.training.pose import Body
 from vertseg.training.real import RealVolume, draw_vertebra
 from vertseg.training.recipe import recipe_for
 from vertseg.training.ribs import trim_ribs
-from vertseg.training.tissue import CEMENT, MARROW
+from vertseg.training.tissue import CEMENT, DENSE, MARROW
 
 T12 = 19
 RECIPE = recipe_for("segmentation", PRESETS["default"].segmentation)
@@ -54,17 +54,18 @@ def test_short_ribs_end_beside_their_vertebra_and_others_stay():
         assert set(np.unique(t[labels == 112])) <= {112, Tissue.MUSCLE}
 
 
-def test_hollow_places_lie_inside_vertebrae_only():
+def test_places_of_other_density_lie_inside_vertebrae_only():
     labels, points = block_spine()
-    found = 0
-    for seed in range(12):
-        result = hollow(labels, points, 2.0, np.random.default_rng(seed))
+    found = {MARROW: 0, DENSE: 0}
+    for seed in range(24):
+        result = vary_bone(labels, points, 2.0, np.random.default_rng(seed))
         changed = result != labels
-        assert (result[changed] == MARROW).all()
+        assert np.isin(result[changed], [*found]).all()
         assert np.isin(labels[changed], [18, 19, 20]).all()
-        assert changed.sum() < 0.3 * (labels < 21).sum()
-        found += changed.any()
-    assert 3 < found < 12
+        assert changed.sum() < 0.4 * (labels < 21).sum()
+        for label in found:
+            found[label] += label in result
+    assert 6 < found[MARROW] < 24 and 2 < found[DENSE] < 16
 
 
 def test_arches_lie_behind_the_course():

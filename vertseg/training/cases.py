@@ -28,7 +28,7 @@ from vertseg.training.atlas import Atlas, load_atlas
 from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.degeneration import degenerate
-from vertseg.training.marrow import hollow
+from vertseg.training.marrow import vary_bone
 from vertseg.training.pose import pose
 from vertseg.training.recipe import Recipe
 from vertseg.training.ribs import trim_ribs
@@ -121,7 +121,7 @@ def make_case(
     body = replace(body, labels=worn, landmarks=centres)
     labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
     thickness = 5.0 if "5 mm" in marks else float(rng.uniform(1.0, 3.0))
-    labels = hollow(labels, place, spacing, rng)
+    labels = vary_bone(labels, place, spacing, rng)
     hu = _scan(labels, place, spacing, thickness, rng)
     return _sliced(number, marks, hu, body, thickness, rng)
 

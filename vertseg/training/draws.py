@@ -14,7 +14,7 @@ from models.layers import blur_matrix
 from models.presets import VERTEBRA_CHANNELS
 from vertseg.labels import label_of
 from vertseg.training import acquire
-from vertseg.training.marrow import behind_bodies, hollow
+from vertseg.training.marrow import behind_bodies, vary_bone
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.strength import smoothing_voxels, weaken
 from vertseg.training.synthesis import HU_SCALE
@@ -58,7 +58,7 @@ def draw_sample(
             mask = ndimage.binary_fill_holes(mask)
         draw["mask"] = mask.astype(np.uint8)
         if not real:
-            volume = hollow(volume, source.landmarks, recipe.source_spacing_mm, rng)
+            volume = vary_bone(volume, source.landmarks, recipe.source_spacing_mm, rng)
     draw["labels"] = volume.astype(np.int16)
     draw["noise"] = bank.draw(rng)
     draw_paint(draw, recipe, source.landmarks, rng)

@@ -1,4 +1,4 @@
-"""What a vertebra is made of besides cortex and trabeculae: the vein's canal, fat, thick arches."""
+"""What is in a vertebra besides cortex and trabeculae: a vein, fat, dense bone, thick arches."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ import numpy as np
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.training.boxes import box_around
-from vertseg.training.tissue import MARROW
+from vertseg.training.tissue import DENSE, MARROW
 
 _WALL_MM = 26.0
 _ARCH_MM = 15.0
 
 
-def hollow(
+def vary_bone(
     labels: np.ndarray,
     landmarks: Mapping[int, np.ndarray],
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Labels (x, y, z; axes towards L, P, S) with low-density places inside of the vertebrae.
+    """Labels (x, y, z; axes towards L, P, S) with places of other density inside of vertebrae.
 
     Most bodies get the canal of the basivertebral vein, which opens the middle of the posterior
-    wall; some get an island of fatty marrow. Both stay part of the vertebra: take its mask first.
+    wall; some get an island of fatty marrow; in some patients there is dense bone, as beside worn
+    joints, around the dens and in metastases. All of it stays part of the vertebra: take its mask
+    first.
 
     Args:
         labels: uint8 label map.
@@ -33,6 +35,7 @@ def hollow(
     """
     labels = labels.copy()
     veins, islands = rng.choice([0.0, 0.8]), rng.choice([0.0, 0.25])
+    dense = rng.choice([0.0, 0.0, 0.5])
     for label, point in landmarks.items():
         if label > 2 and rng.random() < veins:
             wall = _posterior_wall(labels, label, point, spacing_mm)
@@ -43,6 +46,11 @@ def hollow(
             spread = np.array((14.0, 14.0, 8.0)) / spacing_mm
             centre = point + rng.normal(0.0, 1.0, 3) * spread + (0, rng.choice([0, 35]), 0)
             _replace(labels, label, centre, rng.uniform(2.5, 8.0, 3) / spacing_mm)
+        if rng.random() < dense:
+            for _ in range(rng.integers(1, 4)):
+                spread = np.array((16.0, 20.0, 12.0)) / spacing_mm
+                centre = point + rng.normal(0.0, 1.0, 3) * spread
+                _replace(labels, label, centre, rng.uniform(2.5, 9.0, 3) / spacing_mm, DENSE)
     return labels
 
 
@@ -57,14 +65,14 @@ def _posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) ->
     return np.array([x, y + int(np.argmin(line)), z], float)
 
 
-def _replace(labels, label: int, centre: np.ndarray, radii: np.ndarray) -> None:
-    """Makes the ellipsoid's part of `label` marrow, in place."""
+def _replace(labels, label: int, centre: np.ndarray, radii: np.ndarray, by: int = MARROW) -> None:
+    """Replaces the ellipsoid's part of `label`, in place."""
     box, points = box_around(labels.shape, centre - radii, centre + radii)
     if points is None:
         return
     away = (points - centre[:, None, None, None]) / radii[:, None, None, None]
     view = labels[box]
-    view[(view == label) & ((away**2).sum(0) < 1.0)] = MARROW
+    view[(view == label) & ((away**2).sum(0) < 1.0)] = by
 
 
 def behind_bodies(

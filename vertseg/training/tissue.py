@@ -9,7 +9,7 @@ import numpy as np
 from vertseg.phantom import Tissue
 
 BONES = (*range(1, 28), 28, 41, 42, 43, 44, 46, 47, 48, 49, *range(101, 113), *range(121, 133))
-METAL, CEMENT, CALCIFICATION, GAS, MARROW = 200, 201, 202, 203, 204
+METAL, CEMENT, CALCIFICATION, GAS, MARROW, DENSE = range(200, 206)
 _VERTEBRAE = (*range(1, 27), 28)
 _LEAST_SHELL_HU = 350.0
 """Of cortex, whatever is left of trabeculae: osteoporosis does not hide an outline."""
@@ -53,6 +53,7 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
     hu[CALCIFICATION], hu[GAS] = rng.uniform(200, 900), rng.uniform(-1000, -700)
     _draw_ribs(hu, bone, cortex, rng)
     hu[MARROW], bone[MARROW] = rng.uniform(-60, 110), 1.0
+    hu[DENSE], bone[DENSE] = rng.uniform(400, 1600), 1.0
     hu[Tissue.TABLE] = rng.uniform(-600, -50)
     hu[Tissue.AIR] = -1000.0
     texture[Tissue.AIR] = 0.0
