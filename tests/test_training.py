@@ -161,6 +161,19 @@ def test_wear_keeps_the_input_and_moves_centres_with_their_end_plates(atlas):
     np.testing.assert_array_equal(atlas.labels, before)
 
 
+def test_bone_that_wear_adds_belongs_to_a_vertebra_beside_it(atlas):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    tree, added = spatial.cKDTree(list(place.values())), 0
+    for seed in range(30):
+        labels, _ = degenerate(atlas.labels, place, 5.0, np.random.default_rng(seed))
+        where = np.argwhere((labels != atlas.labels) & (labels < 25))
+        if len(where):
+            beside = tree.query(where, k=2)[1] + 1
+            assert (beside == labels[tuple(where.T)][:, None]).any(axis=1).mean() > 0.97
+            added += len(where)
+    assert added > 100
+
+
 def test_a_graft_takes_the_place_of_the_atlas_vertebrae(atlas, course):
     place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
     volume = np.where(np.isin(atlas.labels, (20, 21, 22)), atlas.labels, 0).astype(np.uint8)

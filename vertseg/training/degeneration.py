@@ -69,7 +69,7 @@ class _Segment:
 
     def wear(self, rng: np.random.Generator) -> None:
         """A vacuum, a fusion, or osteophytes around the rim."""
-        disc = self.view == Tissue.DISC
+        disc = (self.view == Tissue.DISC) & (np.abs(self.along) < 0.5)  # the next ones are in view
         kind = rng.choice(["vacuum", "fusion", "osteophytes"], p=[0.25, 0.2, 0.55])
         radius = 0.45 * self.step_mm + rng.uniform(0, 5)
         if kind == "vacuum":
