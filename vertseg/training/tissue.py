@@ -45,7 +45,7 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
         hu[label] = trabecular * rng.normal(1.0, 0.08) * (1 if label in _VERTEBRAE else 1.1)
         cortex[label] = rng.uniform(150, 500)
         texture[label] = rng.uniform(10, 50)
-    shell = max(rng.uniform(120, 650), _LEAST_SHELL_HU - trabecular)
+    shell = max(rng.uniform(250, 1200), _LEAST_SHELL_HU - trabecular)
     cortex[list(_VERTEBRAE)] = shell * rng.normal(1, 0.1, len(_VERTEBRAE))
     hu[list(range(1, 8))] *= rng.uniform(1.0, 1.5)
     hu[Tissue.SKULL], hu[Tissue.MANDIBLE] = rng.uniform(400, 900), rng.uniform(300, 800)
