@@ -25,10 +25,10 @@ from vertseg.training.prefetch import Reuse, prefetch
 from vertseg.training.presets import TOY, find_preset
 from vertseg.training.real import RealVolume
 from vertseg.training.recipe import recipe_for
-from vertseg.training.start import start_from
+from vertseg.training.start import complete, start_from
 from vertseg.training.train import TrainConfig, train
 from vertseg.training.trainer import StageTrainer
-from vertseg.weights import load_weights
+from vertseg.weights import STAGES, load_weights
 
 SMALL = dataclasses.replace(
     TOY,
@@ -146,6 +146,25 @@ def test_a_run_starts_from_exported_weights_and_keeps_their_history(draw, export
     network.load_weights(tmp_path / "spine.weights.h5")
     for mine, theirs in zip(network.get_weights(), given, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+def test_an_export_takes_the_other_stages_from_exported_weights(draw, exported, tmp_path):
+    runs, filled, folder = tmp_path / "runs", tmp_path / "filled", tmp_path / "weights"
+    train(SMALL, RECIPE, draw, runs, SHORT, weights=exported)
+    before = sorted(runs.iterdir())
+    filled.mkdir()
+    export(complete(runs, exported, filled), folder, {"name": "eight steps"})
+    made = load_weights(folder)
+    files, known = made.manifest["files"], exported.manifest["files"]
+    assert [files[stage]["iterations"] for stage in STAGES] == [8, 4, 4]
+    assert files["spine"]["sha256"] != known["spine"]["sha256"]
+    assert [leg["from_step"] for leg in files["spine"]["legs"]] == [0, 4]
+    assert files["vertebrae"]["legs"] == known["vertebrae"]["legs"]
+    assert made.preset == exported.preset and sorted(runs.iterdir()) == before
+    for mine, theirs in zip(
+        *(load_network(w, "spine").get_weights() for w in (made, exported)), strict=True
+    ):
+        assert np.abs(mine - theirs).max() > 0
 
 
 def test_the_rate_rises_again_with_a_fresh_optimiser(draw, exported, tmp_path):

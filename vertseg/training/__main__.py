@@ -46,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> None:
     export = commands.add_parser("export", help="weights and manifest of the three trained stages")
     export.add_argument("--runs", type=Path, default=Path("runs"))
     export.add_argument("--to", type=Path, default=Path("weights"))
+    export.add_argument("--from", type=Path, dest="others", metavar="WEIGHTS",
+                        help="exported weights for stages without a run")  # fmt: skip
     export.add_argument("--name", required=True, help="name of this generation of weights")
     export.add_argument("--scores", type=Path, help="JSON with measured scores, for the manifest")
     export.set_defaults(run=_export)
@@ -88,14 +90,21 @@ def _validate(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     import json
+    import tempfile
 
     from vertseg.training.export import export
     from vertseg.training.provenance import provenance
+    from vertseg.training.start import complete
+    from vertseg.weights import load_weights
 
-    details = {"name": arguments.name} | provenance(arguments.runs)
-    if arguments.scores:
-        details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
-    logging.info("weights are in %s", export(arguments.runs, arguments.to, details))
+    with tempfile.TemporaryDirectory(prefix="vertseg-export-") as temporary:
+        runs = arguments.runs
+        if arguments.others:
+            runs = complete(runs, load_weights(arguments.others), Path(temporary))
+        details = {"name": arguments.name} | provenance(runs)
+        if arguments.scores:
+            details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
+        logging.info("weights are in %s", export(runs, arguments.to, details))
 
 
 if __name__ == "__main__":

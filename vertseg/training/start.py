@@ -1,4 +1,4 @@
-"""A training that goes on from exported weights, say the bundled ones, not from random ones."""
+"""Trainings that go on from exported weights, say the bundled ones, not from random ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vertseg.errors import ConfigurationError
 from vertseg.network import load_network
-from vertseg.weights import Weights
+from vertseg.weights import STAGES, Weights
 
 if TYPE_CHECKING:
     from vertseg.training.trainer import StageTrainer
@@ -27,7 +27,7 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
         folder: of the run, where curve and legs are written.
 
     Returns:
-        the number of steps that the weights were trained for.
+        The number of steps that the weights were trained for.
 
     Raises:
         ConfigurationError: the weights do not fit their preset's network, or the trainer's is
@@ -44,6 +44,33 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
             expected=f"the network of the preset {weights.preset.name}",
             remedy="Leave --preset out, or train from random weights.",
         ) from error
+    return _write_history(weights, stage, folder)
+
+
+def complete(runs: Path, weights: Weights, folder: Path) -> Path:
+    """Fills `folder` with what an export needs: stages without a run come from exported weights.
+
+    Args:
+        runs: folder of the training runs; it stays as it is.
+        weights: exported weights.
+        folder: an empty one.
+
+    Returns:
+        `folder`.
+    """
+    for stage in STAGES:
+        if not (runs / f"{stage}.weights.h5").is_file():
+            _write_history(weights, stage, folder)
+            shutil.copyfile(weights.files[stage], folder / f"{stage}.weights.h5")
+            continue
+        for suffix in ("weights.h5", "csv", "[0-9]*.json"):
+            for path in runs.glob(f"{stage}.{suffix}"):
+                shutil.copyfile(path, folder / path.name)
+    return folder
+
+
+def _write_history(weights: Weights, stage: str, folder: Path) -> int:
+    """Writes legs and curve of a stage as `train` does; the number of steps."""
     entry = weights.manifest["files"][stage]
     for leg in entry.get("legs", ()):
         step, config = leg["from_step"], {k: v for k, v in leg.items() if k != "from_step"}
