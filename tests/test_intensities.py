@@ -27,6 +27,14 @@ def test_hounsfield_units_are_left_alone(tmp_path) -> None:
     np.testing.assert_array_equal(read.array, values)
 
 
+def test_a_part_without_air_and_fat_is_taken(tmp_path) -> None:
+    noisy = phantom_hu() + np.random.default_rng(5).normal(0, 25, (40, 40, 40))
+    values = noisy[9:31, 9:31].astype(np.int16)
+    assert np.mean(values < -50) < 0.005
+    read = read_image(saved(tmp_path / "a.nii", values))
+    assert read.intensities == "hounsfield" and read.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("dtype", "padding"),
     [(np.int16, 0), (np.uint16, 0), (np.float32, 0), (np.int16, -2000), (np.float32, -2000)],

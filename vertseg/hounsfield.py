@@ -1,7 +1,7 @@
 """Whether the values of a volume are Hounsfield units, judged from their distribution.
 
-CT holds air (-1000) or fat (-100) beside soft tissue (0 to 100) and bone; a scan stored without its
-rescale intercept holds the same peaks 1024 higher.
+CT holds soft tissue (0 to 100) and bone, beside air (-1000) or fat (-100) if it is not a small part
+of a body; a scan stored without its rescale intercept holds the same peaks 1024 higher.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def recognise(array: npt.NDArray[Any]) -> Intensities:
     top = float(np.percentile(sample, 99.9))
     if np.mean(sample < -50) >= 0.005:
         return "hounsfield" if top >= 50 and _is_mostly_soft(sample) else "unknown"
+    if _is_within_a_body(sample, top):
+        return "hounsfield"
     return "zero_based" if _is_zero_based(sample, top) else "unknown"
 
 
@@ -41,6 +43,15 @@ def _is_mostly_soft(sample: npt.NDArray[np.float32]) -> bool:
     """
     tissue = sample[sample > -250]
     return bool(np.mean(tissue < 250) >= 0.45)
+
+
+def _is_within_a_body(sample: npt.NDArray[np.float32], top: float) -> bool:
+    """Whether it is soft tissue and bone around 0 HU, as in a part with neither air nor much fat.
+
+    Values of 8 bits and magnitudes, as of MR, have nothing below 0.
+    """
+    is_signed = np.mean(sample < 0) >= 0.01
+    return bool(is_signed and 0 <= np.median(sample) <= 90 and top >= 250)
 
 
 def _is_zero_based(sample: npt.NDArray[np.float32], top: float) -> bool:
