@@ -64,7 +64,7 @@ def test_of_painted_labels(phantom, seed):
     expected = resample(image, network_grid(phantom, recipe, source.centre), 4.5)
     sample = ops.convert_to_numpy(spine_sample(draw)["image"])[..., 0]
     np.testing.assert_allclose(sample, expected, atol=2e-5)
-    assert np.ptp(expected) > 0.1
+    assert np.ptp(expected) > 0.05  # 100 HU, smoothed as it is: there is something to be seen
 
 
 def test_of_a_scan_on_its_source_grid(phantom):
