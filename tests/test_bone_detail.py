@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from models import PRESETS
 from vertseg.phantom import Tissue
 from vertseg.training.breath import breathe
 from vertseg.training.courses import LEVELS, VERSE_STEP_MM, drift
+from vertseg.training.degeneration import degenerate
 from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.marrow import behind_bodies, vary_bone
 from vertseg.training.pose import Body
 from vertseg.training.real import RealVolume, draw_vertebra
 from vertseg.training.recipe import recipe_for
 from vertseg.training.ribs import trim_ribs
-from vertseg.training.tissue import CEMENT, DENSE, MARROW
+from vertseg.training.tissue import CEMENT, DENSE, JOINT, MARROW
 
 T12 = 19
 RECIPE = recipe_for("segmentation", PRESETS["default"].segmentation)
@@ -66,6 +68,37 @@ def test_places_of_other_density_lie_inside_vertebrae_only():
         for label in found:
             found[label] += label in result
     assert 6 < found[MARROW] < 24 and 2 < found[DENSE] < 16
+
+
+def test_joints_open_between_arches_and_ribs_but_not_between_fused_bodies():
+    labels, points = block_spine()
+    labels[15:35, 20:40, 54:61] = 19  # fused with T11
+    labels[22:28, 46:60, 51:64] = 19  # a facet that touches the arch of T11
+    labels[35:45, 28:32, 40:50] = 112  # a rib that touches T12
+    opened = 0
+    for seed in range(24):
+        joint = vary_bone(labels, points, 2.0, np.random.default_rng(seed)) == JOINT
+        opened += joint.any()
+        assert np.isin(labels[joint], [18, 19, 112]).all()
+        assert not joint[:34, :39].any() and joint[22:28, 46:60].any() == joint.any()
+        assert joint[34:36, 28:32, 40:50].any() == joint.any()
+        assert not joint.any(axis=(0, 1))[65:].any()
+    assert 14 < opened < 24
+
+
+def test_osteophytes_grow_from_the_bodies():
+    labels, points = block_spine(size=(50, 80, 120))
+    labels[15:35, 20:40, 29:36] = labels[15:35, 20:40, 54:61] = Tissue.DISC
+    grown = 0
+    for seed in range(40):
+        worn, _ = degenerate(labels, points, 2.0, np.random.default_rng(seed), broken=False)
+        if not (worn[labels == Tissue.DISC] == Tissue.DISC).all():
+            continue  # a vacuum or a fusion
+        for label in points:
+            pieces, count = ndimage.label(worn == label, np.ones((3, 3, 3)))
+            assert count == 2  # body and arch, and nothing that floats
+        grown += (worn != labels).any()
+    assert grown > 3
 
 
 def test_arches_lie_behind_the_course():

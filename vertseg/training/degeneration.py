@@ -81,9 +81,11 @@ class _Segment:
             near = np.hypot(self.ahead - rng.uniform(-8, 12), self.aside) < radius
             self.view[disc & near & (self.along >= 0)] = self.upper
             self.view[disc & near & (self.along < 0)] = self.lower
-        self._osteophytes(rng, bridging=bool(rng.random() < 0.4))
+        thickness = np.abs(self.along[disc]).mean() * 2.0 if disc.any() else 0.15
+        self._osteophytes(rng, float(thickness), bridging=bool(rng.random() < 0.4))
 
-    def _osteophytes(self, rng, bridging: bool) -> None:
+    def _osteophytes(self, rng, half_disc: float, bridging: bool) -> None:
+        """Bone at the rim, from the end plates on; `half_disc`: their distance from the middle."""
         body = 0.62 * self.step_mm
         angle = np.arctan2(self.aside, self.ahead)
         reach = np.hypot(self.ahead, self.aside)
@@ -91,7 +93,7 @@ class _Segment:
         rim &= (reach > 0.7 * body) & (reach < body + rng.uniform(1, 5))
         free = ~np.isin(self.view, _HARD)
         gap = 0.0 if bridging else rng.uniform(0.02, 0.1)
-        height = rng.uniform(0.1, 0.22)
+        height = half_disc + rng.uniform(0.02, 0.1)
         self.view[rim & free & (self.along >= gap) & (self.along < height)] = self.upper
         self.view[rim & free & (self.along < -gap) & (self.along > -height)] = self.lower
 

@@ -24,8 +24,13 @@ _ELASTIC_CONTROLS = 6
 _SLOW_CONTROLS = 8
 _SHELL_MM = (0.5, 1.3)
 """Thickness of end plates and cortex; a coarser voxel holds only so much of it."""
-_LEAST_ARCH_HU = 180.0
-"""Of arches, which are cortex for the most part, also where the bodies have lost their bone."""
+_LEAST_ARCH_HU = 120.0
+"""Of arches, also where the bodies have lost their bone."""
+_LEAST_MARROW_HU = -60.0
+"""Of the middle of arches: fat."""
+_ARCH_SHELL_MM = (0.6, 2.4)
+"""Thickness of the cortex of arches; it comes on top of the thin shell of all bone."""
+_ARCH_CORTEX_HU = (200.0, 1500.0)
 
 
 class NoiseBank:
@@ -89,9 +94,15 @@ def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
     cortex = tissue.cortex * np.float32(shell)
     draw.update(hu=tissue.hu, bone=tissue.bone, cortex=cortex, texture=tissue.texture)
     draw["behind"] = behind_bodies(landmarks, recipe.source_size, recipe.source_spacing_mm)
-    faintest = _LEAST_ARCH_HU - tissue.hu[label_of("L1")]
-    draw["arch_hu"] = np.float32(max(rng.uniform(-50, 450), faintest))
-    draw["arch_core_hu"] = np.float32(rng.uniform(-350, 50) * rng.random())
+    body = tissue.hu[label_of("L1")]
+    arch = max(rng.uniform(-120, 150), _LEAST_ARCH_HU - body)
+    draw["arch_hu"] = np.float32(arch)
+    layers = rng.uniform(*_ARCH_SHELL_MM) / recipe.source_spacing_mm
+    cortex = rng.uniform(*_ARCH_CORTEX_HU) * np.clip((layers, layers - 1.0), 0.0, 1.0)
+    draw["arch_cortex_hu"] = cortex.astype(np.float32)
+    marrow = max(rng.uniform(-350, 50) * rng.random(), _LEAST_MARROW_HU - body - arch)
+    draw["arch_core_hu"] = np.float32(marrow)
+    draw["patchy_cortex"] = np.float32(rng.uniform(0, 0.8))
     draw["patchy_hu"] = np.float32(rng.uniform(0, 90) * rng.random())
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)
     for axis, size in zip("xyz", recipe.source_size, strict=True):
@@ -105,7 +116,7 @@ def draw_scanner(draw, recipe: Recipe, rng, real: bool, thickness_mm: float | No
     The slice thickness is drawn, along z or x, unless it is given, along z.
     """
     spacing = recipe.source_spacing_mm
-    in_plane = rng.uniform(0.0, 0.5 if real else 0.9)
+    in_plane = rng.uniform(0.0, 0.5) if real else rng.uniform(0.3, 1.0)
     grain = rng.uniform(0.2, 0.8)
     thickness = 1.0
     if rng.random() < (0.3 if real else 0.7):

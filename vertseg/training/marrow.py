@@ -1,4 +1,4 @@
-"""What is in a vertebra besides cortex and trabeculae: a vein, fat, dense bone, thick arches."""
+"""What is in a vertebra besides cortex and trabeculae: vein, fat, dense bone, arches, joints."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import numpy as np
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.training.boxes import box_around
-from vertseg.training.tissue import DENSE, MARROW
+from vertseg.training.tissue import BONES, DENSE, JOINT, MARROW, VERTEBRAE_AND_SACRUM
 
 _WALL_MM = 26.0
 _ARCH_MM = 15.0
+_JOINTS_MM = (8.0, 18.0)
+"""How far behind the centres facet joints begin, in the neck and below it."""
+_ATLAS, _LAST_OF_NECK = 1, 7
 
 
 def vary_bone(
@@ -24,8 +27,8 @@ def vary_bone(
 
     Most bodies get the canal of the basivertebral vein, which opens the middle of the posterior
     wall; some get an island of fatty marrow; in some patients there is dense bone, as beside worn
-    joints, around the dens and in metastases. All of it stays part of the vertebra: take its mask
-    first.
+    joints, around the dens and in metastases. Where bones touch in a joint, its cartilage parts
+    them, in most patients. All of it stays part of the vertebra: take its mask first.
 
     Args:
         labels: uint8 label map.
@@ -33,7 +36,7 @@ def vary_bone(
         spacing_mm: voxel size.
         rng: of the sample.
     """
-    labels = labels.copy()
+    bones, labels = labels, labels.copy()
     veins, islands = rng.choice([0.0, 0.8]), rng.choice([0.0, 0.25])
     dense = rng.choice([0.0, 0.0, 0.5])
     for label, point in landmarks.items():
@@ -51,7 +54,33 @@ def vary_bone(
                 spread = np.array((16.0, 20.0, 12.0)) / spacing_mm
                 centre = point + rng.normal(0.0, 1.0, 3) * spread
                 _replace(labels, label, centre, rng.uniform(2.5, 9.0, 3) / spacing_mm, DENSE)
+    if landmarks and rng.random() < 0.85:
+        behind = _depths(landmarks, bones.shape, spacing_mm, *_JOINTS_MM) > 0
+        _open_joints(labels, bones, behind, rng)
     return labels
+
+
+def _open_joints(labels, bones: np.ndarray, behind: np.ndarray, rng: np.random.Generator) -> None:
+    """Turns a layer of voxels where two of `bones` touch into cartilage, in place.
+
+    Vertebrae have joints at their arches, (y, z) where `behind`; what joins their bodies is fused.
+    The atlas, ribs and skull have them wherever they touch, and so has the sacrum with the hips.
+    """
+    is_bone, is_chain = np.zeros(256, bool), np.zeros(256, bool)
+    is_bone[list(BONES)], is_chain[list(VERTEBRAE_AND_SACRUM)] = True, True
+    is_chain[_ATLAS] = False
+    both_sides = rng.random() < 0.4
+    for axis in range(3):
+        lower, upper = ([slice(None)] * 3 for _ in range(2))
+        lower[axis], upper[axis] = slice(None, -1), slice(1, None)
+        lower, upper = tuple(lower), tuple(upper)
+        one, other = bones[lower], bones[upper]
+        places = np.stack(np.nonzero((one != other) & is_bone[one] & is_bone[other]))
+        pair = is_chain[one[tuple(places)]] & is_chain[other[tuple(places)]]
+        places = places[:, ~pair | behind[places[1], places[2]]]
+        for beyond in (0, 1) if both_sides else (int(rng.integers(2)),):
+            places[axis] += beyond
+            labels[tuple(places)] = JOINT
 
 
 def _posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) -> np.ndarray | None:
@@ -79,10 +108,18 @@ def behind_bodies(
     landmarks: Mapping[int, np.ndarray], size: tuple[int, int, int], spacing_mm: float
 ) -> np.ndarray:
     """From 0 at the vertebral bodies to 1 at their arches, float32 (y, z), along the course."""
-    chain = [landmarks[label] for label in ORDER_CRANIAL_TO_CAUDAL if label in landmarks]
-    if not chain:
+    if not landmarks:
         return np.zeros(size[1:], np.float32)
-    points = np.array(chain)[::-1]
-    course = np.interp(np.arange(size[2]), points[:, 2], points[:, 1])
+    depth = _depths(landmarks, size, spacing_mm, _ARCH_MM, _ARCH_MM)
+    return np.clip(depth / 5.0, 0.0, 1.0).astype(np.float32)
+
+
+def _depths(landmarks, size, spacing_mm: float, neck_mm: float, below_mm: float) -> np.ndarray:
+    """How far each (y, z) lies behind the course, less `neck_mm` in the neck, `below_mm` below."""
+    chain = [label for label in ORDER_CRANIAL_TO_CAUDAL[::-1] if label in landmarks]
+    points = np.array([landmarks[label] for label in chain])
+    offsets = [neck_mm if label <= _LAST_OF_NECK else below_mm for label in chain]
+    rows = np.arange(size[2])
+    course = np.interp(rows, points[:, 2], points[:, 1])
     depth = (np.arange(size[1])[:, None] - course) * spacing_mm
-    return np.clip((depth - _ARCH_MM) / 5.0, 0.0, 1.0).astype(np.float32)
+    return depth - np.interp(rows, points[:, 2], offsets)

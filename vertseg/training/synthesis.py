@@ -19,13 +19,16 @@ def paint(draw):
     tables = ops.stack([draw[name] for name in ("hu", "bone", "cortex", "texture")], axis=-1)
     found = ops.take(tables, ops.cast(draw["labels"], "int32"), axis=0)  # one look-up for all
     hu, bone, cortex, texture = (found[..., i] for i in range(4))
-    inner = _box_mean(bone)
-    shell = bone * ops.minimum(2.0 * (1.0 - inner), 1.0)
-    hu = hu + shell * cortex
-    arch = bone * draw["behind"]
-    deep = 1.0 - ops.minimum(2.0 * (1.0 - _box_mean(inner)), 1.0)
-    hu = hu + arch * (draw["arch_hu"] + deep * draw["arch_core_hu"])
     slow = separable(draw["slow_noise"], *(draw[f"slow_{a}"] for a in "xyz"))
+    uneven = ops.exp(draw["patchy_cortex"] * slow)
+    inner = _box_mean(bone)
+    outer = ops.minimum(2.0 * (1.0 - inner), 1.0)
+    second = ops.minimum(2.0 * (1.0 - _box_mean(inner)), 1.0) - outer
+    hu = hu + bone * outer * uneven * cortex
+    thick = draw["arch_cortex_hu"]
+    compact = uneven * (outer * thick[0] + second * thick[1])
+    hollow = (1.0 - outer - second) * draw["arch_core_hu"]
+    hu = hu + bone * draw["behind"] * (draw["arch_hu"] + compact + hollow)
     fine = ops.cast(draw["noise"][0], "float32")
     hu = hu + bone * draw["patchy_hu"] * slow
     return hu + texture * (slow + (0.3 + 0.7 * bone) * fine)

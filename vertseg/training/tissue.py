@@ -9,8 +9,8 @@ import numpy as np
 from vertseg.phantom import Tissue
 
 BONES = (*range(1, 28), 28, 41, 42, 43, 44, 46, 47, 48, 49, *range(101, 113), *range(121, 133))
-METAL, CEMENT, CALCIFICATION, GAS, MARROW, DENSE = range(200, 206)
-_VERTEBRAE = (*range(1, 27), 28)
+METAL, CEMENT, CALCIFICATION, GAS, MARROW, DENSE, JOINT = range(200, 207)
+VERTEBRAE_AND_SACRUM = (*range(1, 27), 28)
 _LEAST_SHELL_HU = 350.0
 """Of cortex, whatever is left of trabeculae: osteoporosis does not hide an outline."""
 
@@ -42,11 +42,13 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
     trabecular = rng.uniform(40, 300)
     for label in BONES:
         bone[label] = 1.0
-        hu[label] = trabecular * rng.normal(1.0, 0.08) * (1 if label in _VERTEBRAE else 1.1)
+        hu[label] = (
+            trabecular * rng.normal(1.0, 0.08) * (1 if label in VERTEBRAE_AND_SACRUM else 1.1)
+        )
         cortex[label] = rng.uniform(150, 500)
         texture[label] = rng.uniform(10, 50)
     shell = max(rng.uniform(250, 1200), _LEAST_SHELL_HU - trabecular)
-    cortex[list(_VERTEBRAE)] = shell * rng.normal(1, 0.1, len(_VERTEBRAE))
+    cortex[list(VERTEBRAE_AND_SACRUM)] = shell * rng.normal(1, 0.1, len(VERTEBRAE_AND_SACRUM))
     hu[list(range(1, 8))] *= rng.uniform(1.0, 1.5)
     hu[Tissue.SKULL], hu[Tissue.MANDIBLE] = rng.uniform(400, 900), rng.uniform(300, 800)
     hu[METAL], hu[CEMENT] = rng.uniform(2000, 3071), rng.uniform(900, 2200)
@@ -54,6 +56,7 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
     _draw_ribs(hu, bone, cortex, rng)
     hu[MARROW], bone[MARROW] = rng.uniform(-60, 110), 1.0
     hu[DENSE], bone[DENSE] = rng.uniform(400, 1600), 1.0
+    hu[JOINT] = rng.uniform(20, 160)
     hu[Tissue.TABLE] = rng.uniform(-600, -50)
     hu[Tissue.AIR] = -1000.0
     texture[Tissue.AIR] = 0.0
@@ -82,10 +85,12 @@ def _draw_soft(hu: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _draw_ribs(hu, bone, cortex, rng: np.random.Generator) -> None:
-    """Thick cortex makes ribs denser than bodies; sometimes the twelfth are missing."""
-    denser = rng.uniform(0, 450)
+    """Marrow as in the vertebrae in a thick cortex; sometimes the twelfth are missing."""
+    denser, shell = rng.uniform(-80, 120), rng.uniform(250, 1200)
     for side in (100, 120):
-        hu[side + 1 : side + 13] += denser
+        of_side = slice(side + 1, side + 13)
+        hu[of_side] += denser
+        cortex[of_side] = shell * rng.normal(1, 0.1, 12)
     for side in (100, 120):
         if rng.random() < 0.06:
             hu[side + 12], bone[side + 12], cortex[side + 12] = hu[Tissue.MUSCLE], 0.0, 0.0
