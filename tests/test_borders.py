@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vertseg.borders import without_cut
+from vertseg.borders import without_cut, without_cut_masks
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult
@@ -90,3 +90,37 @@ def test_padding_is_a_border_and_lung_is_none(padding):
     hu[:, :, 75:] = -870
     lung = Image.from_array(hu, SCAN.grid.affine_ras)
     assert without_cut(chain(38.0, 14.0, -10.0), lung).left_out == ()
+
+
+def segmented(result: SequenceResult, reach_mm: float, on_border: int) -> np.ndarray:
+    """Bodies of 20 x 20 mm; the last one reaches below the scan with `on_border` rows of 20."""
+    labels = np.zeros(SCAN.grid.size, np.uint8)
+    for v in result.vertebrae:
+        i, j, k = np.rint(SCAN.grid.lps_to_index(v.point_lps_mm)).astype(int)
+        box = np.zeros(labels.shape, bool)
+        box[i - 10 : i + 10, j - 10 : j + 10, max(k - int(reach_mm), 0) : k + 10] = True
+        box[i - 10 : i + 10, j - 10 + on_border : j + 10, :1] = False
+        labels[box] = v.label
+    return labels
+
+
+@pytest.mark.parametrize(("on_border", "kept"), [(20, [8, 9]), (13, [8, 9]), (11, [8, 9, 10])])
+def test_a_body_of_which_the_border_shows_most_is_left_out(on_border, kept):
+    three = chain(10.0, -14.0, -38.0)
+    labels = segmented(three, 13.0, on_border)
+    before = labels.copy()
+    result = without_cut_masks(three, labels, SCAN.grid)
+    assert [v.label for v in result.vertebrae] == kept
+    assert list(result.left_out) == [label for label in (8, 9, 10) if label not in kept]
+    assert (labels == np.where(np.isin(before, kept), before, 0)).all()
+    if len(kept) < 3:
+        assert result.warnings == ("T3 left out: the border of the scan cuts it",)
+
+
+def test_bodies_off_the_border_stay_and_so_does_one_alone():
+    inside = chain(10.0, -14.0, -37.0)
+    labels = segmented(inside, 10.0, 20)
+    assert without_cut_masks(inside, labels, SCAN.grid) is inside
+    alone = chain(-38.0)
+    assert without_cut_masks(alone, segmented(alone, 13.0, 20), SCAN.grid) is alone
+    assert without_cut_masks(chain(), np.zeros(SCAN.grid.size, np.uint8), SCAN.grid) == chain()

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.labels import name_of
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_rival
@@ -21,6 +22,9 @@ HALF_BODY = 0.46
 
 PADDING_HU = -900
 """Scans are padded with the value of air or somewhat more, which never lies within a spine."""
+_MOST_ON_BORDER = 0.6
+"""Of a body's largest section; a plate that just touches the border does not fill so much."""
+_BODY_RADIUS_MM = 16.0
 _CROSS_MM = 6.0 * np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
 
 
@@ -48,6 +52,55 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
         points = np.array([v.point_lps_mm for v in found])[outwards]
         if not is_seen(image, _end_of_last_body(points)):
             cut.append(found.pop(end))
+    return _leave_out(chain, found, cut)
+
+
+def without_cut_masks(
+    chain: SequenceResult, labels: npt.NDArray[np.uint8], grid: Grid
+) -> SequenceResult:
+    """`chain` without the first or last vertebra where much of its mask lies on the border.
+
+    The course alone cannot tell that of a body that leans out of the scan a corner is missing.
+    A vertebra alone in the scan is kept.
+
+    Args:
+        chain: what was segmented.
+        labels: uint8 (i, j, k), the mask; voxels of vertebrae that are left out become 0.
+        grid: of the mask.
+    """
+    found, cut = list(chain.vertebrae), []
+    for end, beside in ((0, 1), (-1, -2)):
+        if len(found) < 2:
+            break
+        ends = np.array([found[k].point_lps_mm for k in (beside, end)])
+        if _share_on_border(labels, found[end].label, grid, ends) > _MOST_ON_BORDER:
+            cut.append(found.pop(end))
+            labels[labels == cut[-1].label] = 0
+    return _leave_out(chain, found, cut)
+
+
+def _share_on_border(labels, label: int, grid: Grid, ends: np.ndarray) -> float:
+    """Area of a mask around its centre in the last slice, over that in the slice of most.
+
+    `ends`: centres (2, 3) of the neighbour and of the vertebra; the slices are those of the axis
+    along which the two lie.
+    """
+    beside, centre = grid.lps_to_index(ends)
+    steps = (centre - beside) * grid.spacing
+    axis = int(np.argmax(np.abs(steps)))
+    reach = _BODY_RADIUS_MM / np.array(grid.spacing)
+    low, high = (np.rint(np.maximum(centre + sign * reach, 0)).astype(int) for sign in (-1, 1))
+    around = [slice(a, b + 1) for a, b in zip(low, high, strict=True)]
+    around[axis] = slice(None)
+    body = np.moveaxis(labels[tuple(around)] == label, axis, 0)
+    areas = body.sum(axis=(1, 2))
+    return float(areas[-1 if steps[axis] > 0 else 0] / max(areas.max(initial=0), 1))
+
+
+def _leave_out(
+    chain: SequenceResult, found: list[FoundVertebra], cut: list[FoundVertebra]
+) -> SequenceResult:
+    """`chain` with what was `found`, and with words on what was `cut`."""
     if not cut:
         return chain
     names = " and ".join(name_of(v.label) for v in cut)
@@ -57,7 +110,7 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
         vertebrae=tuple(found),
         rival=_rival_of(found, chain.rival),
         warnings=(*chain.warnings, sentence),
-        left_out=tuple(v.label for v in cut),
+        left_out=(*chain.left_out, *(v.label for v in cut)),
     )
 
 

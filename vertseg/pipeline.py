@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.borders import without_cut_masks
 from vertseg.boxes import empty_labels, label_boxes
 from vertseg.centroids import Centroid
 from vertseg.crop_batch import crops_at_once
@@ -90,6 +91,7 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
         labels = self._segment(image, found.chain, report, seconds)
+        found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
         return _result(image, found, labels, STAGES, seconds, self._shortages)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
