@@ -149,6 +149,7 @@ def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) 
     draw: dict = {"labels": labels.astype(np.int16)}
     draw["noise"] = draws.NoiseBank(size, int(rng.integers(2**31))).draw(rng)
     draws.draw_paint(draw, recipe, landmarks, rng)
+    draws.draw_streaks(draw, recipe, labels, rng)
     draws.draw_scanner(draw, recipe, rng, real=False, thickness_mm=thickness)
     draw.update(
         {f"fov_{axis}": np.ones(n, np.float32) for axis, n in zip("xyz", size, strict=True)}

@@ -16,6 +16,7 @@ from vertseg.labels import label_of
 from vertseg.training import acquire
 from vertseg.training.marrow import behind_bodies, vary_bone
 from vertseg.training.recipe import Recipe, SourceVolume
+from vertseg.training.streaks import expand, metal_streaks
 from vertseg.training.strength import smoothing_voxels, weaken
 from vertseg.training.synthesis import HU_SCALE
 from vertseg.training.tissue import CEMENT, draw_tissue
@@ -67,6 +68,7 @@ def draw_sample(
     draw["labels"] = volume.astype(np.int16)
     draw["noise"] = bank.draw(rng)
     draw_paint(draw, recipe, source.landmarks, rng)
+    draw_streaks(draw, recipe, volume, rng)
     draw_scanner(draw, recipe, rng, real)
     _draw_field_of_view(draw, recipe, source, rng)
     _draw_deformation(draw, recipe, source, rng)
@@ -107,6 +109,13 @@ def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
     draw["slow_noise"] = rng.normal(0, 0.7, (_SLOW_CONTROLS,) * 3).astype(np.float32)
     for axis, size in zip("xyz", recipe.source_size, strict=True):
         draw[f"slow_{axis}"] = acquire.bspline_matrix(size, _SLOW_CONTROLS)
+
+
+def draw_streaks(draw, recipe: Recipe, labels: np.ndarray, rng) -> None:
+    """Adds the streaks of metal in `labels` to `draw`, and the matrices onto the source grid."""
+    draw["streaks"] = metal_streaks(labels, recipe.source_spacing_mm, rng)
+    x, y, z = recipe.source_size
+    draw.update(streaks_x=expand(x), streaks_y=expand(y), streaks_z=np.eye(z, dtype=np.float32))
 
 
 def draw_scanner(draw, recipe: Recipe, rng, real: bool, thickness_mm: float | None = None) -> None:

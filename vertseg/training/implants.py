@@ -1,9 +1,10 @@
-"""Screws, rods, cages and cement, drawn into a label volume."""
+"""Screws, rods, cement and fillings of teeth, drawn into a label volume."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from vertseg.phantom import Tissue
 from vertseg.training.boxes import box_around
 from vertseg.training.tissue import CALCIFICATION, CEMENT, GAS, METAL
 
@@ -15,7 +16,7 @@ def insert(
     rng: np.random.Generator,
     instrumented: bool | None = None,
 ) -> np.ndarray:
-    """`labels` with random implants around `landmarks` (voxel coordinates), and bowel gas.
+    """`labels` with random implants around `landmarks` (voxel coordinates), fillings, bowel gas.
 
     Screws and rods come in one body of ten, or as `instrumented` says.
     """
@@ -28,6 +29,8 @@ def insert(
         for _ in range(int(rng.integers(1, 4))):
             point = rows[int(rng.integers(len(rows)))]
             _ball(labels, point, rng.uniform(5, 11) / spacing_mm, CEMENT, rng)
+    if 2 in landmarks and rng.random() < 0.25:
+        _fill_teeth(labels, landmarks[2], spacing_mm, rng)
     if rng.random() < 0.4:
         for _ in range(int(rng.integers(1, 12))):
             point = rows[int(rng.integers(len(rows) // 2, len(rows)))]
@@ -54,6 +57,17 @@ def _instrument(labels, rows, spacing_mm: float, rng) -> None:
     for side in (-1, 1):
         for a, b in zip(heads[side][:-1], heads[side][1:], strict=True):
             _segment(labels, a, b, 2.9 / spacing_mm, METAL)
+
+
+def _fill_teeth(labels, axis_point, spacing_mm: float, rng) -> None:
+    """Metal along the jaw, about as high as C2."""
+    rows = np.arange(labels.shape[2])
+    rows = rows[np.abs(rows - axis_point[2]) * spacing_mm < 20.0]
+    jaw = np.argwhere(labels[:, :, rows] == Tissue.MANDIBLE) + (0, 0, rows.min(initial=0))
+    if not len(jaw):
+        return
+    for point in jaw[rng.integers(len(jaw), size=int(rng.integers(1, 8)))]:
+        _ball(labels, point, rng.uniform(1.5, 4.0) / spacing_mm, METAL, rng)
 
 
 def _segment(labels, a, b, radius: float, value: int) -> None:

@@ -12,6 +12,7 @@ from vertseg.training.acquire import mean_matrix, separable
 
 HU_SCALE = 2048.0
 HU_OUTSIDE = -1024.0
+_METAL_HU = 1900.0
 
 
 def paint(draw):
@@ -31,7 +32,9 @@ def paint(draw):
     hu = hu + bone * draw["behind"] * (draw["arch_hu"] + compact + hollow)
     fine = ops.cast(draw["noise"][0], "float32")
     hu = hu + bone * draw["patchy_hu"] * slow
-    return hu + texture * (slow + (0.3 + 0.7 * bone) * fine)
+    hu = hu + texture * (slow + (0.3 + 0.7 * bone) * fine)
+    streaks = separable(draw["streaks"], *(draw[f"streaks_{a}"] for a in "xyz"))
+    return ops.where(hu > _METAL_HU, hu, hu + streaks)
 
 
 def _box_mean(volume):
