@@ -16,6 +16,7 @@ from vertseg.training.draws import NoiseBank, draw_sample
 from vertseg.training.recipe import PRESMOOTHING, Recipe, SourceVolume
 from vertseg.training.samples import segmentation_sample, spine_sample
 from vertseg.training.synthesis import paint
+from vertseg.training.tissue import METAL
 
 SOURCE_MM, L2, L3 = 4.0, 21, 22
 
@@ -75,6 +76,14 @@ def test_of_a_scan_on_its_source_grid(phantom):
     expected = resample(phantom.image, network_grid(phantom, recipe, source.centre), float(left_mm))
     sample = ops.convert_to_numpy(spine_sample(drawn(recipe, source))["image"])[..., 0]
     np.testing.assert_allclose(sample, expected, atol=2e-5)
+
+
+def test_the_hu_of_a_scan_are_no_labels_of_metal(phantom):
+    recipe = recipe_of(phantom, "spine")
+    scan = np.full(phantom.grid.size, METAL, np.int16)
+    assert not drawn(recipe, source_of(phantom, scan, recipe))["streaks"].any()
+    painted = source_of(phantom, scan.astype(np.uint8), recipe)
+    assert drawn(recipe, painted)["streaks"].any()
 
 
 def test_of_a_grid_that_reaches_beyond_the_scan(phantom):

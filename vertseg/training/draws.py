@@ -68,7 +68,7 @@ def draw_sample(
     draw["labels"] = volume.astype(np.int16)
     draw["noise"] = bank.draw(rng)
     draw_paint(draw, recipe, source.landmarks, rng)
-    draw_streaks(draw, recipe, volume, rng)
+    draw_streaks(draw, recipe, None if real else volume, rng)
     draw_scanner(draw, recipe, rng, real)
     _draw_field_of_view(draw, recipe, source, rng)
     _draw_deformation(draw, recipe, source, rng)
@@ -111,8 +111,13 @@ def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:
         draw[f"slow_{axis}"] = acquire.bspline_matrix(size, _SLOW_CONTROLS)
 
 
-def draw_streaks(draw, recipe: Recipe, labels: np.ndarray, rng) -> None:
-    """Adds the streaks of metal in `labels` to `draw`, and the matrices onto the source grid."""
+def draw_streaks(draw, recipe: Recipe, labels: np.ndarray | None, rng) -> None:
+    """Adds the streaks of metal in `labels` to `draw`, and the matrices onto the source grid.
+
+    A real scan has its own streaks, and no `labels`.
+    """
+    if labels is None:
+        labels = np.zeros(recipe.source_size, np.uint8)
     draw["streaks"] = metal_streaks(labels, recipe.source_spacing_mm, rng)
     x, y, z = recipe.source_size
     draw.update(streaks_x=expand(x), streaks_y=expand(y), streaks_z=np.eye(z, dtype=np.float32))
