@@ -27,8 +27,9 @@ def vary_bone(
 
     Most bodies get the canal of the basivertebral vein, which opens the middle of the posterior
     wall; some get an island of fatty marrow; in some patients there is dense bone, as beside worn
-    joints, around the dens and in metastases. Where bones touch in a joint, its cartilage parts
-    them, in most patients. All of it stays part of the vertebra: take its mask first.
+    joints, often that of dens and atlas, and in metastases. Where bones touch in a joint, its
+    cartilage parts them, in most patients. All of it stays part of the vertebra: take its mask
+    first.
 
     Args:
         labels: uint8 label map.
@@ -54,6 +55,11 @@ def vary_bone(
                 spread = np.array((16.0, 20.0, 12.0)) / spacing_mm
                 centre = point + rng.normal(0.0, 1.0, 3) * spread
                 _replace(labels, label, centre, rng.uniform(2.5, 9.0, 3) / spacing_mm, DENSE)
+    if _ATLAS in landmarks and rng.random() < 0.3:
+        centre = landmarks[_ATLAS] + np.array((0, -6.0, 0.0)) / spacing_mm
+        radii = rng.uniform((4.0, 5.0, 4.0), (11.0, 11.0, 12.0)) / spacing_mm
+        for label in (_ATLAS, _ATLAS + 1):
+            _replace(labels, label, centre + rng.normal(0, 3.0, 3) / spacing_mm, radii, DENSE)
     if landmarks and rng.random() < 0.85:
         behind = _depths(landmarks, bones.shape, spacing_mm, *_JOINTS_MM) > 0
         _open_joints(labels, bones, behind, rng)
