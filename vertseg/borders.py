@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vertseg.grid import Grid
 from vertseg.image import Image
-from vertseg.labels import name_of
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
 from vertseg.sequence import FoundVertebra, Rival, SequenceResult, describe_rival
 
 HALF_BODY = 0.46
@@ -103,6 +103,7 @@ def _leave_out(
     """`chain` with what was `found`, and with words on what was `cut`."""
     if not cut:
         return chain
+    left_out = {*chain.left_out, *(v.label for v in cut)}
     names = " and ".join(name_of(v.label) for v in cut)
     sentence = f"{names} left out: the border of the scan cuts {'it' if len(cut) == 1 else 'them'}"
     return replace(
@@ -110,7 +111,7 @@ def _leave_out(
         vertebrae=tuple(found),
         rival=_rival_of(found, chain.rival),
         warnings=(*chain.warnings, sentence),
-        left_out=(*chain.left_out, *(v.label for v in cut)),
+        left_out=tuple(label for label in ORDER_CRANIAL_TO_CAUDAL if label in left_out),
     )
 
 
