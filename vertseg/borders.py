@@ -79,7 +79,9 @@ def without_cut_masks(
     return _leave_out(chain, found, cut)
 
 
-def _share_on_border(labels, label: int, grid: Grid, ends: np.ndarray) -> float:
+def _share_on_border(
+    labels: npt.NDArray[np.uint8], label: int, grid: Grid, ends: npt.NDArray[np.float64]
+) -> float:
     """Area of a mask around its centre in the last slice, over that in the slice of most.
 
     `ends`: centres (2, 3) of the neighbour and of the vertebra; the slices are those of the axis

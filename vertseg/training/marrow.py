@@ -77,10 +77,10 @@ def _open_joints(labels, bones: np.ndarray, behind: np.ndarray, rng: np.random.G
     is_chain[_ATLAS] = False
     both_sides = rng.random() < 0.4
     for axis in range(3):
-        lower, upper = ([slice(None)] * 3 for _ in range(2))
-        lower[axis], upper[axis] = slice(None, -1), slice(1, None)
-        lower, upper = tuple(lower), tuple(upper)
-        one, other = bones[lower], bones[upper]
+        one, other = (
+            np.moveaxis(np.moveaxis(bones, axis, 0)[part], 0, axis)
+            for part in (slice(None, -1), slice(1, None))
+        )
         places = np.stack(np.nonzero((one != other) & is_bone[one] & is_bone[other]))
         pair = is_chain[one[tuple(places)]] & is_chain[other[tuple(places)]]
         places = places[:, ~pair | behind[places[1], places[2]]]
