@@ -6,7 +6,7 @@ vertebrae are found, because they help to count, but not reported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,15 +44,11 @@ def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:
     The body reaches as far beyond its centre as the neighbour's direction and the distance of the
     nearest neighbours say; a vertebra alone in the scan is kept.
     """
-    found = list(chain.vertebrae)
-    cut = []
-    for end, outwards in ((0, slice(2, None, -1)), (-1, slice(-3, None))):
-        if len(found) < 2:
-            break
-        points = np.array([v.point_lps_mm for v in found])[outwards]
-        if not is_seen(image, _end_of_last_body(points)):
-            cut.append(found.pop(end))
-    return _leave_out(chain, found, cut)
+
+    def is_cut(label: int, points: npt.NDArray[np.float64]) -> bool:
+        return not is_seen(image, _end_of_last_body(points))
+
+    return _without_ends(chain, is_cut)
 
 
 def without_cut_masks(
@@ -68,15 +64,14 @@ def without_cut_masks(
         labels: uint8 (i, j, k), the mask; voxels of vertebrae that are left out become 0.
         grid: of the mask.
     """
-    found, cut = list(chain.vertebrae), []
-    for end, beside in ((0, 1), (-1, -2)):
-        if len(found) < 2:
-            break
-        ends = np.array([found[k].point_lps_mm for k in (beside, end)])
-        if _share_on_border(labels, found[end].label, grid, ends) > _MOST_ON_BORDER:
-            cut.append(found.pop(end))
-            labels[labels == cut[-1].label] = 0
-    return _leave_out(chain, found, cut)
+
+    def is_cut(label: int, points: npt.NDArray[np.float64]) -> bool:
+        return _share_on_border(labels, label, grid, points[-2:]) > _MOST_ON_BORDER
+
+    whole = _without_ends(chain, is_cut)
+    for label in set(whole.left_out) - set(chain.left_out):
+        labels[labels == label] = 0
+    return whole
 
 
 def _share_on_border(
@@ -94,15 +89,27 @@ def _share_on_border(
     low, high = (np.rint(np.maximum(centre + sign * reach, 0)).astype(int) for sign in (-1, 1))
     around = [slice(a, b + 1) for a, b in zip(low, high, strict=True)]
     around[axis] = slice(None)
-    body = np.moveaxis(labels[tuple(around)] == label, axis, 0)
-    areas = body.sum(axis=(1, 2))
+    body = labels[tuple(around)] == label
+    areas = body.sum(axis=tuple(a for a in range(3) if a != axis))
     return float(areas[-1 if steps[axis] > 0 else 0] / max(areas.max(initial=0), 1))
 
 
-def _leave_out(
-    chain: SequenceResult, found: list[FoundVertebra], cut: list[FoundVertebra]
+def _without_ends(
+    chain: SequenceResult, is_cut: Callable[[int, npt.NDArray[np.float64]], bool]
 ) -> SequenceResult:
-    """`chain` with what was `found`, and with words on what was `cut`."""
+    """`chain` without the first or last vertebra where it is cut, and with words on that.
+
+    `is_cut` gets the label and two or three successive centres (n, 3), of which that vertebra's is
+    the last. A vertebra alone in the scan is kept.
+    """
+    found = list(chain.vertebrae)
+    cut = []
+    for end, outwards in ((0, slice(2, None, -1)), (-1, slice(-3, None))):
+        if len(found) < 2:
+            break
+        points = np.array([v.point_lps_mm for v in found])[outwards]
+        if is_cut(found[end].label, points):
+            cut.append(found.pop(end))
     if not cut:
         return chain
     left_out = {*chain.left_out, *(v.label for v in cut)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, region_of
 from vertseg.training.boxes import box_around
 from vertseg.training.tissue import BONES, DENSE, JOINT, MARROW, VERTEBRAE_AND_SACRUM
 
@@ -14,7 +14,7 @@ _WALL_MM = 26.0
 _ARCH_MM = 15.0
 _JOINTS_MM = (8.0, 18.0)
 """How far behind the centres facet joints begin, in the neck and below it."""
-_ATLAS, _LAST_OF_NECK = 1, 7
+_ATLAS = label_of("C1")
 
 
 def vary_bone(
@@ -124,7 +124,7 @@ def _depths(landmarks, size, spacing_mm: float, neck_mm: float, below_mm: float)
     """How far each (y, z) lies behind the course, less `neck_mm` in the neck, `below_mm` below."""
     chain = [label for label in ORDER_CRANIAL_TO_CAUDAL[::-1] if label in landmarks]
     points = np.array([landmarks[label] for label in chain])
-    offsets = [neck_mm if label <= _LAST_OF_NECK else below_mm for label in chain]
+    offsets = [neck_mm if region_of(label) == "cervical" else below_mm for label in chain]
     rows = np.arange(size[2])
     course = np.interp(rows, points[:, 2], points[:, 1])
     depth = (np.arange(size[1])[:, None] - course) * spacing_mm

@@ -12,6 +12,7 @@ import functools
 import numpy as np
 from scipy import sparse
 
+from models.layers import linear_kernel
 from vertseg.training.tissue import METAL
 
 _PIXELS = 48
@@ -56,7 +57,7 @@ def metal_streaks(labels: np.ndarray, spacing_mm: float, rng: np.random.Generato
 def expand(count: int) -> np.ndarray:
     """Matrix (count, 48) from the coarse grid to `count` voxels, linear between its pixels."""
     place = (np.arange(count) + 0.5) * _PIXELS / count - 0.5
-    weights = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(_PIXELS)))
+    weights = linear_kernel(place[:, None] - np.arange(_PIXELS))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 

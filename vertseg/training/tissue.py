@@ -42,9 +42,8 @@ def draw_tissue(rng: np.random.Generator) -> TissueDraw:
     trabecular = rng.uniform(40, 300)
     for label in BONES:
         bone[label] = 1.0
-        hu[label] = (
-            trabecular * rng.normal(1.0, 0.08) * (1 if label in VERTEBRAE_AND_SACRUM else 1.1)
-        )
+        share = 1.0 if label in VERTEBRAE_AND_SACRUM else 1.1
+        hu[label] = trabecular * rng.normal(1.0, 0.08) * share
         cortex[label] = rng.uniform(150, 500)
         texture[label] = rng.uniform(10, 50)
     shell = max(rng.uniform(250, 1200), _LEAST_SHELL_HU - trabecular)
