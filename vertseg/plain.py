@@ -33,7 +33,7 @@ def segment_plainly(
     for done, (label, point) in enumerate(vertebrae, start=1):
         crop = crop_grid(label, point, network.config)
         maps = network(crop_input(image, crop, point, network.config)[None])
-        response = keep_main_part(maps[0, ..., 0], crop, point)
+        response = keep_main_part(maps[0, ..., 0], crop, point, network.config.threshold)
         everywhere = resample_to(response, crop, image.grid)
         wins = everywhere > best
         best[wins] = everywhere[wins]

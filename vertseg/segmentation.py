@@ -73,7 +73,9 @@ def vertebra_responses(
     while chosen := list(islice(seen, batch)):
         responses = network(np.stack([crop.values for crop in chosen]))
         for crop, response in zip(chosen, responses, strict=True):
-            main = keep_main_part(response[..., 0], crop.grid, crop.point_lps_mm)
+            main = keep_main_part(
+                response[..., 0], crop.grid, crop.point_lps_mm, network.config.threshold
+            )
             yield crop.label, main, crop.grid
 
 
@@ -115,7 +117,7 @@ def crop_input(
 
 
 def keep_main_part(
-    response: Float32Array, grid: Grid, point_lps_mm: PointLps, threshold: float = 0.5
+    response: Float32Array, grid: Grid, point_lps_mm: PointLps, threshold: float
 ) -> Float32Array:
     """The response without islands: only the part with the largest volume near the centroid.
 

@@ -29,6 +29,7 @@ from vertseg.training.breath import breathe
 from vertseg.training.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.degeneration import degenerate
 from vertseg.training.marrow import vary_bone
+from vertseg.training.outline import outlined
 from vertseg.training.pose import pose
 from vertseg.training.recipe import Recipe
 from vertseg.training.ribs import trim_ribs
@@ -166,9 +167,7 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
         int((n - 1) * body.spacing_mm / s) + 1 for n, s in zip(hu.shape, step, strict=True)
     )
     zoom = np.array(step) / body.spacing_mm
-    options = {"matrix": zoom, "output_shape": size}
-    values = ndimage.affine_transform(hu, order=1, mode="nearest", **options)
-    labels = ndimage.affine_transform(body.labels, order=0, mode="nearest", **options)
+    values = ndimage.affine_transform(hu, zoom, output_shape=size, order=1, mode="nearest")
     extent = 0.5 * (np.array(size) - 1) * step
     grid = Grid.axis_aligned(body.origin_lps_mm + extent, size, step)
     half = _half_bodies_mm(body.landmarks)
@@ -177,7 +176,7 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
         for label, point in body.landmarks.items()
         if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, half[label]))
     }
-    mask = np.where(np.isin(labels, list(inside)), labels, 0).astype(np.uint8)
+    mask = outlined(body.labels, inside, body.spacing_mm, zoom, size)
     centroids = tuple(
         Centroid(label, (float(p[0]), float(p[1]), float(p[2]))) for label, p in inside.items()
     )

@@ -15,6 +15,7 @@ from models.presets import VERTEBRA_CHANNELS
 from vertseg.labels import label_of
 from vertseg.training import acquire
 from vertseg.training.marrow import behind_bodies, vary_bone
+from vertseg.training.outline import seen_share
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.streaks import expand, metal_streaks
 from vertseg.training.strength import smoothing_voxels, weaken
@@ -58,11 +59,7 @@ def draw_sample(
     draw: dict[str, Any] = {"painted": np.int32(not real)}
     volume = source.volume
     if recipe.stage == "segmentation":
-        vertebrae = volume if source.mask is None else source.mask
-        mask = vertebrae == source.wanted
-        if (vertebrae == CEMENT).any():
-            mask = ndimage.binary_fill_holes(mask)
-        draw["mask"] = mask.astype(np.uint8)
+        draw["mask"] = _wanted_share(source, recipe.source_spacing_mm)
         if not real:
             volume = vary_bone(volume, source.landmarks, recipe.source_spacing_mm, rng)
     draw["labels"] = volume.astype(np.int16)
@@ -83,6 +80,19 @@ def draw_sample(
     else:
         _draw_landmarks(draw, recipe, source, [draw[f"fov_{axis}"] for axis in "xyz"])
     return draw
+
+
+def _wanted_share(source: SourceVolume, spacing_mm: float) -> np.ndarray:
+    """Share of each voxel that the wanted vertebra takes, uint8 in 255ths.
+
+    Masks of real scans hold what their readers saw; of painted bodies it is where the bone is.
+    """
+    if source.mask is not None:
+        return (source.mask == source.wanted) * np.uint8(255)
+    bone = source.volume == source.wanted
+    if (source.volume == CEMENT).any():
+        bone = ndimage.binary_fill_holes(bone)
+    return np.rint(255.0 * seen_share(bone, spacing_mm)).astype(np.uint8)
 
 
 def draw_paint(draw, recipe: Recipe, landmarks, rng) -> None:

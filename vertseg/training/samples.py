@@ -98,7 +98,7 @@ def segmentation_sample(draw):
     """
     image, coords = render(draw)
     marker = gaussian(landmark_distances(coords, draw), draw)
-    mask = sample_linear(ops.cast(draw["mask"], "float32"), coords)
+    mask = sample_linear(ops.cast(draw["mask"], "float32") / 255.0, coords)
     target = mask * ops.cast(in_view(coords, draw), "float32")
     image = ops.concatenate([image[..., None], marker], axis=-1)
     return {"image": image, "target": target}
