@@ -48,7 +48,7 @@ def outlined(
     wanted: Iterable[int],
     spacing_mm: float,
     step: npt.NDArray[np.float64],
-    size: tuple[int, int, int],
+    size: tuple[int, ...],
 ) -> npt.NDArray[np.uint8]:
     """Masks on a scanner's grid: a voxel in several outlines belongs to the one it is deepest in.
 
