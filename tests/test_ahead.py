@@ -6,7 +6,7 @@ import pytest
 from fake_segmenter import POINTS, FakeSegmenter, write_scan
 
 from vertseg import process, read_ahead
-from vertseg.ahead import ahead
+from vertseg.ahead import ahead, mapped_ahead
 from vertseg.batch import run_batch
 from vertseg.case import Case
 from vertseg.handover import Handover
@@ -48,6 +48,33 @@ def test_the_thread_ends_when_the_caller_stops_early() -> None:
     assert next(made) == 0
     made.close()
     assert threading.active_count() == before
+
+
+def test_two_values_are_made_at_once_and_come_in_order() -> None:
+    both = threading.Barrier(2, timeout=PATIENCE_S)
+
+    def value(number: int) -> int:
+        both.wait()
+        return 2 * number
+
+    assert list(mapped_ahead(value, range(6), 2)) == [0, 2, 4, 6, 8, 10]
+
+
+def test_what_a_function_raises_ends_the_others() -> None:
+    before, done = threading.active_count(), []
+
+    def value(number: int) -> int:
+        if number == 1:
+            raise ZeroDivisionError("oops")
+        done.append(number)
+        return number
+
+    made = mapped_ahead(value, range(1000), 2)
+    assert next(made) == 0
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        next(made)
+    assert threading.active_count() == before
+    assert len(done) < 8
 
 
 def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monkeypatch) -> None:

@@ -23,7 +23,6 @@ def test_a_job_is_measured_against_its_bare_networks(tmp_path) -> None:
     assert found["scans"] == 1 and found["vertebrae"] >= 1
     assert found["forwards"]["segmentation"]["crops"] == found["vertebrae"]
     assert found["forwards"]["vertebrae"]["crops"] == 6  # a tile and its mirror image, in 3 sizes
-    for stage, seconds in found["in_job_s"].items():
-        assert 0 < seconds <= found["stages_s"][stage] + 0.1
-        assert found["bare_s"][stage]["processor"] > 0
+    for stage, bare in found["bare_s"].items():
+        assert bare["processor"] > 0 and found["stages_s"][stage] > 0
     assert found["flop"] > 1e9 and found["peak_beyond_input_bytes"] > 0

@@ -13,7 +13,13 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize(
     ("free_mib", "kind", "expected"),
-    [(100, "cpu", 1), (4000, "cpu", 2), (8000, "gpu", 8), (100, "gpu", 1), (90000, "gpu", 16)],
+    [
+        (100, "cpu", (1, 1)),
+        (4000, "cpu", (1, 2)),
+        (8000, "gpu", (8, 2)),
+        (100, "gpu", (1, 2)),
+        (90000, "gpu", (16, 2)),
+    ],
 )
 def test_half_of_the_free_memory_is_used(free_mib, kind, expected, monkeypatch) -> None:
     monkeypatch.setattr(crop_batch, "free_bytes", lambda: free_mib * MIB)
@@ -23,7 +29,7 @@ def test_half_of_the_free_memory_is_used(free_mib, kind, expected, monkeypatch) 
 
 def test_a_machine_that_says_nothing_gets_a_small_batch(monkeypatch) -> None:
     monkeypatch.setattr(crop_batch, "_free_of_gpu", lambda backend: None)
-    assert crops_at_once(500 * MIB, "gpu", "tensorflow") == 2
+    assert crops_at_once(500 * MIB, "gpu", "tensorflow").crops == 2
 
 
 def test_what_nvidia_smi_says_is_read(monkeypatch) -> None:

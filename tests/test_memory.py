@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from fake_segmenter import FakeSegmenter, fake_result, phantom_scan, write_scan
 
 from vertseg import memory
+from vertseg.ahead import mapped_ahead
 from vertseg.batch import run_batch
 from vertseg.errors import InputError
 from vertseg.image import read_image
@@ -81,12 +83,33 @@ def test_one_crop_that_is_too_much_for_the_gpu_runs_on_the_cpu(monkeypatch) -> N
     assert "CPU" in made.shortage
 
 
+def test_two_calls_that_are_too_much_run_one_after_the_other() -> None:
+    both, running = threading.Barrier(2, timeout=60.0), []
+
+    def forward(batch):
+        running.append(batch)
+        try:
+            if made._turns.most > 1:
+                both.wait()  # the other call is under way as well
+                raise ResourceExhaustedError("OOM")
+            assert len(running) == 1
+            return 2 * batch
+        finally:
+            running.pop()
+
+    made = network(forward, has_gpu=False)
+    parts = [BATCH[:1], BATCH[1:2]]
+    for part, maps in zip(parts, mapped_ahead(made, parts, 2), strict=True):
+        np.testing.assert_array_equal(maps, 2 * part)
+    assert made.shortage == "segmentation stage: memory sufficed for one crop at a time"
+
+
 @pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM")])
 def test_nothing_left_to_try(error) -> None:
     forward = Doubling(0, error)
     with pytest.raises(type(error)):
         network(forward, has_gpu=False)(BATCH)
-    assert forward.sizes == [5, 2, 1]
+    assert forward.sizes == [5, 2, 1, 1]  # the last time without another call beside it
 
 
 def test_other_errors_are_not_tried_again() -> None:

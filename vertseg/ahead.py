@@ -1,13 +1,16 @@
-"""Making items in a thread before they are asked for."""
+"""Making items in threads before they are asked for."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 def ahead(items: Iterable[_Item], count: int = 2) -> Generator[_Item, None, None]:
@@ -46,3 +49,25 @@ def ahead(items: Iterable[_Item], count: int = 2) -> Generator[_Item, None, None
     finally:
         stopped.set()
         worker.join()
+
+
+def mapped_ahead(
+    function: Callable[[_Item], _Made], items: Iterable[_Item], threads: int
+) -> Generator[_Made, None, None]:
+    """`function` of each item, in order; so many of them at once, and one is ready before.
+
+    An error is raised where the value would have come. When the caller stops early, what has been
+    begun is ended and no more is begun.
+    """
+    pending: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(threads, "ahead") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for begun in pending:
+                begun.cancel()

@@ -23,6 +23,7 @@ from vertseg.spine_frame import SpineFrame
 
 _STEPS_MM = (2.0, 1.0)  # to find the directions, then to measure
 _REACH_MM = np.array([34.0, 36.0, 30.0])  # left, back, up: half the sides of the sampled block
+_BEYOND_MM = 10.0  # sampled beyond the walls and end plates, once it is known where they are
 _MEDIAN_BAND_MM = 4.0
 _MIDDLE_BAND_MM = 3.0
 _HEIGHT_BANDS = {"anterior": (0.10, 0.25), "middle": (0.42, 0.58), "posterior": (0.75, 0.90)}
@@ -70,19 +71,26 @@ def measure_body(mask: npt.NDArray[np.bool_], grid: Grid, frame: SpineFrame) -> 
         None where walls or end plates cannot be found: the origin is outside of the mask, or the
         mask is no vertebral body.
     """
-    first = _measure_once(mask, grid, frame, _STEPS_MM[0])
+    first = _measure_once(mask, grid, frame, _STEPS_MM[0], _REACH_MM)
     if first is None:
         return None
     cosine = float(first.frame.axes_lps[2] @ frame.axes_lps[2])
     if cosine < np.cos(np.radians(_LARGEST_CORRECTION_DEG)):
         return None
-    return _measure_once(mask, grid, first.frame, _STEPS_MM[1])
+    height_mm = max(first.anterior_mm, first.middle_mm, first.posterior_mm)
+    half_mm = 0.5 * np.array([first.width_mm, first.depth_mm, height_mm])
+    reach_mm = np.minimum(half_mm + _BEYOND_MM, _REACH_MM)
+    return _measure_once(mask, grid, first.frame, _STEPS_MM[1], reach_mm)
 
 
 def _measure_once(
-    mask: npt.NDArray[np.bool_], grid: Grid, frame: SpineFrame, step_mm: float
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    frame: SpineFrame,
+    step_mm: float,
+    reach_mm: FloatArray,
 ) -> Body | None:
-    axes, inside = _sample(mask, grid, frame, step_mm)
+    axes, inside = _sample(mask, grid, frame, step_mm, reach_mm)
     left, back, up = axes
     median, level = np.abs(left) <= _MEDIAN_BAND_MM, np.abs(up) <= _MIDDLE_BAND_MM
     walls = _median_edges(inside[np.ix_(median, np.arange(len(back)), level)], 1, back)
@@ -132,10 +140,14 @@ def _assemble(
 
 
 def _sample(
-    mask: npt.NDArray[np.bool_], grid: Grid, frame: SpineFrame, step_mm: float
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    frame: SpineFrame,
+    step_mm: float,
+    reach_mm: FloatArray,
 ) -> tuple[tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.float32]]:
     """Positions in mm along left, back, up, and the mask there, 0 to 1."""
-    counts = np.round(_REACH_MM / step_mm).astype(int)
+    counts = np.round(reach_mm / step_mm).astype(int)
     left, back, up = (np.arange(-n, n + 1) * step_mm for n in counts)
     to_index = np.linalg.inv(grid.affine_lps)[:3, :3] @ frame.axes_lps.T
     first = grid.lps_to_index(frame.to_lps(-counts * step_mm))

@@ -23,9 +23,13 @@ def label_boxes(labels: npt.NDArray[np.uint8]) -> dict[int, Box]:
         labels: uint8 (i, j, k); only the box around all of them is searched voxel by voxel.
     """
     whole = filled_box(labels)
-    found = ndimage.find_objects(labels[whole]) if whole[0].stop else []
+    order = np.argsort(labels.strides)[::-1]  # the search is several times faster along memory
+    found = ndimage.find_objects(labels[whole].transpose(order)) if whole[0].stop else []
+    back = np.argsort(order)
     return {
-        label: _moved(box, whole) for label, box in enumerate(found, start=1) if box is not None
+        label: _moved((box[back[0]], box[back[1]], box[back[2]]), whole)
+        for label, box in enumerate(found, start=1)
+        if box is not None
     }
 
 

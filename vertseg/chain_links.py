@@ -172,11 +172,10 @@ def link_scores(
     constant = log_norm - typical + [link.score for link in links] + config.link_bonus
 
     # Squared Mahalanobis distance of offset / scale: a / scale^2 - 2 b / scale + c.
-    rotated = np.einsum("ei,bij->bej", offsets_mm, poses.rotations)
-    precision = precisions[which]
-    weighted = np.einsum("bei,eij->bej", rotated, precision)
-    a = (weighted * rotated).sum(-1)
-    b = (weighted * means[which]).sum(-1)
+    rotated = offsets_mm @ poses.rotations  # (B, E, 3)
+    weighted = (rotated.transpose(1, 0, 2) @ precisions[which]).transpose(1, 0, 2)
+    a = np.einsum("bei,bei->be", weighted, rotated)
+    b = np.einsum("bei,ei->be", weighted, means[which])
     c = np.einsum("li,lij,lj->l", means, precisions, means)[which]
 
     def scores_at(inverse_scale: np.ndarray, edges: np.ndarray) -> np.ndarray:

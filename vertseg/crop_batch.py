@@ -5,17 +5,34 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vertseg.memory import free_bytes
 
 _MOST = {"cpu": 2, "gpu": 16}
-"""On a CPU two crops take a tenth less time than one and one, four no less than two."""
 _SHARE = 0.5  # of the free memory
 
 
-def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) -> int:
-    """The number of crops for one forward pass, at least 1.
+class AtOnce(NamedTuple):
+    """How crops share the processor.
+
+    Attributes:
+        crops: in a batch, for one forward pass.
+        threads: that make batches and call the network.
+    """
+
+    crops: int
+    threads: int
+
+
+ONE_BY_ONE = AtOnce(1, 1)
+
+
+def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) -> AtOnce:
+    """How crops are to be run.
+
+    On a GPU a batch of many, while a second thread makes the next batch. On a CPU a batch gains
+    nothing, but two passes at a time leave no core idle while a crop is made or an operation ends.
 
     Args:
         crop_bytes: memory that one crop takes at most.
@@ -24,7 +41,8 @@ def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) ->
     """
     free = free_bytes() if kind == "cpu" else _free_of_gpu(backend)
     fits = _MOST["cpu"] if free is None else int(_SHARE * free / max(crop_bytes, 1))
-    return max(1, min(_MOST[kind], fits))
+    count = max(1, min(_MOST[kind], fits))
+    return AtOnce(1, count) if kind == "cpu" else AtOnce(count, 2)
 
 
 def activation_bytes(model: Any) -> int:

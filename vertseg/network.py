@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -21,6 +23,9 @@ from vertseg.weights import Weights
 _LOGGER = logging.getLogger(__name__)
 
 Float32Array = npt.NDArray[np.float32]
+
+CALLS_AT_ONCE = 2
+"""Of a network on a CPU: no core idles while one call waits for its last thread."""
 
 
 def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras.Model:
@@ -57,8 +62,9 @@ def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras
 class StageNetwork:
     """The network of one stage with its weights.
 
-    Where memory runs out it takes half as many crops at once, and for one crop the CPU; it stays
-    with what worked until `start_afresh`.
+    It may be called by several threads: a GPU does one call after another, a CPU two at a time.
+    Where memory runs out it takes half as many crops at once, then one call after another, and for
+    one crop the CPU; it stays with what worked until `start_afresh`.
 
     Attributes:
         config: of the stage.
@@ -88,6 +94,7 @@ class StageNetwork:
         self.shortage = ""
         self._most: int | None = None
         self._on_cpu = not self._has_gpu
+        self._turns = _Turns(1 if self._has_gpu else CALLS_AT_ONCE)
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) in about [0, 1] from inputs (n, x, y, z, inputs).
@@ -99,10 +106,12 @@ class StageNetwork:
         start = 0
         while start < len(batch):
             part = batch[start : start + (self._most or len(batch))]
+            alone = False
             try:
-                done.append(self._run(part))
+                with self._turns.one() as alone:
+                    done.append(self._run(part))
             except Exception as error:
-                if not (is_out_of_memory(error) and self._take_less(len(part))):
+                if not (is_out_of_memory(error) and self._take_less(len(part), alone)):
                     raise
             else:
                 start += len(part)
@@ -116,11 +125,17 @@ class StageNetwork:
             maps = self._forward(batch)
         return np.asarray(keras.ops.convert_to_numpy(maps), np.float32)
 
-    def _take_less(self, count: int) -> bool:
-        """Ask less of the memory than for `count` crops; False if that is not possible."""
+    def _take_less(self, count: int, alone: bool) -> bool:
+        """Ask less of the memory than for `count` crops; False if that is not possible.
+
+        `alone`: whether no other call was under way.
+        """
         if count > 1:
             self._most = count // 2
             self.shortage = f"memory sufficed for {self._most} crops at once, not for {count}"
+        elif not alone:
+            self._turns.most = 1
+            self.shortage = "memory sufficed for one crop at a time"
         elif not self._on_cpu:
             self._on_cpu = True
             self.shortage = "the memory of the GPU did not suffice, so the CPU was used"
@@ -129,6 +144,29 @@ class StageNetwork:
         self.shortage = f"{self._stage} stage: {self.shortage}"
         _LOGGER.warning("%s", self.shortage)
         return True
+
+
+class _Turns:
+    """Calls of several threads, of which `most` run at a time; it may be lowered meanwhile."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._running = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """Wait for a turn and take it; gives whether no other call can be under way."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running < self.most)
+            self._running += 1
+            alone = self.most == 1
+        try:
+            yield alone
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
 
 def _compiled(model: keras.Model, config: StageConfig) -> Callable[[Any], Any]:

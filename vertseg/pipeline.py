@@ -79,7 +79,7 @@ class Segmenter:
         self._keep_heatmaps = keep_heatmaps
         self._plain = mode == "reference"
         crop_bytes = self._segmentation.crop_bytes
-        self._batch = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
+        self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
 
     def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds, names and segments the vertebrae of `image`.
@@ -155,7 +155,7 @@ class Segmenter:
 
             if self._plain:
                 return segment_plainly(image, places, network, on_vertebra)
-            return segment_vertebrae(image, places, network, self._batch, on_vertebra)
+            return segment_vertebrae(image, places, network, self._at_once, on_vertebra)
 
     def _find(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False

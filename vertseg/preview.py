@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,12 @@ def render_preview(image: Image, labels: npt.NDArray[np.uint8], report: Report) 
     found = [row["centroid_lps_mm"] for row in report["vertebrae"]]
     course = Course(found or report["spine"]["course_lps_mm"], image.grid)
     layout = _lay_out({plane: course.frame(plane) for plane in _SIDES}, report)
-    views = {p: reformat(image, labels, course, p, 1.0 / layout.scale) for p in _SIDES}
+
+    def view(plane: Plane) -> View:
+        return reformat(image, labels, course, plane, 1.0 / layout.scale)
+
+    with ThreadPoolExecutor(len(_SIDES), "preview") as pool:
+        views = dict(zip(_SIDES, pool.map(view, _SIDES), strict=True))
     canvas = Pillow.new("RGB", (WIDTH, layout.bottom + _FOOTER), _GROUND)
     draw = ImageDraw.Draw(canvas)
     left = _MARGIN if layout.beside else (WIDTH - layout.width) // 2

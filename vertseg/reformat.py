@@ -146,20 +146,18 @@ def reformat(
     across = frame.left_mm + (np.arange(columns) + 0.5) * pixel_mm
     points = np.repeat(course.at(z)[:, None, :], columns, axis=1)
     points[..., axis] = across
+    inside = image.grid.contains(points)
+    index = np.moveaxis(image.grid.lps_to_index(points), -1, 0)
+    del points
+    seen = ndimage.map_coordinates(labels, index, np.uint8, order=0, mode="constant")
     depth = np.zeros(3)
     depth[1 - axis] = 1.0
-    index = np.moveaxis(image.grid.lps_to_index(points), -1, 0)
     shift = (np.linalg.inv(image.grid.affine_lps)[:3, :3] @ depth)[:, None, None]
     values = np.zeros((rows, columns), np.float32)
-    for offset in _SLAB_MM:
-        values += ndimage.map_coordinates(
-            image.array, index + offset * shift, np.float32, order=1, mode="nearest"
-        )
-    return View(
-        grey=_windowed(values / len(_SLAB_MM), image),
-        labels=ndimage.map_coordinates(labels, index, np.uint8, order=0, mode="constant"),
-        inside=image.grid.contains(points),
-    )
+    for step in np.diff(_SLAB_MM, prepend=0.0):
+        index += step * shift
+        values += ndimage.map_coordinates(image.array, index, np.float32, order=1, mode="nearest")
+    return View(_windowed(values / len(_SLAB_MM), image), seen, inside)
 
 
 def _windowed(values: npt.NDArray[Any], image: Image) -> npt.NDArray[np.uint8]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from models.presets import StageConfig
-from vertseg.ahead import ahead
+from vertseg.ahead import mapped_ahead
 from vertseg.boxes import Box, empty_labels, filled_box
+from vertseg.crop_batch import ONE_BY_ONE, AtOnce
 from vertseg.grid import Grid
 from vertseg.image import Image
 from vertseg.network import Float32Array, StageNetwork
@@ -27,23 +27,24 @@ def segment_vertebrae(
     image: Image,
     vertebrae: Sequence[tuple[int, PointLps]],
     network: StageNetwork,
-    batch: int = 1,
+    at_once: AtOnce = ONE_BY_ONE,
     on_vertebra: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid: each voxel gets the label with the largest response.
 
-    Responses are resampled and compared only inside the box of each crop; two bytes a voxel of
-    the scan are held, however many labels there are.
+    Responses are resampled and compared only inside the box of each crop; two bytes a voxel are
+    held, one of them only in the box around all crops, however many labels there are.
 
     Args:
         image: the scan.
         vertebrae: pairs of label and centroid in LPS mm.
         network: the segmentation U-Net.
-        batch: crops that run at once.
+        at_once: crops in a batch, and threads that take batches.
         on_vertebra: called with (vertebrae done, vertebrae).
     """
-    merger = _Merger(image.grid, network.config.threshold)
-    responses = ahead(vertebra_responses(image, vertebrae, network, batch), batch)
+    crops = [crop_grid(label, point, network.config) for label, point in vertebrae]
+    merger = _Merger(image.grid, crops, network.config.threshold)
+    responses = vertebra_responses(image, vertebrae, network, at_once)
     for done, (label, response, grid) in enumerate(responses, start=1):
         merger.add(label, response, grid)
         if on_vertebra is not None:
@@ -55,32 +56,40 @@ def vertebra_responses(
     image: Image,
     vertebrae: Sequence[tuple[int, PointLps]],
     network: StageNetwork,
-    batch: int = 1,
+    at_once: AtOnce = ONE_BY_ONE,
 ) -> Iterator[Response]:
     """Label, response (x, y, z) without islands, and its grid, of each vertebra in turn.
 
-    Crops are made while the network is at the ones before; those without anything in them, which
-    lie outside the scan, are left out.
+    Each batch is made, seen by the network and rid of islands in one thread, while another one is
+    at the next batch; crops without anything in them, which lie outside the scan, are left out.
 
     Args:
         image: the scan.
         vertebrae: pairs of label and centroid in LPS mm.
         network: the segmentation U-Net.
-        batch: crops that run at once.
+        at_once: crops in a batch, and threads that take batches.
     """
-    crops = (_crop(image, label, point, network.config) for label, point in vertebrae)
-    seen = (crop for crop in ahead(crops, batch) if not is_padding(crop.values[..., 0]))
-    while chosen := list(islice(seen, batch)):
-        responses = network(np.stack([crop.values for crop in chosen]))
-        for crop, response in zip(chosen, responses, strict=True):
-            main = keep_main_part(
-                response[..., 0], crop.grid, crop.point_lps_mm, network.config.threshold
-            )
-            yield crop.label, main, crop.grid
+    config = network.config
+
+    def responses_of(part: Sequence[tuple[int, PointLps]]) -> list[Response]:
+        crops = [_crop(image, label, point, config) for label, point in part]
+        crops = [crop for crop in crops if not is_padding(crop.values[..., 0])]
+        if not crops:
+            return []
+        maps = network(np.stack([crop.values for crop in crops]))[..., 0]
+        return [
+            (c.label, keep_main_part(map_, c.grid, c.point_lps_mm, config.threshold), c.grid)
+            for c, map_ in zip(crops, maps, strict=True)
+        ]
+
+    size = at_once.crops
+    parts = [vertebrae[start : start + size] for start in range(0, len(vertebrae), size)]
+    for responses in mapped_ahead(responses_of, parts, at_once.threads):
+        yield from responses
 
 
 def merge_responses(
-    grid: Grid, responses: Iterable[Response], threshold: float
+    grid: Grid, responses: Sequence[Response], threshold: float
 ) -> npt.NDArray[np.uint8]:
     """The label map on `grid`: each voxel gets the label with the largest response.
 
@@ -89,7 +98,7 @@ def merge_responses(
         responses: as `vertebra_responses` gives them.
         threshold: smallest response that counts.
     """
-    merger = _Merger(grid, threshold)
+    merger = _Merger(grid, [crop for _, _, crop in responses], threshold)
     for label, response, crop in responses:
         merger.add(label, response, crop)
     return merger.finish()
@@ -153,13 +162,19 @@ def _crop(image: Image, label: int, point: PointLps, config: StageConfig) -> _Cr
 
 
 class _Merger:
-    """Label with the largest response at each voxel of the scan's grid."""
+    """Label with the largest response at each voxel that a crop can reach.
 
-    def __init__(self, grid: Grid, threshold: float) -> None:
-        self._grid = grid
+    Memory that is touched for the first time may cost more than the work in it, so there is little.
+    """
+
+    def __init__(self, grid: Grid, crops: Iterable[Grid], threshold: float) -> None:
+        reach = _around_all([paste_region(grid, crop) for crop in crops])
+        self._whole = empty_labels(grid)
+        self._labels = self._whole[reach]
+        self._grid = grid.crop(reach)
         self._threshold = np.float32(threshold)
-        self._labels = empty_labels(grid)
-        self._best = empty_labels(grid)  # how far the response is from threshold to 1, in 255ths
+        # How far the response is from threshold to 1, in 255ths.
+        self._best = empty_labels(self._grid)
         self._boxes: dict[int, Box] = {}
 
     def add(self, label: int, response: Float32Array, crop: Grid) -> None:
@@ -184,7 +199,18 @@ class _Merger:
         """The merged labels, without the fragments that merging has cut off."""
         for label, box in self._boxes.items():
             drop_fragments(self._labels[box], label)
-        return self._labels
+        return self._whole
+
+
+def _around_all(boxes: Sequence[Box]) -> Box:
+    """The smallest box around boxes; a single voxel where none of them holds any."""
+    full = [box for box in boxes if all(part.start < part.stop for part in box)]
+    full = full or [(slice(0, 1), slice(0, 1), slice(0, 1))]
+    i, j, k = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*full, strict=True)
+    )
+    return i, j, k
 
 
 def drop_fragments(labels: npt.NDArray[np.uint8], label: int, share: float = 0.1) -> None:

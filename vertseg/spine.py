@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from vertseg.ahead import mapped_ahead
 from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
 from vertseg.image import Image
-from vertseg.network import Float32Array, StageNetwork
+from vertseg.network import CALLS_AT_ONCE, Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
 from vertseg.tiles import tile_starts
 
@@ -79,12 +80,17 @@ def find_spine(
     volume = resample(image, grid, config.smoothing_sigma_mm)
     heatmap = np.zeros(grid.size, np.float32)
     axes = [tile_starts(n, t, _TILE_OVERLAP) for n, t in zip(grid.size, config.size, strict=True)]
-    for start in product(*axes):
-        x, y, z = (slice(s, s + n) for s, n in zip(start, config.size, strict=True))
-        if is_padding(volume[x, y, z]):
-            continue
-        response = network(volume[None, x, y, z, None])[0, ..., 0]
-        np.maximum(heatmap[x, y, z], response, out=heatmap[x, y, z])
+    tiles = [
+        tuple(slice(s, s + n) for s, n in zip(start, config.size, strict=True))
+        for start in product(*axes)
+    ]
+
+    def response_of(tile: tuple[slice, ...]) -> Float32Array:
+        return network(volume[tile][None, ..., None])[0, ..., 0]
+
+    tiles = [tile for tile in tiles if not is_padding(volume[tile])]
+    for tile, response in zip(tiles, mapped_ahead(response_of, tiles, CALLS_AT_ONCE), strict=True):
+        np.maximum(heatmap[tile], response, out=heatmap[tile])
     heatmap[~_seen(grid, image.grid)] = 0.0
     if keep is not None:
         keep(heatmap, grid)

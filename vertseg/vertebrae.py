@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from models.layers import linear_kernel
 from models.presets import StageConfig
+from vertseg.ahead import mapped_ahead
 from vertseg.borders import without_cut
 from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
 from vertseg.labels import label_of
-from vertseg.network import Float32Array, StageNetwork
+from vertseg.network import CALLS_AT_ONCE, Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
 from vertseg.sequence import SequenceResult, solve_sequence
 from vertseg.spine import SpineRegion
@@ -143,35 +144,49 @@ def predict_heatmaps(
     overlap: int | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> tuple[Float32Array, Grid]:
-    """Heatmaps (x, y, z, labels) of the whole spine and their grid; 0 where no tile reached.
+    """Heatmaps (x, y, z, labels), none below 0, of the whole spine and their grid.
 
     A scan that one tile holds is looked at in several sizes.
     """
     config = network.config
     grid, tiles = _plan(spine, config, overlap)
     volume = resample(image, grid, config.smoothing_sigma_mm)
-    merged = np.full((*grid.size, len(config.labels)), -np.inf, np.float32)
-    for done, tile in enumerate(tiles):
-        if not is_padding(volume[tile.box]):
-            response = _symmetric(network, volume[tile.box])
-            if len(tiles) == 1:
-                response = _mean_over_scales(response, image, grid, network)
+    if len(tiles) == 1:
+        merged = _mean_over_scales(volume, image, grid, network)
+        if on_tile is not None:
+            on_tile(1, 1)
+        return merged, grid
+    merged = np.zeros((*grid.size, len(config.labels)), np.float32)
+
+    def response_of(tile: _Tile) -> Float32Array | None:
+        seen = volume[tile.box]
+        return None if is_padding(seen) else _symmetric(network, seen)
+
+    responses = mapped_ahead(response_of, tiles, CALLS_AT_ONCE)
+    for done, (tile, response) in enumerate(zip(tiles, responses, strict=True), start=1):
+        if response is not None:
             np.maximum(merged[tile.box], response, out=merged[tile.box])
         if on_tile is not None:
-            on_tile(done + 1, len(tiles))
-    merged[np.isneginf(merged)] = 0.0
+            on_tile(done, len(tiles))
     return merged, grid
 
 
 def _mean_over_scales(
-    response: Float32Array, image: Image, grid: Grid, network: StageNetwork
+    volume: Float32Array, image: Image, grid: Grid, network: StageNetwork
 ) -> Float32Array:
     """Mean of the maps of a window (x, y, z, labels), where they reach, over `_SCALES`."""
-    total, count = response, np.ones(grid.size, np.float32)
-    for scale in _SCALES[1:]:
+    if is_padding(volume):
+        return np.zeros((*grid.size, len(network.config.labels)), np.float32)
+
+    def response_at(scale: float) -> Float32Array:
+        if scale == 1.0:
+            return _symmetric(network, volume)
         spacing = [scale * mm for mm in grid.spacing]
         scaled = Grid.axis_aligned(grid.centre_lps_mm, grid.size, spacing)
-        seen = _symmetric(network, resample(image, scaled, network.config.smoothing_sigma_mm))
+        return _symmetric(network, resample(image, scaled, network.config.smoothing_sigma_mm))
+
+    total, count = np.float32(0), np.zeros(grid.size, np.float32)
+    for scale, seen in zip(_SCALES, mapped_ahead(response_at, _SCALES, CALLS_AT_ONCE), strict=True):
         x, y, z = (_rescaling_matrix(n, scale) for n in grid.size)
         total = total + np.einsum("ai,bj,ck,ijkl->abcl", x, y, z, seen, optimize=True)
         count += np.einsum("a,b,c->abc", x.sum(1), y.sum(1), z.sum(1))

@@ -1,9 +1,10 @@
 """How near the whole job comes to its networks alone: ``python -m tests.bench``.
 
-Each case runs in a process of its own, so that its peak memory is its own. The program's
-start-up is timed for itself: networks are loaded and run once while, as always, the first scan is
-read. What follows is the job. By the wall clock only runs on an otherwise idle machine can be
-compared; processor time bears some company.
+Each case runs in processes of its own, so that its peak memory is its own; of several runs the one
+with the median ratio by the wall clock is told, and the ratios of all. The program's start-up is
+timed for itself: networks are loaded and run once while, as always, the first scan is read. What
+follows is the job. By the wall clock only runs on an otherwise idle machine can be compared;
+processor time bears some company.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def main() -> None:
     for name, source in cases.items():
         if options.only in (None, name):
             output = options.work / "out" / name
-            done[name] = _child("job", {"input": str(source), "output": str(output), **changes})
+            words = {"input": str(source), "output": str(output), **changes}
+            done[name] = _middle([_child("job", words) for _ in range(options.repeats)])
     figures = _with_theory(done)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -42,10 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--work", type=Path, default=Path("build/bench"), help="scans and outputs are kept here")
     add("--quick", action="store_true", help="few and coarse scans: tries the benchmark itself")
     add("--only", choices=("lumbar", "whole spine", "mixed folder"), help="one case alone")
+    add("--repeats", type=int, default=3, help="runs of each case, of which the middle one counts")
     add("--options", default="{}", help='of the run as JSON, such as \'{"precision": "float32"}\'')
     add("--json", type=Path, default=Path("build/bench/figures.json"), help="where to")
     add("--compare", type=Path, help="figures of an earlier run")
     return parser
+
+
+def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run with the median ratio by the wall clock; the ratios of all are put beside."""
+    runs = sorted(runs, key=lambda run: ratios(run)["wall"])
+    return runs[len(runs) // 2] | {"ratios": [ratios(run) for run in runs]}
 
 
 def _with_theory(cases: dict[str, Any]) -> dict[str, Any]:

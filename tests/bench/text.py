@@ -54,10 +54,11 @@ def _clocks(seconds: dict[str, float]) -> str:
 
 def _ratio_words(case: Figures, before: Figures | None) -> str:
     now, then = ratios(case), ratios(before) if before else {}
-    parts = [
-        f"{name} {value:.2f}" + (f" (before {then[name]:.2f})" if then else "")
-        for name, value in now.items()
-    ]
+    parts = []
+    for name, value in now.items():
+        runs = [run[name] for run in case["ratios"]]
+        spread = f" ({min(runs):.2f} to {max(runs):.2f})" if len(runs) > 1 else ""
+        parts.append(f"{name} {value:.2f}{spread}" + (f", before {then[name]:.2f}" if then else ""))
     return ", ".join(parts)
 
 

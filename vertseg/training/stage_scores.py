@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from vertseg.crop_batch import ONE_BY_ONE, AtOnce
 from vertseg.device import DeviceInfo
 from vertseg.errors import InputError
 from vertseg.evaluation import VertebraScore, score_case
@@ -76,13 +77,13 @@ class CaseScores:
     vertebrae: tuple[VertebraScore, ...]
 
 
-def score_stages(data: CaseData, networks: Networks, batch: int = 1) -> CaseScores:
+def score_stages(data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ONE) -> CaseScores:
     """Scores of all three stages, each fed with the truth.
 
     Args:
         data: a scan with points; without a mask there is neither Dice nor Hausdorff.
         networks: the trained networks.
-        batch: crops of the segmentation stage that run at once.
+        at_once: crops of the segmentation stage in a batch, and threads that take batches.
 
     Raises:
         InputError: the case has no scan or no points, or the mask does not lie on the scan's grid.
@@ -100,7 +101,7 @@ def score_stages(data: CaseData, networks: Networks, batch: int = 1) -> CaseScor
     reference = Annotation(dict(points))
     if data.mask is not None and data.mask_grid is not None:
         given = [(label, _tuple(point)) for label, point in points.items()]
-        labels = segment_vertebrae(image, given, networks.segmentation, batch)
+        labels = segment_vertebrae(image, given, networks.segmentation, at_once)
         fed = np.where(np.isin(data.mask, [*points]), data.mask, 0).astype(np.uint8)
         reference = replace(reference, mask=fed, grid=data.mask_grid)
         predicted = replace(predicted, mask=labels, grid=image.grid)
