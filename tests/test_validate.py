@@ -100,6 +100,34 @@ def test_only_held_out_scans_are_scored_and_all_is_right(data, tmp_path, monkeyp
     assert "| >= 8 | 1 | 0 |" in real and "chest" not in text
 
 
+def test_each_real_scan_is_scored_by_weights_that_have_not_seen_it(data, tmp_path, monkeypatch):
+    never = {"a": ["taichi", "thorax4mm"], "b": ["lfcp", "taichi"], "c": ["lfcp"]}
+    scan(data / "ct/rawdata/sub-thorax4mm", "sub-thorax4mm")
+    centroid_file(data / "ct/derivatives/sub-thorax4mm", "sub-thorax4mm", 14)
+    for fold in never:
+        (tmp_path / "folds" / fold).mkdir(parents=True)
+        (tmp_path / "folds" / fold / "manifest.json").touch()
+
+    def load_weights(folder):
+        names = never[folder.name]
+        held_out = {"spine": names, "vertebrae": [*names, "trunk4mm"], "segmentation": []}
+        return SimpleNamespace(manifest={"held_out": held_out})
+
+    monkeypatch.setattr(module, "load_weights", load_weights)
+    monkeypatch.setattr(module.cli, "main", program(("sub-lfcp",)))
+    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    done = {p.parent.parent.name: p.name for p in (tmp_path / "work/folds").glob("*/rawdata/*fcp")}
+    assert done == {"b": "sub-lfcp"}  # c has no scan left
+    assert "| sub-taichi | 6 | 6 | 0 | 0.0 |" in text
+    assert "| sub-thorax4mm | 4 | 4 | 0 | 0.0 |" in text  # T11 and T12 may be others there
+    assert "| sub-lfcp | 6 | 0 | 6 |" in text and "| >= 0 | 3 | 1 |" in text
+
+
+def test_folds_need_weights(data, tmp_path):
+    with pytest.raises(ConfigurationError, match="left a scan out"):
+        module.in_folds(data, tmp_path / "work", tmp_path)
+
+
 def test_shifted_cases_are_counted_by_their_margin(data, tmp_path, monkeypatch):
     monkeypatch.setattr(module.cli, "main", program(("sub-factory001",)))
     factory = module.validate(data, tmp_path / "work", count=2).split("## real")[0]

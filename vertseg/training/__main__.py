@@ -35,6 +35,8 @@ def main(words: Sequence[str] | None = None) -> None:
     check.add_argument("--work", type=Path, required=True, help="folder for scans and predictions")
     check.add_argument("--weights", type=Path, help="default: the bundled ones")
     check.add_argument("--count", type=int, default=60, help="factory cases")
+    check.add_argument("--folds", type=Path, metavar="FOLDER",
+                       help="of folders of weights, scored on scans unseen by them")  # fmt: skip
     check.set_defaults(run=_validate)
     sheet = commands.add_parser("sheet", help="factory volumes and real scans in one picture")
     sheet.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
@@ -85,7 +87,8 @@ def _sheet(arguments: argparse.Namespace) -> None:
 def _validate(arguments: argparse.Namespace) -> None:
     from vertseg.training.validate import validate
 
-    print(validate(arguments.data, arguments.work, arguments.weights, arguments.count))
+    a = arguments
+    print(validate(a.data, a.work, a.weights, a.count, a.folds))
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -103,9 +103,12 @@ def provenance(runs: Path) -> dict[str, Any]:
 
 
 def _never_seen(runs: Path, stage: str, usual: Sequence[str]) -> list[str]:
-    """Those of `usual` that every leg of `stage` held out."""
-    seen = set()
+    """Scans that every leg of `stage` held out; a leg that does not say held out `usual`."""
+    kept: set[str] | None = None
     for path in runs.glob(f"{stage}.[0-9]*.json"):
-        hold_out = json.loads(path.read_text(encoding="utf-8"))["config"].get("hold_out")
-        seen |= set() if hold_out is None else set(usual) - set(hold_out)
-    return [name for name in usual if name not in seen]
+        said = json.loads(path.read_text(encoding="utf-8"))["config"].get("hold_out")
+        held_out = set(usual if said is None else said)
+        kept = held_out if kept is None else kept & held_out
+    if kept is None:
+        return list(usual)
+    return [name for name in usual if name in kept] + sorted(kept - set(usual))

@@ -1,10 +1,11 @@
-"""Validation of weights on four sets that train nothing, unless a leg was told to use them.
+"""Validation of weights on sets that train nothing, unless a leg was told to use them.
 
 ``factory``: synthetic scans along spine courses of patients who are kept out of training.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
 `vertseg.sample`. ``parts``: windows of six vertebrae of the real scans and the chest CT, of which
-many show neither end of the ribs, nor dens or sacrum. Where there are masks, the segmentation is
-also run alone, from true centroids. Predictions come from ``predict.py`` and scores from
+many show neither end of the ribs, nor dens or sacrum. ``folds``: all real scans, each found and
+named by other weights, which have not seen it. Where there are masks, the segmentation is also run
+alone, from true centroids. Predictions come from ``predict.py`` and scores from
 `vertseg.evaluate`, as for any other data.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,22 @@ from vertseg import cli
 from vertseg.centroids import Centroid
 from vertseg.errors import ConfigurationError
 from vertseg.evaluate import evaluate
-from vertseg.evaluation import average
+from vertseg.evaluation import VertebraScore, average
 from vertseg.evaluation_cases import Annotation, find_case_files, read_pair
 from vertseg.grid import Grid
 from vertseg.sample import SampleError, fetch_chest_ct
 from vertseg.score_tables import as_markdown
 from vertseg.training.cases import MARKS, write_cases
 from vertseg.training.parts import write_parts
-from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS
-from vertseg.training.validation_tables import by_level, by_margin, by_mark, worst_cases
-from vertseg.weights import load_weights
+from vertseg.training.real import HELD_OUT, HELD_OUT_MASKS, UNSURE_LEVELS
+from vertseg.training.validation_tables import (
+    by_case,
+    by_level,
+    by_margin,
+    by_mark,
+    worst_cases,
+)
+from vertseg.weights import MANIFEST, load_weights
 from vertseg.writing import write_centroids
 
 log = logging.getLogger(__name__)
@@ -39,7 +46,13 @@ log = logging.getLogger(__name__)
 _WORST = 5
 
 
-def validate(data: Path, work: Path, weights: Path | None = None, count: int = 60) -> str:
+def validate(
+    data: Path,
+    work: Path,
+    weights: Path | None = None,
+    count: int = 60,
+    folds: Path | None = None,
+) -> str:
     """Tables in Markdown of all sets; a set that cannot be had is named as missing.
 
     The previews of the worst masks of each set are copied to `work`/worst.
@@ -49,12 +62,13 @@ def validate(data: Path, work: Path, weights: Path | None = None, count: int = 6
         work: folder for scans and predictions; what is there already is used again.
         weights: folder of weights; the bundled ones if None.
         count: number of factory cases.
+        folds: folder with folders of weights, whose manifests say which scans each has not seen.
 
     Raises:
-        ConfigurationError: the program did not run.
+        ConfigurationError: the program did not run, or there are no such weights.
     """
     write_cases(data, work / "factory", count)
-    _link_held_out(data, work / "real")
+    _link_scans(data, work / "real", HELD_OUT)
     sets = ["factory", "real"]
     try:
         fetch_chest_ct(work / "chest")
@@ -79,7 +93,49 @@ def validate(data: Path, work: Path, weights: Path | None = None, count: int = 6
         parts += [by_margin(scores, _margins(predictions))]
         parts += _from_truth(work, name, weights)
         _copy_worst(worst_cases(scores, _WORST), predictions, work / "worst" / name)
+    if folds is not None:
+        parts += in_folds(data, work, folds)
     return "\n\n".join(parts)
+
+
+def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
+    """Tables of the real scans, each found and named by weights that have not seen it.
+
+    Vertebrae whose level is doubtful in a scan are left out. The segmentation stage, which here
+    only tells what the border cuts, may have seen the scans.
+
+    Args:
+        data: folder with ``ct/``.
+        work: folder for links to the scans and for predictions.
+        folds: folder with folders of weights.
+
+    Raises:
+        ConfigurationError: the program did not run, or there are no weights that have not seen
+            some scan.
+    """
+    found: list[VertebraScore] = []
+    margins: dict[str, float] = {}
+    taken: set[str] = set()
+    for weights in sorted(path.parent for path in folds.glob(f"*/{MANIFEST}")):
+        never = load_weights(weights).manifest.get("held_out", {})
+        unseen = {*never.get("spine", ())} & {*never.get("vertebrae", ())} - taken
+        scans = work / "folds" / weights.name
+        if not _link_scans(data, scans, unseen):
+            continue
+        taken |= unseen
+        predictions = work / "predictions_in_folds" / weights.name
+        _run(scans / "rawdata", predictions, weights, [])
+        scores = evaluate(scans, predictions, count_missing=True)[0]
+        found += [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
+        margins |= _margins(predictions)
+    if not found:
+        raise ConfigurationError("no weights in it have left a scan out", str(folds))
+    tables = [as_markdown(average(found), found), by_case(found), by_margin(found, margins)]
+    return ["## folds", *tables]
+
+
+def _name(case: str) -> str:
+    return case.removeprefix("sub-")
 
 
 def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:
@@ -108,14 +164,19 @@ def _seen_in_training(weights: Path | None) -> list[str]:
     return sentences
 
 
-def _link_held_out(data: Path, folder: Path) -> None:
-    """The held-out scans and their truth, as links."""
-    for source in sorted(data.glob("ct/*/sub-*")):
-        if source.name.removeprefix("sub-") in HELD_OUT:
+def _link_scans(data: Path, folder: Path, names: Collection[str]) -> bool:
+    """Scans that have points or masks, and these, as links; False if there are none."""
+    found = False
+    for truth in sorted(data.glob("ct/derivatives/sub-*")):
+        if _name(truth.name) not in names:
+            continue
+        found = True
+        for source in (truth, data / "ct" / "rawdata" / truth.name):
             link = folder / source.parent.name / source.name
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():
                 link.symlink_to(source.resolve())
+    return found
 
 
 def _run(scans: Path, predictions: Path, weights: Path | None, options: Sequence[str]) -> None:

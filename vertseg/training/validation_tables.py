@@ -35,6 +35,19 @@ def by_margin(scores: Sequence[VertebraScore], margins: Mapping[str, float]) -> 
     return markdown_table(("margin, nats", "cases", "of them shifted"), rows)
 
 
+def by_case(scores: Sequence[VertebraScore]) -> str:
+    """How many vertebrae of each scan are identified, and how many are predicted otherwise."""
+    rows = []
+    for case in sorted({s.case for s in scores}):
+        own = [s for s in scores if s.case == case]
+        annotated, right = sum(s.annotated for s in own), sum(s.identified for s in own)
+        others = sum(s.predicted and not s.identified for s in own)
+        distances = _mean(s.distance_mm for s in own)
+        rows.append((case, str(annotated), str(right), str(others), distances))
+    head = ("scan", "annotated", "identified", "predicted otherwise", "distance mm")
+    return markdown_table(head, rows)
+
+
 def is_shifted(scores: Iterable[VertebraScore]) -> bool:
     """Whether at least half of what was predicted bears a wrong name."""
     right = [s.identified for s in scores if s.predicted]
