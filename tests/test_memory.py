@@ -41,6 +41,7 @@ class Doubling:
 def network(forward, has_gpu: bool = True) -> StageNetwork:
     made = object.__new__(StageNetwork)
     made._forward, made._stage, made._has_gpu = forward, "segmentation", has_gpu
+    made._calls = 1 if has_gpu else 2
     made.start_afresh()
     return made
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vertseg.errors import ConfigurationError
 
@@ -28,11 +28,13 @@ class DeviceInfo:
         kind: ``gpu`` or ``cpu``.
         name: the maker's name.
         precision: of the networks' arithmetic; their outputs are always float32.
+        threads: of the CPU that may be used; all if None.
     """
 
     kind: Literal["gpu", "cpu"]
     name: str
     precision: Precision
+    threads: int | None = None
 
     @property
     def backend(self) -> str:
@@ -83,7 +85,8 @@ def choose_device(
         )
     kind: Literal["gpu", "cpu"] = "cpu" if gpu is None else "gpu"
     name, native = gpu if gpu is not None else (_cpu_name(), _cpu_precision())
-    return DeviceInfo(kind, name, native if precision == "auto" else precision)  # type: ignore[arg-type]
+    chosen: Any = native if precision == "auto" else precision
+    return DeviceInfo(kind, name, chosen, threads)
 
 
 @contextmanager

@@ -62,9 +62,9 @@ def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras
 class StageNetwork:
     """The network of one stage with its weights.
 
-    It may be called by several threads: a GPU does one call after another, a CPU two at a time.
-    Where memory runs out it takes half as many crops at once, then one call after another, and for
-    one crop the CPU; it stays with what worked until `start_afresh`.
+    It may be called by several threads: a GPU or a single thread does one call after another, a
+    CPU two at a time. Where memory runs out it takes half as many crops at once, then one call
+    after another, and for one crop the CPU; it stays with what worked until `start_afresh`.
 
     Attributes:
         config: of the stage.
@@ -87,6 +87,7 @@ class StageNetwork:
         self._forward = _compiled(model, self.config)
         self._stage = stage
         self._has_gpu = device.kind == "gpu"
+        self._calls = 1 if self._has_gpu or device.threads == 1 else CALLS_AT_ONCE
         self.start_afresh()
 
     def start_afresh(self) -> None:
@@ -94,7 +95,7 @@ class StageNetwork:
         self.shortage = ""
         self._most: int | None = None
         self._on_cpu = not self._has_gpu
-        self._turns = _Turns(1 if self._has_gpu else CALLS_AT_ONCE)
+        self._turns = _Turns(self._calls)
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) in about [0, 1] from inputs (n, x, y, z, inputs).
