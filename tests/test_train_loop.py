@@ -153,8 +153,10 @@ def test_an_export_takes_the_other_stages_from_exported_weights(draw, exported, 
     train(SMALL, RECIPE, draw, runs, SHORT, weights=exported)
     before = sorted(runs.iterdir())
     filled.mkdir()
-    export(complete(runs, exported, filled), folder, {"name": "eight steps"})
+    more = {"vertebrae": {"mean_of_steps": [2, 4], "iterations": 2}}
+    export(complete(runs, exported, filled), folder, {"name": "eight steps"}, more)
     made = load_weights(folder)
+    assert made.manifest["files"]["vertebrae"]["mean_of_steps"] == [2, 4]
     files, known = made.manifest["files"], exported.manifest["files"]
     assert [files[stage]["iterations"] for stage in STAGES] == [8, 4, 4]
     assert files["spine"]["sha256"] != known["spine"]["sha256"]

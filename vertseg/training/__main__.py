@@ -98,16 +98,20 @@ def _export(arguments: argparse.Namespace) -> None:
     from vertseg.training.export import export
     from vertseg.training.provenance import provenance
     from vertseg.training.start import complete
-    from vertseg.weights import load_weights
+    from vertseg.weights import STAGES, load_weights
 
+    known = {}
     with tempfile.TemporaryDirectory(prefix="vertseg-export-") as temporary:
         runs = arguments.runs
         if arguments.others:
-            runs = complete(runs, load_weights(arguments.others), Path(temporary))
+            others = load_weights(arguments.others)
+            untrained = [s for s in STAGES if not (runs / f"{s}.weights.h5").is_file()]
+            known = {stage: others.manifest["files"][stage] for stage in untrained}
+            runs = complete(runs, others, Path(temporary))
         details = {"name": arguments.name} | provenance(runs)
         if arguments.scores:
             details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
-        logging.info("weights are in %s", export(runs, arguments.to, details))
+        logging.info("weights are in %s", export(runs, arguments.to, details, known))
 
 
 if __name__ == "__main__":

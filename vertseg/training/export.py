@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from vertseg.weights import FORMAT, MANIFEST, STAGES, file_sha256
 from vertseg.writing import write_json
 
 
-def export(runs: Path, folder: Path, details: dict[str, Any]) -> Path:
+def export(
+    runs: Path, folder: Path, details: dict[str, Any], known: Mapping[str, Any] | None = None
+) -> Path:
     """Writes float16 weights of all stages and ``manifest.json`` to `folder`.
 
     Args:
         runs: folder of the training runs.
         folder: where the weights go.
         details: further entries of the manifest (data, licences, scores).
+        known: stage -> entry of an earlier manifest, of which all that is not told anew is kept.
 
     Every stage's configuration is the one that it was last trained with.
     """
@@ -35,7 +39,7 @@ def export(runs: Path, folder: Path, details: dict[str, Any]) -> Path:
         _to_float16(runs / f"{stage}.weights.h5", target)
         shutil.copyfile(runs / f"{stage}.csv", folder / f"{stage}.curve.csv")
         curve = (runs / f"{stage}.csv").read_text().splitlines()
-        files[stage] = {
+        files[stage] = {**(known or {}).get(stage, {})} | {
             "file": target.name,
             "sha256": file_sha256(target),
             "iterations": int(curve[-1].split(",")[0]),
