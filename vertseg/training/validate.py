@@ -99,7 +99,7 @@ def validate(
 
 
 def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
-    """Tables of the real scans, each found and named by weights that have not seen it.
+    """Tables of the real scans that have points, each found and named by weights that have not seen it.
 
     Vertebrae whose level is doubtful in a scan are left out. The segmentation stage, which here
     only tells what the border cuts, may have seen the scans.
@@ -120,7 +120,9 @@ def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
         never = load_weights(weights).manifest.get("held_out", {})
         unseen = {*never.get("spine", ())} & {*never.get("vertebrae", ())} - taken
         scans = work / "folds" / weights.name
-        if not _link_scans(data, scans, unseen):
+        for name in unseen:
+            _link_points(data, scans, name)
+        if not scans.exists():
             continue
         taken |= unseen
         predictions = work / "predictions_in_folds" / weights.name
@@ -164,19 +166,25 @@ def _seen_in_training(weights: Path | None) -> list[str]:
     return sentences
 
 
-def _link_scans(data: Path, folder: Path, names: Collection[str]) -> bool:
-    """Scans that have points or masks, and these, as links; False if there are none."""
-    found = False
-    for truth in sorted(data.glob("ct/derivatives/sub-*")):
-        if _name(truth.name) not in names:
-            continue
-        found = True
-        for source in (truth, data / "ct" / "rawdata" / truth.name):
-            link = folder / source.parent.name / source.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.exists():
-                link.symlink_to(source.resolve())
-    return found
+def _link_scans(data: Path, folder: Path, names: Collection[str]) -> None:
+    """Scans and all that is known of them, as links."""
+    for source in sorted(data.glob("ct/*/sub-*")):
+        if _name(source.name) in names:
+            _link(source, folder / source.parent.name / source.name)
+
+
+def _link_points(data: Path, folder: Path, name: str) -> None:
+    """A scan and its points as links, if it has any."""
+    subject = f"sub-{name}"
+    for source in sorted((data / "ct" / "derivatives" / subject).glob("*_ctd.json")):
+        _link(source, folder / "derivatives" / subject / source.name)
+        _link(data / "ct" / "rawdata" / subject, folder / "rawdata" / subject)
+
+
+def _link(source: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(source.resolve())
 
 
 def _run(scans: Path, predictions: Path, weights: Path | None, options: Sequence[str]) -> None:
