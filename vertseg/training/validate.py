@@ -99,7 +99,7 @@ def validate(
 
 
 def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
-    """Tables of the real scans that have points, each found and named by weights that have not seen it.
+    """Tables of the real scans with points, each found and named by weights that have not seen it.
 
     Vertebrae whose level is doubtful in a scan are left out. The segmentation stage, which here
     only tells what the border cuts, may have seen the scans.
