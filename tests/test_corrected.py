@@ -13,6 +13,7 @@ from itk_files import write_itk
 
 from vertseg.batch import run_batch
 from vertseg.centroids import Centroid
+from vertseg.crop_batch import ONE_BY_ONE
 from vertseg.errors import ConfigurationError
 from vertseg.image import Image, read_image
 from vertseg.options import Options
@@ -162,10 +163,10 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran = []
     segmenter = object.__new__(Segmenter)
     segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
-    segmenter._batch, segmenter._overlap, segmenter._plain = 1, None, False
+    segmenter._at_once, segmenter._overlap, segmenter._plain = ONE_BY_ONE, None, False
     segmenter._keep_heatmaps = True
 
-    def segment(image, places, network, batch, on_vertebra):
+    def segment(image, places, network, at_once, on_vertebra):
         ran.append("segmentation")
         labels = np.zeros(image.grid.size, np.uint8)
         for label, point in places:
