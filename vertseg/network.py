@@ -186,9 +186,17 @@ def _compiled(model: keras.Model, config: StageConfig) -> Callable[[Any], Any]:
 
     # Traced once for any number of crops; tracing takes as long as several of them.
     shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    return tf.function(
+    function = tf.function(
         lambda batch: activate(model(batch, training=False), config), input_signature=[shape]
     )
+    tracing = threading.Lock()
+
+    def call(batch: Any) -> Any:
+        with tracing:  # by the first call; the others get what it has made
+            traced = function.get_concrete_function()
+        return traced(tf.convert_to_tensor(batch))
+
+    return call
 
 
 def _rounded_up(batch: Float32Array) -> Float32Array:
