@@ -121,6 +121,12 @@ def test_each_real_scan_is_scored_by_weights_that_have_not_seen_it(data, tmp_pat
     assert "| sub-taichi | 6 | 6 | 0 | 0.0 |" in text
     assert "| sub-thorax4mm | 4 | 4 | 0 | 0.0 |" in text  # T11 and T12 may be others there
     assert "| sub-lfcp | 6 | 0 | 6 |" in text and "| >= 0 | 3 | 1 |" in text
+    never["b"] = ["taichi"]  # other weights of that name have seen lfcp, whose links are there
+    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    assert text.count("| sub-lfcp |") == 1 and "| >= 0 | 3 | 1 |" in text  # by c, as shifted
+    never["c"] = ["taichi"]
+    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    assert "sub-lfcp" not in text
 
 
 def test_folds_need_weights(data, tmp_path):

@@ -9,7 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from vertseg.memory import free_bytes
 
-_MOST = {"cpu": 2, "gpu": 16}
+CALLS_AT_ONCE = 2
+"""Threads that call a network. Of a CPU no core idles then while one call waits for its last thread
+or makes its crops; a GPU does the calls in turn, but the next crops are made meanwhile."""
+
+_MOST = {"cpu": CALLS_AT_ONCE, "gpu": 16}
 _SHARE = 0.5  # of the free memory
 
 
@@ -31,8 +35,7 @@ ONE_BY_ONE = AtOnce(1, 1)
 def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) -> AtOnce:
     """How crops are to be run.
 
-    On a GPU a batch of many, while a second thread makes the next batch. On a CPU a batch gains
-    nothing, but two passes at a time leave no core idle while a crop is made or an operation ends.
+    On a GPU in batches of as many as fit; on a CPU a batch gains nothing, so one crop a pass.
 
     Args:
         crop_bytes: memory that one crop takes at most.
@@ -42,7 +45,7 @@ def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) ->
     free = free_bytes() if kind == "cpu" else _free_of_gpu(backend)
     fits = _MOST["cpu"] if free is None else int(_SHARE * free / max(crop_bytes, 1))
     count = max(1, min(_MOST[kind], fits))
-    return AtOnce(1, count) if kind == "cpu" else AtOnce(count, 2)
+    return AtOnce(1, count) if kind == "cpu" else AtOnce(count, CALLS_AT_ONCE)
 
 
 def activation_bytes(model: Any) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import StageConfig, activate, build_network
-from vertseg.crop_batch import activation_bytes
+from vertseg.crop_batch import CALLS_AT_ONCE, activation_bytes
 from vertseg.device import DeviceInfo
 from vertseg.errors import ConfigurationError
 from vertseg.memory import is_out_of_memory
@@ -23,9 +23,6 @@ from vertseg.weights import Weights
 _LOGGER = logging.getLogger(__name__)
 
 Float32Array = npt.NDArray[np.float32]
-
-CALLS_AT_ONCE = 2
-"""Of a network on a CPU: no core idles while one call waits for its last thread."""
 
 
 def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras.Model:

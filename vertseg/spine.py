@@ -10,10 +10,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.ahead import mapped_ahead
+from vertseg.crop_batch import CALLS_AT_ONCE
 from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
 from vertseg.image import Image
-from vertseg.network import CALLS_AT_ONCE, Float32Array, StageNetwork
+from vertseg.network import Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
 from vertseg.tiles import tile_starts
 

@@ -12,12 +12,13 @@ from models.layers import linear_kernel
 from models.presets import StageConfig
 from vertseg.ahead import mapped_ahead
 from vertseg.borders import without_cut
+from vertseg.crop_batch import CALLS_AT_ONCE
 from vertseg.grid import Grid
 from vertseg.heatmap import KeepHeatmap
 from vertseg.heatmaps import find_places
 from vertseg.image import Image
 from vertseg.labels import label_of
-from vertseg.network import CALLS_AT_ONCE, Float32Array, StageNetwork
+from vertseg.network import Float32Array, StageNetwork
 from vertseg.preprocess import is_padding, resample
 from vertseg.sequence import SequenceResult, solve_sequence
 from vertseg.spine import SpineRegion

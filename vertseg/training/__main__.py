@@ -97,16 +97,15 @@ def _export(arguments: argparse.Namespace) -> None:
 
     from vertseg.training.export import export
     from vertseg.training.provenance import provenance
-    from vertseg.training.start import complete
-    from vertseg.weights import STAGES, load_weights
+    from vertseg.training.start import complete, untrained
+    from vertseg.weights import load_weights
 
     known = {}
     with tempfile.TemporaryDirectory(prefix="vertseg-export-") as temporary:
         runs = arguments.runs
         if arguments.others:
             others = load_weights(arguments.others)
-            untrained = [s for s in STAGES if not (runs / f"{s}.weights.h5").is_file()]
-            known = {stage: others.manifest["files"][stage] for stage in untrained}
+            known = {stage: others.manifest["files"][stage] for stage in untrained(runs)}
             runs = complete(runs, others, Path(temporary))
         details = {"name": arguments.name} | provenance(runs)
         if arguments.scores:

@@ -47,6 +47,11 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
     return _write_history(weights, stage, folder)
 
 
+def untrained(runs: Path) -> list[str]:
+    """Stages without weights in a folder of training runs."""
+    return [stage for stage in STAGES if not (runs / f"{stage}.weights.h5").is_file()]
+
+
 def complete(runs: Path, weights: Weights, folder: Path) -> Path:
     """Fills `folder` with what an export needs: stages without a run come from exported weights.
 
@@ -58,8 +63,9 @@ def complete(runs: Path, weights: Weights, folder: Path) -> Path:
     Returns:
         `folder`.
     """
+    absent = untrained(runs)
     for stage in STAGES:
-        if not (runs / f"{stage}.weights.h5").is_file():
+        if stage in absent:
             _write_history(weights, stage, folder)
             shutil.copyfile(weights.files[stage], folder / f"{stage}.weights.h5")
             continue

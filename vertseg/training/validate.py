@@ -120,15 +120,18 @@ def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
         never = load_weights(weights).manifest.get("held_out", {})
         unseen = {*never.get("spine", ())} & {*never.get("vertebrae", ())} - taken
         scans = work / "folds" / weights.name
-        for name in unseen:
-            _link_points(data, scans, name)
-        if not scans.exists():
+        unseen = {name for name in unseen if _link_points(data, scans, name)}
+        if not unseen:
             continue
         taken |= unseen
         predictions = work / "predictions_in_folds" / weights.name
         _run(scans / "rawdata", predictions, weights, [])
         scores = evaluate(scans, predictions, count_missing=True)[0]
-        found += [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
+        for score in scores:
+            name = _name(score.case)
+            # Not what other weights of this name have left in the folder.
+            if name in unseen and score.label not in UNSURE_LEVELS.get(name, ()):
+                found.append(score)
         margins |= _margins(predictions)
     if not found:
         raise ConfigurationError("no weights in it have left a scan out", str(folds))
@@ -173,12 +176,14 @@ def _link_scans(data: Path, folder: Path, names: Collection[str]) -> None:
             _link(source, folder / source.parent.name / source.name)
 
 
-def _link_points(data: Path, folder: Path, name: str) -> None:
-    """A scan and its points as links, if it has any."""
+def _link_points(data: Path, folder: Path, name: str) -> bool:
+    """A scan and its points as links; False if it has none."""
     subject = f"sub-{name}"
-    for source in sorted((data / "ct" / "derivatives" / subject).glob("*_ctd.json")):
+    points = sorted((data / "ct" / "derivatives" / subject).glob("*_ctd.json"))
+    for source in points:
         _link(source, folder / "derivatives" / subject / source.name)
         _link(data / "ct" / "rawdata" / subject, folder / "rawdata" / subject)
+    return bool(points)
 
 
 def _link(source: Path, link: Path) -> None:
