@@ -117,7 +117,7 @@ demo() {
     local bundled="$ROOT/vertseg/data/sample" chest="$ROOT/sample/chest" done_with=(phantom)
     try_on phantom "$bundled" "$bundled"
     say "Fetching a real chest CT (35 MB, once)"
-    if module vertseg.sample "$chest"; then
+    if module vertseg.evaluate.chest_ct "$chest"; then
         try_on chest "$chest/rawdata" "$chest"
         done_with+=(chest)
     else
@@ -134,6 +134,9 @@ check() {
     local failed=""
     say "ruff"
     "$PY" -m ruff check . || failed+=" ruff"
+    "$PY" -m ruff format --check --quiet . || failed+=" format"
+    say "import rules"
+    PYTHONPATH="$ROOT" "$VENV/bin/lint-imports" --no-logo || failed+=" import-rules"
     say "mypy"
     "$PY" -m mypy || failed+=" mypy"
     say "pytest"

@@ -33,8 +33,8 @@ class NetworkConfig:
             label, as published; or ``shared``: one local appearance map for all labels, and the
             spatial configuration as one map of evidence per label, both as logits.
         tissues: ``shared`` only: classes of tissue that the finest features are told apart into
-            (`vertseg.training.samples`); the spatial configuration sees where each is, because
-            ribs and sacrum name the vertebrae that they stand beside. 0 for none.
+            (`vertseg.training.sample.targets`); the spatial configuration sees where each is,
+            because ribs and sacrum name the vertebrae that they stand beside. 0 for none.
         normalization: ``none`` as published, or ``both``, after every hidden convolution: at the
             two finest levels the channels of each voxel by their root mean square (Zhang and
             Sennrich, NeurIPS 2019), because small contrasts beside air and bone count there; at

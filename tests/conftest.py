@@ -22,7 +22,7 @@ def atlas():
     import numpy as np
 
     from vertseg.phantom import make_phantom
-    from vertseg.training.atlas import Atlas
+    from vertseg.training.factory.atlas import Atlas
 
     phantom = make_phantom(("C1", "sacrum"), 5.0, 1, field_mm=(150.0, 150.0), noise_hu=0.0)
     centres = np.array([c.point_lps_mm for c in phantom.centroids])
@@ -32,6 +32,6 @@ def atlas():
 @pytest.fixture(scope="session")
 def course(atlas):
     """The spine course of that atlas."""
-    from vertseg.training.courses import Course
+    from vertseg.training.factory.courses import Course
 
     return Course("phantom", "phantom", atlas.centres_lps_mm)

@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_segmenter import POINTS, FakeSegmenter, write_scan
 
+from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
+from tests.support.paths import ROOT
+from vertseg.batch.options import Options
+from vertseg.batch.shards import Shard
 from vertseg.cli import main, parse
 from vertseg.errors import ConfigurationError
-from vertseg.options import Options
-from vertseg.shard import Shard
-
-ROOT = Path(__file__).parents[1]
 
 
 def run(tmp_path: Path, *arguments: str, segmenter=None) -> int:
@@ -48,7 +47,7 @@ def test_help_answers_at_once_and_names_every_option() -> None:
 
 def test_the_package_is_imported_without_keras() -> None:
     code = (
-        "import sys, vertseg, vertseg.cli, vertseg.batch\n"
+        "import sys, vertseg, vertseg.cli, vertseg.batch.run\n"
         "assert not {'keras', 'tensorflow', 'jax', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

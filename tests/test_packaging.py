@@ -9,16 +9,15 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from vertseg.evaluation_cases import find_case_files
-from vertseg.inputs import find_cases
+from tests.support.paths import ROOT
+from vertseg.batch.find import find_cases
+from vertseg.io.annotations import find_case_files
 from vertseg.version import VERSION
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHER_BACKENDS = {"jax", "tensorboard"}  # only imported where they were asked for
 PINNED_FILES = ("requirements.txt", "tests/requirements.txt", ".requirements/cuda.txt")
 

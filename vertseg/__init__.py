@@ -17,34 +17,35 @@ from typing import TYPE_CHECKING, Any
 from vertseg.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from vertseg.analysis import Analysis, analyse
-    from vertseg.centroids import Centroid, read_centroids
-    from vertseg.dicom_seg import write_dicom_seg
     from vertseg.errors import VertsegError
-    from vertseg.heatmap import Heatmap, write_heatmap
-    from vertseg.image import Image, read_image
-    from vertseg.pipeline import Segmenter
-    from vertseg.preview import draw
-    from vertseg.result import Result, Vertebra
-    from vertseg.writing import write_centroids, write_mask
+    from vertseg.io.centroids import Centroid, read_centroids, write_centroids
+    from vertseg.io.dicom_seg import write_dicom_seg
+    from vertseg.io.heatmap import Heatmap, write_heatmap
+    from vertseg.io.image import Image
+    from vertseg.io.mask import write_mask
+    from vertseg.io.read import read_image
+    from vertseg.measure import Analysis, analyse
+    from vertseg.report.preview import draw
+    from vertseg.stages.result import Result, Vertebra
+    from vertseg.stages.segmenter import Segmenter
 
 _MODULES = {
-    "Analysis": "analysis",
-    "Centroid": "centroids",
-    "Heatmap": "heatmap",
-    "Image": "image",
-    "Result": "result",
-    "Segmenter": "pipeline",
-    "Vertebra": "result",
+    "Analysis": "measure",
+    "Centroid": "io.centroids",
+    "Heatmap": "io.heatmap",
+    "Image": "io.image",
+    "Result": "stages.result",
+    "Segmenter": "stages.segmenter",
+    "Vertebra": "stages.result",
     "VertsegError": "errors",
-    "analyse": "analysis",
-    "draw": "preview",
-    "read_centroids": "centroids",
-    "read_image": "image",
-    "write_centroids": "writing",
-    "write_dicom_seg": "dicom_seg",
-    "write_heatmap": "heatmap",
-    "write_mask": "writing",
+    "analyse": "measure",
+    "draw": "report.preview",
+    "read_centroids": "io.centroids",
+    "read_image": "io.read",
+    "write_centroids": "io.centroids",
+    "write_dicom_seg": "io.dicom_seg",
+    "write_heatmap": "io.heatmap",
+    "write_mask": "io.mask",
 }
 
 __all__ = [

@@ -15,15 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.batch.options import Options
+from vertseg.batch.shards import Shard, parse_shard, shard_of_slurm
 from vertseg.errors import ConfigurationError, VertsegError
-from vertseg.options import Options
-from vertseg.shard import Shard, parse_shard, shard_of_slurm
 from vertseg.stages import STAGES, Stages, parse_stages
 from vertseg.version import NOTICE, VERSION
 
 if TYPE_CHECKING:
-    from vertseg.outcome import Outcome
-    from vertseg.pipeline import Segmenter
+    from vertseg.batch.outcome import Outcome
+    from vertseg.stages.segmenter import Segmenter
+from vertseg.system.log import set_up_logging
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -233,41 +234,22 @@ def _checked(options: Options) -> Options:
     return replace(options, shard=shard if shard is not None and shard.count > 1 else None)
 
 
-def set_up_logging(verbose: bool, prefix: str = "") -> None:
-    """Log to standard error; quieten the libraries, whose lines would drown the program's.
-
-    Args:
-        verbose: log details, and let the libraries speak.
-        prefix: of every line.
-    """
-    from vertseg.progress import TqdmHandler
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    logger = logging.getLogger("vertseg")
-    handler = TqdmHandler()
-    handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
-    logger.handlers[:] = [handler]
-    logger.propagate = False  # libraries put handlers on the root
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
 def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outcome:
-    from vertseg.batch import load_segmenter, run_batch
+    from vertseg.batch.run import load_segmenter, run_batch
 
     if options.merge:
-        from vertseg.merge import merge_shards
+        from vertseg.batch.outcome import merge_shards
 
         return merge_shards(options)
     if options.gpus is not None:
-        from vertseg.gpus import run_on_gpus
+        from vertseg.batch.gpus import run_on_gpus
 
         return run_on_gpus(options, load or load_segmenter)
     return run_batch(options, load or load_segmenter)
 
 
 def _selftest(options: Options) -> int:
-    from vertseg.selftest import run_checks
+    from vertseg.stages.selftest import run_checks
 
     passed = True
     checks = run_checks(options.weights, options.device, options.precision, options.threads)
@@ -278,9 +260,9 @@ def _selftest(options: Options) -> int:
 
 
 def _show(outcome: Outcome, options: Options) -> None:
-    from vertseg.outcome import GALLERY, SUMMARY
-    from vertseg.progress import say
-    from vertseg.table import format_table
+    from vertseg.batch.outcome import GALLERY, SUMMARY
+    from vertseg.report.words import format_table
+    from vertseg.system.log import say
 
     look = f"Look at {GALLERY}; every vertebra is in {SUMMARY}."
     if options.shard is not None:

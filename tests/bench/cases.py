@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from vertseg.geometry.resampling import resample_array
 from vertseg.phantom import box_grid, draw_subject, field_of_view, make_phantom
-from vertseg.resampling import resample_array
 
 _SMALL = 26
 """Seed of the smallest subject: C1 to L5 fit into 600 slices of 0.9 mm."""

@@ -18,17 +18,17 @@ import keras
 import numpy as np
 
 from vertseg.phantom import make_phantom
-from vertseg.training.draws import NoiseBank, draw_sample
-from vertseg.training.methods import build_optimizer
-from vertseg.training.phantoms import draw_phantom
-from vertseg.training.prefetch import _on_device
+from vertseg.stages import STAGES
+from vertseg.training.factory.phantoms import draw_phantom
+from vertseg.training.loop.methods import build_optimizer
+from vertseg.training.loop.prefetch import _on_device
+from vertseg.training.loop.steps import make_step
+from vertseg.training.loop.trainer import StageTrainer
 from vertseg.training.presets import find_preset
-from vertseg.training.real import RealVolume
 from vertseg.training.recipe import Recipe, recipe_for
+from vertseg.training.sample.draws import NoiseBank, draw_sample
 from vertseg.training.sources import Sources
-from vertseg.training.steps import make_step
-from vertseg.training.trainer import StageTrainer
-from vertseg.weights import STAGES
+from vertseg.training.volumes import RealVolume
 
 
 class BareTrainer(StageTrainer):

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vertseg.batch import load_segmenter, run_batch
-from vertseg.options import Options
-from vertseg.weights import STAGES
+from vertseg.batch.options import Options
+from vertseg.batch.run import load_segmenter, run_batch
+from vertseg.stages import STAGES
 
 Shape = tuple[int, ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.abdomen import (
     aortic_plaques,
     bowels,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.fields import FAR_MM, Array, Solid, smooth_max
 from vertseg.phantom.patch import Frame, Slices, bounds_of, cut_patch
 

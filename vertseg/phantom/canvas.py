@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.fields import Array, Solid
 from vertseg.phantom.patch import Frame, Patch, Slices, bounds_of, cut_patch
 from vertseg.phantom.tissues import Tissue

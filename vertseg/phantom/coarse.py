@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.fields import Array
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.canvas import Ripple
 from vertseg.phantom.chest import lung_distance
 from vertseg.phantom.coarse import coarse_grid, coarse_steps, texture, upsample

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vertseg.centroids import Centroid
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
+from vertseg.io.centroids import Centroid
 from vertseg.labels import is_vertebra
 from vertseg.phantom.body import paint_body
 from vertseg.phantom.coarse import texture
@@ -22,7 +22,7 @@ from vertseg.phantom.torso import Torso
 from vertseg.phantom.vertebra import body_box, vertebra_box
 
 if TYPE_CHECKING:
-    from vertseg.image import Image
+    from vertseg.io.image import Image
 
 _MARGIN_MM = 6.0
 _SACRUM_REACH_MM = (120.0, 60.0)  # below and above the middle of S1
@@ -52,7 +52,7 @@ class Phantom:
     @property
     def image(self) -> Image:
         """The CT as an image in memory."""
-        from vertseg.image import Image  # late: a phantom itself needs no reader of images
+        from vertseg.io.image import Image  # late: a phantom itself needs no reader of images
 
         return Image.from_array(self.hu, self.grid.affine_ras)
 

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vertseg.grid import Grid
+from vertseg.geometry.grid import Grid
 from vertseg.phantom.fields import FAR_MM, Array, Solid, smooth_min
 
 Slices = tuple[slice, slice, slice]

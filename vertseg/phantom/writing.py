@@ -30,8 +30,10 @@ def write_phantom(
     # Late: a phantom in memory needs neither readers nor writers of images.
     import nibabel as nib
 
-    from vertseg.inputs import Case
-    from vertseg.writing import atomic_writer, write_centroids, write_mask
+    from vertseg.io.case import Case
+    from vertseg.io.centroids import write_centroids
+    from vertseg.io.mask import write_mask
+    from vertseg.system.atomic import atomic_writer
 
     path = Path(path)
     case = Case.from_path(path, path.parent)

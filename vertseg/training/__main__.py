@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vertseg.errors import VertsegError
-from vertseg.signals import Stopped
+from vertseg.stages import STAGES
+from vertseg.system.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
 from vertseg.training.train_commands import add_train_commands
-from vertseg.weights import STAGES
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -64,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:
-    from vertseg.training.phantoms import make_pool
+    from vertseg.training.factory.phantoms import make_pool
     from vertseg.training.presets import find_preset
     from vertseg.training.recipe import recipe_for
 
@@ -73,19 +73,19 @@ def _phantoms(arguments: argparse.Namespace) -> None:
 
 
 def _cases(arguments: argparse.Namespace) -> None:
-    from vertseg.training.cases import write_cases
+    from vertseg.training.validate.cases import write_cases
 
     write_cases(arguments.data, arguments.to, arguments.count)
 
 
 def _sheet(arguments: argparse.Namespace) -> None:
-    from vertseg.training.contact_sheet import draw_sheet
+    from vertseg.training.validate.contact_sheet import draw_sheet
 
     draw_sheet(arguments.data, arguments.count, arguments.seed).save(arguments.to)
 
 
 def _validate(arguments: argparse.Namespace) -> None:
-    from vertseg.training.validate import validate
+    from vertseg.training.validate.run import validate
 
     a = arguments
     print(validate(a.data, a.work, a.weights, a.count, a.folds))
@@ -95,10 +95,9 @@ def _export(arguments: argparse.Namespace) -> None:
     import json
     import tempfile
 
-    from vertseg.training.export import export
-    from vertseg.training.provenance import provenance
-    from vertseg.training.start import complete, untrained
-    from vertseg.weights import load_weights
+    from vertseg.stages.weights import load_weights
+    from vertseg.training.loop.checkpoint import complete, untrained
+    from vertseg.training.loop.export import export, provenance
 
     known = {}
     with tempfile.TemporaryDirectory(prefix="vertseg-export-") as temporary:

@@ -64,8 +64,8 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from vertseg.training.atlas import pack_atlas
-    from vertseg.training.prepare import PrepareConfig, prepare, report_in_words
+    from vertseg.training.data.prepare import PrepareConfig, prepare, report_in_words
+    from vertseg.training.factory.atlas import pack_atlas
     from vertseg.training.presets import find_preset
 
     aliases = tuple(tuple(names.split(",")) for names in options.same_patient)
@@ -77,10 +77,10 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _crossvalidate(options: argparse.Namespace) -> None:
-    from vertseg.device import choose_device
-    from vertseg.training.crossvalidate import crossvalidate, group_by_weights, read_folds
-    from vertseg.training.dataset import find_data_cases
-    from vertseg.training.stage_tables import tables, write_tables
+    from vertseg.stages.device import choose_device
+    from vertseg.training.data.dataset import find_data_cases
+    from vertseg.training.validate.crossvalidate import crossvalidate, group_by_weights, read_folds
+    from vertseg.training.validate.tables import tables, write_tables
 
     cases = find_data_cases(options.data, options.only)
     folds = read_folds(options.pool) if options.pool else None
@@ -93,10 +93,10 @@ def _crossvalidate(options: argparse.Namespace) -> None:
 
 
 def _pseudolabel(options: argparse.Namespace) -> None:
-    from vertseg.device import choose_device
-    from vertseg.network import StageNetwork
-    from vertseg.training.pseudolabel import pseudolabel
-    from vertseg.weights import load_weights
+    from vertseg.stages.device import choose_device
+    from vertseg.stages.network import StageNetwork
+    from vertseg.stages.weights import load_weights
+    from vertseg.training.pseudolabel.run import pseudolabel
 
     device = choose_device(options.device, threads=options.threads)
     network = StageNetwork(load_weights(options.weights), "segmentation", device)

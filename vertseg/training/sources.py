@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from vertseg.errors import ConfigurationError
-from vertseg.training.atlas import PACKED, Atlas, load_atlas
-from vertseg.training.bodies import draw_body
-from vertseg.training.courses import Course, read_courses, split_by_patient
-from vertseg.training.draws import NoiseBank, draw_sample
-from vertseg.training.phantoms import draw_phantom, load_pool
-from vertseg.training.real import (
-    RealVolume,
+from vertseg.training.data.real import (
     draw_scan,
     draw_vertebra,
     load_labelled_scans,
     load_masks,
     load_scans,
 )
-from vertseg.training.real_pool import is_real_pool
+from vertseg.training.data.real_pool import is_real_pool
+from vertseg.training.factory.atlas import PACKED, Atlas, load_atlas
+from vertseg.training.factory.bodies import draw_body
+from vertseg.training.factory.courses import Course, read_courses, split_by_patient
+from vertseg.training.factory.phantoms import draw_phantom, load_pool
+from vertseg.training.factory.soft_tissue import unsettle
 from vertseg.training.recipe import Recipe, SourceVolume
-from vertseg.training.surroundings import unsettle
+from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.volumes import RealVolume
 
 _SHARES = {
     "spine": {"scan": 0.25, "phantom": 0.15, "graft": 0.0},

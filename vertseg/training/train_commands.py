@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vertseg.weights import STAGES, load_weights
+from vertseg.stages import STAGES
+from vertseg.stages.weights import load_weights
 
 _TRAIN = """\
 Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
@@ -79,11 +80,11 @@ def _train(arguments: argparse.Namespace) -> None:
     import keras
 
     _limit_threads(arguments.threads)
-    from vertseg.training.prefetch import Reuse
+    from vertseg.training.loop.prefetch import Reuse
+    from vertseg.training.loop.train import TrainConfig, train
     from vertseg.training.presets import find_preset
     from vertseg.training.recipe import as_published, recipe_for
     from vertseg.training.sources import Sources
-    from vertseg.training.train import TrainConfig, train
 
     keras.mixed_precision.set_global_policy(arguments.precision)
     keras.utils.set_random_seed(arguments.seed)
@@ -120,6 +121,6 @@ def _limit_threads(threads: int) -> None:
 
 
 def _tail(arguments: argparse.Namespace) -> None:
-    from vertseg.training.curve import tail
+    from vertseg.training.loop.curve import tail
 
     print(tail(arguments.runs, arguments.stage, arguments.rows))

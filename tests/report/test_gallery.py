@@ -1,0 +1,187 @@
+"""The gallery: whole, safe against names, and usable; clicked in a browser where there is one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from tests.support.paths import ROOT
+from vertseg.report.gallery import write_gallery
+
+SAMPLE = ROOT / "tests" / "pictures" / "sample.png"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+def entry(number: int, status: str = "ok", checks: int = 0, name: str = ""):
+    flag = {"code": "spacing", "severity": "check", "vertebrae": ["L1"], "sentence": "Odd & <far>."}
+    row = {
+        **{
+            "label": 20 - number % 5,
+            "name": f"T{12 - number % 5}",
+            "peak": 0.9,
+            "margin_nats": 6.25,
+        },
+        **{"volume_ml": 40.0, "trabecular_hu": None, "anterior_height_mm": 24.0},
+        **{"middle_height_mm": 23.0, "posterior_height_mm": 25.0},
+    }
+    report = {
+        "case": name or f"sub-{number:03d}/scan {number}.nii.gz",
+        "status": status,
+        "vertebrae": [row] * (1 + number % 3) if status == "ok" else [],
+        "flags": [flag] * checks,
+        "angles": [{"name": "kyphosis", "upper": "T4", "lower": "T12", "degrees": 31.6}],
+        "seconds": {"total": 100.0 - number} if status != "failed" else {},
+    }
+    if status == "failed":
+        error = {"what": "is broken", "where": "x", "expected": "", "remedy": "Mend it."}
+        return Path("."), {**report, "error": error}
+    return Path(f"sub-{number:03d}"), {**report, "outputs": {"preview": f"scan {number}.png"}}
+
+
+def entries_with_pictures(root: Path):
+    entries = [
+        *(entry(0), entry(1, checks=2), entry(2, "no_spine", checks=1), entry(3, "failed")),
+        entry(4, name='<script>alert("x")</script> {{rows}} & \'".nii.gz'),
+    ]
+    for folder, report in entries:
+        if "outputs" in report:
+            (root / folder).mkdir(exist_ok=True)
+            path = root / folder / report["outputs"]["preview"]
+            Pillow.new("RGB", (1200, 800), (40, 90, 160)).save(path)
+    return entries
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_is_self_contained_and_names_cannot_break_it(tmp_path) -> None:
+    write_gallery(tmp_path / "index.html", entries_with_pictures(tmp_path))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert [tag for tag, _ in tags.found].count("script") == 2
+    rows = [
+        attributes for tag, attributes in tags.found if tag == "tr" and "data-case" in attributes
+    ]
+    assert len(rows) == 5
+    assert rows[4]["data-case"] == '<script>alert("x")</script> {{rows}} & \'".nii.gz'
+    assert rows[0]["data-preview"] == "sub-000/scan%200.png"
+    for tag, attributes in tags.found:
+        for name in ("src", "href"):
+            value = attributes.get(name) or ""
+            assert value.startswith("data:image/jpeg") or value in ("", "summary.csv"), (tag, value)
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    assert "Not a medical device" in page
+    assert "is broken. Mend it." in page
+
+
+def test_an_empty_gallery_and_a_lost_picture(tmp_path) -> None:
+    write_gallery(tmp_path / "index.html", [])
+    assert "0 scans" in (tmp_path / "index.html").read_text()
+    write_gallery(tmp_path / "index.html", [entry(0)])
+    assert (
+        "thumbnail"
+        not in (tmp_path / "index.html").read_text().split("<tbody>")[1].split("</tbody>")[0]
+    )
+
+
+CLICKS = """
+<script>
+const shown = () => rows.filter((row) => !row.hidden).map((row) => row.dataset.case);
+const listed = () => Array.from(document.querySelectorAll("#cases tbody tr"))
+  .map((row) => row.dataset.case);
+const press = (selector) => document.querySelector(selector).click();
+const result = {};
+result.start = shown().length;
+for (const filter of ["check", "no_spine", "failed", "all"]) {
+  press('[data-filter="' + filter + '"]');
+  result[filter] = shown();
+}
+press('[data-sort="seconds"]');
+result.fastest = listed();
+press('[data-sort="seconds"]');
+result.slowest = listed();
+press('[data-sort="case"]');
+code.value = "spacing";
+code.dispatchEvent(new Event("change"));
+result.spacing = shown();
+code.value = "";
+search.value = "SCAN 1";
+search.dispatchEvent(new Event("input"));
+result.search = shown();
+search.value = "";
+search.dispatchEvent(new Event("input"));
+press('tr[data-case^="sub-000"] .thumbnail');
+result.open = [viewer.open, document.getElementById("title").textContent];
+result.large = document.getElementById("large").getAttribute("src");
+result.measured = Array.from(document.querySelectorAll("#measured td"), (td) => td.textContent);
+result.angles = document.querySelector("#measured p").textContent;
+press("#next");
+result.next = document.getElementById("title").textContent;
+press("#close");
+result.closed = viewer.open;
+const answer = document.createElement("pre");
+answer.id = "answer";
+answer.textContent = JSON.stringify(result);
+document.body.append(answer);
+</script>
+</body>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_clicks_in_a_browser(tmp_path) -> None:
+    entries = entries_with_pictures(tmp_path)
+    write_gallery(tmp_path / "index.html", entries)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    (tmp_path / "clicks.html").write_text(page.replace("</body>", CLICKS), encoding="utf-8")
+    command = [
+        *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+        *("--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"),
+        (tmp_path / "clicks.html").as_uri(),
+    ]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    dom = ran.stdout
+    found = re.search(r'<pre id="answer">(.*?)</pre>', dom, re.DOTALL)
+    assert found is not None
+    answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    names = [report["case"] for _, report in entries]
+    assert answer["start"] == 5
+    assert answer["check"] == names[1:3]
+    assert answer["no_spine"] == [names[2]] and answer["failed"] == [names[3]]
+    assert answer["all"] == names
+    assert answer["fastest"] == [names[3], names[4], names[2], names[1], names[0]]
+    assert answer["slowest"] == answer["fastest"][::-1]
+    assert set(answer["spacing"]) == set(names[1:3])
+    assert answer["search"] == [names[1]]
+    assert answer["open"] == [True, names[0]]
+    assert answer["large"] == "sub-000/scan%200.png"
+    numbers = ["0.90", "6.3", "40.0", "–", "24.0", "23.0", "25.0", "–"]
+    assert answer["measured"] == ["T12", *numbers]
+    assert answer["angles"] == "kyphosis T4–T12 32°"
+    assert answer["next"] == names[1] and answer["closed"] is False
+
+
+def test_a_case_takes_little_room_so_that_hundreds_open_at_once(tmp_path) -> None:
+    sizes = []
+    for count in (1, 3):
+        entries = [entry(number, checks=2) for number in range(count)]
+        for folder, report in entries:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            shutil.copy(SAMPLE, tmp_path / folder / report["outputs"]["preview"])
+        write_gallery(tmp_path / "index.html", entries)
+        sizes.append((tmp_path / "index.html").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 2 < 18_000  # 500 scans are 9 MB at most

@@ -1,0 +1,69 @@
+"""Files that crash or hold up the libraries of ITK cost themselves, and not the run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+
+import pytest
+
+from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
+from tests.support.itk_files import write_itk, write_series
+from vertseg.batch.options import Options
+from vertseg.batch.run import run_batch
+from vertseg.errors import InputError
+from vertseg.system.child import IsolationError, isolated
+
+
+def test_values_and_errors_come_through() -> None:
+    assert list(isolated(range, 3)) == [0, 1, 2]
+    with pytest.raises(FileNotFoundError):
+        list(isolated(os.listdir, "/nowhere"))
+    assert list(isolated(range, 2)) == [0, 1]
+
+
+def test_the_next_job_survives_one_that_does_not() -> None:
+    with pytest.raises(IsolationError, match=r"crashed \(SIGABRT\)"):
+        list(isolated(os.abort))
+    with pytest.raises(IsolationError, match="more than 1 s"):
+        list(isolated(sum, itertools.count(), seconds=1))
+    assert list(isolated(range, 3)) == [0, 1, 2]
+
+
+def test_a_job_that_nobody_waits_for_is_ended() -> None:
+    for value in isolated(range, 10**9):
+        assert value == 0
+        break
+    assert list(isolated(range, 3)) == [0, 1, 2]
+
+
+def test_no_job_may_take_memory_that_is_not_free() -> None:
+    (soft, *_) = isolated(resource.getrlimit, resource.RLIMIT_AS)
+    assert soft != resource.RLIM_INFINITY
+
+
+def test_a_header_that_crashes_the_library(tmp_path) -> None:
+    """A NRRD file with a long word in place of the kind of its second axis."""
+    write_itk(tmp_path / "in" / "a.nrrd")
+    content = (tmp_path / "in" / "a.nrrd").read_bytes()
+    damaged = content.replace(b"kinds: domain domain", b"kinds: domain " + b"A" * 5000)
+    assert damaged != content
+    (tmp_path / "in" / "a.nrrd").write_bytes(damaged)
+    write_scan(tmp_path / "in" / "b.nii.gz")
+    outcome = run_batch(Options(tmp_path / "in", tmp_path / "out"), lambda _: FakeSegmenter(POINTS))
+    ((_, error),) = outcome.failures
+    assert isinstance(error, InputError) and "a.nrrd" in str(error) and error.remedy
+    assert [report["case"] for report in outcome.written] == ["b.nii.gz"]
+
+
+def test_a_truncated_slice_over_which_the_library_loops_for_ever(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("vertseg.io.dicom_header._SECONDS", 3)
+    write_series(tmp_path / "in" / "s")
+    whole = sorted((tmp_path / "in" / "s").iterdir())[0]
+    content = whole.read_bytes()
+    place = content.index(b"\x02\x00\x12\x00UI")
+    whole.with_name("cut.dcm").write_bytes(content[: place + 14])
+    outcome = run_batch(Options(tmp_path / "in", tmp_path / "out"), lambda _: FakeSegmenter(POINTS))
+    assert outcome.exit_code == 0
+    assert [report["case"] for report in outcome.written] == ["s"]

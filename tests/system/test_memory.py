@@ -1,0 +1,191 @@
+"""When memory runs out: fewer crops at once, then the CPU, then a clear failure."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.fake_segmenter import FakeSegmenter, fake_result, phantom_scan, write_scan
+from vertseg.batch.options import Options
+from vertseg.batch.run import run_batch
+from vertseg.errors import InputError
+from vertseg.io.read import read_image
+from vertseg.stages.network import StageNetwork
+from vertseg.stages.result import Vertebra
+from vertseg.system import memory
+from vertseg.system.memory import free_bytes, is_out_of_memory
+from vertseg.system.threads import mapped_ahead
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
+
+
+class Doubling:
+    """In place of a compiled network: twice the batch, if no more than `most` crops are asked."""
+
+    def __init__(self, most: int, error: Exception | None = None) -> None:
+        self.most, self.error, self.sizes = most, error or ResourceExhaustedError("OOM"), []
+
+    def __call__(self, batch):
+        self.sizes.append(len(batch))
+        if len(batch) > self.most:
+            raise self.error
+        return 2 * batch
+
+
+def network(forward, has_gpu: bool = True) -> StageNetwork:
+    made = object.__new__(StageNetwork)
+    made._forward, made._stage, made._has_gpu = forward, "segmentation", has_gpu
+    made._calls = 1 if has_gpu else 2
+    made.start_afresh()
+    return made
+
+
+BATCH = np.arange(5 * 8, dtype=np.float32).reshape(5, 2, 2, 2, 1)
+
+
+def test_fewer_crops_at_once_give_the_same_maps(caplog) -> None:
+    forward = Doubling(most=1)
+    made = network(forward)
+    np.testing.assert_array_equal(made(BATCH), 2 * BATCH)
+    assert forward.sizes == [5, 2, 1, 1, 1, 1, 1]
+    assert "segmentation stage: memory sufficed for 1 crops at once" in made.shortage
+    np.testing.assert_array_equal(made(BATCH[:2]), 2 * BATCH[:2])
+    assert forward.sizes[-2:] == [1, 1]  # it stays with what worked
+    made.start_afresh()
+    assert not made.shortage
+    made(BATCH[:2])
+    assert forward.sizes[-3:] == [2, 1, 1]
+
+
+def test_one_crop_that_is_too_much_for_the_gpu_runs_on_the_cpu(monkeypatch) -> None:
+    places = []
+
+    class Place:
+        def __init__(self, name: str) -> None:
+            places.append(name)
+
+        def __enter__(self) -> None:
+            forward.most = 1
+
+        def __exit__(self, *_) -> None:
+            forward.most = 0
+
+    forward = Doubling(most=0)
+    monkeypatch.setattr("vertseg.stages.network.keras.device", Place)
+    made = network(forward)
+    np.testing.assert_array_equal(made(BATCH[:2]), 2 * BATCH[:2])
+    assert places == ["cpu:0", "cpu:0"]
+    assert "CPU" in made.shortage
+
+
+def test_two_calls_that_are_too_much_run_one_after_the_other() -> None:
+    both, running = threading.Barrier(2, timeout=60.0), []
+
+    def forward(batch):
+        running.append(batch)
+        try:
+            if made._turns.most > 1:
+                both.wait()  # the other call is under way as well
+                raise ResourceExhaustedError("OOM")
+            assert len(running) == 1
+            return 2 * batch
+        finally:
+            running.pop()
+
+    made = network(forward, has_gpu=False)
+    parts = [BATCH[:1], BATCH[1:2]]
+    for part, maps in zip(parts, mapped_ahead(made, parts, 2), strict=True):
+        np.testing.assert_array_equal(maps, 2 * part)
+    assert made.shortage == "segmentation stage: memory sufficed for one crop at a time"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM")])
+def test_nothing_left_to_try(error) -> None:
+    forward = Doubling(0, error)
+    with pytest.raises(type(error)):
+        network(forward, has_gpu=False)(BATCH)
+    assert forward.sizes == [5, 2, 1, 1]  # the last time without another call beside it
+
+
+def test_other_errors_are_not_tried_again() -> None:
+    forward = Doubling(0, ValueError("bad shape"))
+    with pytest.raises(ValueError, match="bad shape"):
+        network(forward)(BATCH)
+    assert forward.sizes == [5]
+
+
+def test_words_of_the_libraries() -> None:
+    jax = type("XlaRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})
+    tensorflow = type("InternalError", (Exception,), {"__module__": "tensorflow.python.framework"})
+    assert is_out_of_memory(jax("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
+    assert is_out_of_memory(tensorflow("Dst tensor is not initialized."))
+    assert is_out_of_memory(np._core._exceptions._ArrayMemoryError((1,), np.dtype("f4")))
+    assert not is_out_of_memory(tensorflow("cuDNN launch failure"))
+    assert not is_out_of_memory(RuntimeError("the notes ran out of memory"))
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """Writes what the system says about memory."""
+    monkeypatch.setattr(memory, "_MACHINE", tmp_path / "meminfo")
+    monkeypatch.setattr(
+        memory, "_CONTAINERS", tuple((tmp_path, *rest) for _, *rest in memory._CONTAINERS)
+    )
+
+    def write(**files: str) -> None:
+        for name, text in files.items():
+            (tmp_path / name.replace("__", ".")).write_text(text)
+
+    return write
+
+
+def test_free_memory_is_the_least_of_machine_and_container(system) -> None:
+    assert free_bytes() is None
+    system(meminfo="MemTotal: 900 kB\nMemAvailable:     500 kB\n")
+    assert free_bytes() == 500 << 10
+    system(memory__max="max\n", memory__current="1000\n")
+    assert free_bytes() == 500 << 10
+    system(memory__max="9000\n", memory__stat="anon 3\ninactive_file 200\nactive_file 50\n")
+    assert free_bytes() == 9000 - 1000 + 200
+    system(memory__limit_in_bytes="4000", memory__usage_in_bytes="5000")
+    assert free_bytes() == 0
+
+
+def test_a_scan_that_does_not_fit_into_memory_is_refused(system, tmp_path) -> None:
+    write_scan(tmp_path / "a.nii.gz")
+    system(meminfo="MemAvailable: 1000 kB\n")
+    read_image(tmp_path / "a.nii.gz")
+    system(meminfo="MemAvailable: 50 kB\n")
+    with pytest.raises(InputError, match=r"a\.nii\.gz: needs more than .* GiB of memory"):
+        read_image(tmp_path / "a.nii.gz")
+
+
+class OneCube(FakeSegmenter):
+    """Finds a cube of L1 in the middle, however large the scan."""
+
+    def __call__(self, image, on_progress=None):
+        result = fake_result(image, {})
+        middle = np.asarray(image.grid.size) // 2
+        i, j, k = (slice(at - 15, at + 15) for at in middle)
+        result.labels[i, j, k] = 20
+        centre = tuple(float(mm) for mm in image.grid.index_to_lps(middle))
+        found = (Vertebra(20, "L1", centre, 0.9, 30**3),)
+        return replace(result, vertebrae=found, status="ok", warnings=())
+
+
+def test_a_large_scan_takes_little_more_than_its_voxels_and_labels(tmp_path) -> None:
+    """Reading, measuring, writing, drawing: three bytes a voxel and what does not grow with it."""
+    hu = np.tile(phantom_scan((64, 64, 64)), (3, 3, 4))
+    write_scan(tmp_path / "in" / "a.nii", spacing_mm=1.0, hu=hu)
+    tracemalloc.start()
+    outcome = run_batch(Options(tmp_path / "in", tmp_path / "out"), lambda _: OneCube())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome.exit_code == 0
+    assert peak < 3 * hu.size + (32 << 20)

@@ -1,0 +1,94 @@
+"""What is drawn from which source, without an atlas."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vertseg.errors import ConfigurationError
+from vertseg.phantom import make_phantom
+from vertseg.training.data.real import HELD_OUT
+from vertseg.training.data.real_pool import FOLDER, REPORT, PoolCase, write_case
+from vertseg.training.loop.export import provenance
+from vertseg.training.presets import TOY
+from vertseg.training.recipe import recipe_for
+from vertseg.training.sources import Sources
+
+STAGES = ("vertebrae", "segmentation")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Two scans with masks, of two folds, for two stages."""
+    folder = tmp_path_factory.mktemp("pool")
+    for number, stage in enumerate(("vertebrae", "segmentation", "vertebrae", "segmentation")):
+        spacing = recipe_for(stage, getattr(TOY, stage)).source_spacing_mm
+        seed = number // 2
+        phantom = make_phantom(("L1", "L3"), spacing, seed, field_mm=(110.0, 110.0))
+        points = {c.label: phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids}
+        whole, hu = frozenset(points), phantom.hu + np.int16(seed)
+        case = PoolCase(
+            f"p{seed}", f"p{seed}", seed, stage, spacing, points, True, whole, hu,
+            phantom.vertebra_mask(),
+        )  # fmt: skip
+        write_case(folder, case)
+    (folder / FOLDER / REPORT).write_text(json.dumps({"cases": []}))
+    return folder
+
+
+def drawn(sources, count=12):
+    return [sources.source(np.random.default_rng(seed)) for seed in range(count)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_fold_is_left_out_of_training_and_is_all_that_validates(pool, stage):
+    recipe = recipe_for(stage, getattr(TOY, stage))
+    volumes = {}
+    for held_back in (False, True):
+        sources = Sources(None, recipe, pool, fold=0, held_back=held_back)
+        volumes[held_back] = {v.name for v in sources._volumes["scan"]}
+    assert volumes == {False: {"p1"}, True: {"p0"}}
+    everything = Sources(None, recipe, pool)
+    assert {v.name for v in everything._volumes["scan"]} == {"p0", "p1"}
+
+
+def test_scans_that_are_held_out_are_never_taken(pool):
+    recipe = recipe_for("vertebrae", TOY.vertebrae)
+    sources = Sources(None, recipe, pool, hold_out=("p1",))
+    assert {v.name for v in sources._volumes["scan"]} == {"p0"}
+
+
+def test_the_manifest_tells_which_scans_no_leg_has_seen(tmp_path):
+    def leg(stage, step, **config):
+        text = json.dumps({"config": config})
+        (tmp_path / f"{stage}.{step:06d}.json").write_text(text)
+
+    leg("spine", 0)
+    leg("vertebrae", 0, hold_out=None)
+    leg("vertebrae", 900, hold_out=["tptbox"])
+    leg("segmentation", 0, hold_out=[])
+    held_out = provenance(tmp_path)["held_out"]
+    assert held_out["spine"] == list(HELD_OUT)
+    assert held_out["vertebrae"] == ["tptbox"] and held_out["segmentation"] == []
+
+
+def test_segmentation_learns_from_the_values_of_scans_and_their_masks(pool):
+    recipe = recipe_for("segmentation", TOY.segmentation)
+    sources = Sources(None, recipe, pool)
+    for source in drawn(sources):
+        assert source.volume.dtype == np.int16 and source.wanted in source.landmarks
+        sample = sources.sample(source, np.random.default_rng(0))
+        assert sample["painted"] == 0
+        inside = sample["mask"] > 0
+        assert inside.sum() > 500
+        np.testing.assert_array_equal(inside, source.mask == source.wanted)
+        assert source.volume[inside].mean() > source.volume[~inside].mean() + 50
+    assert len({source.wanted for source in drawn(sources)}) > 1
+
+
+def test_nothing_to_train_on_is_said(tmp_path):
+    recipe = recipe_for("spine", TOY.spine)
+    with pytest.raises(ConfigurationError, match="nothing to train the spine stage on"):
+        Sources(None, recipe, tmp_path)
+    with pytest.raises(ConfigurationError, match="leave a fold out"):
+        Sources(None, recipe, tmp_path, fold=1)

@@ -1,0 +1,252 @@
+"""The factory and the training loop, on an atlas made from the phantom."""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+from scipy import ndimage, spatial
+
+from models import PRESETS, NetworkConfig, StageConfig
+from vertseg.io.read import read_image
+from vertseg.phantom import Tissue
+from vertseg.training.data.real import _cut_neighbours
+from vertseg.training.factory import implants
+from vertseg.training.factory.bodies import course_of, draw_body, insert_graft
+from vertseg.training.factory.courses import LEVELS, Course, complete, split_by_patient
+from vertseg.training.factory.tissue import METAL, draw_tissue
+from vertseg.training.factory.wear import degenerate
+from vertseg.training.loop.train import TrainConfig, train
+from vertseg.training.recipe import Recipe
+from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.synthesis import (
+    gaussian,
+    landmark_distances,
+    nearest_labels,
+    render,
+    sample_linear,
+)
+from vertseg.training.sample.targets import TISSUES
+from vertseg.training.validate import cases
+from vertseg.training.volumes import RealVolume
+
+
+def recipe(stage="vertebrae", **changes):
+    network = NetworkConfig(
+        "scnet", (8, 8, 8), outputs=27, negative_slope=0.1, spatial_filters=8,
+        combination="shared", tissues=TISSUES, normalization="both",
+    )  # fmt: skip
+    config = StageConfig(
+        network, (16, 16, 16), 10.0, 4.0, "shared_softmax", 1.5, labels=(*range(1, 26), 28)
+    )
+    return Recipe(stage, dataclasses.replace(config, **changes), (16, 16, 16), 5.0, (36, 36, 40))
+
+
+def test_a_short_course_is_completed_by_donors(course):
+    short = course.points_lps_mm.copy()
+    short[:15] = np.nan
+    partial = Course("short", "b", short)
+    whole = complete(partial, [course], np.random.default_rng(0))
+    assert whole.shape == (LEVELS, 3) and np.isfinite(whole).all()
+    np.testing.assert_array_equal(whole[15:], short[15:])
+    np.testing.assert_allclose(whole, course.points_lps_mm, atol=10)
+    ratio = np.diff(whole, axis=0)[:14] / np.diff(course.points_lps_mm, axis=0)[:14]
+    assert np.ptp(ratio[:, 2]) < 0.05
+
+
+def test_the_split_keeps_patients_together(course):
+    courses = [Course(f"s{i}", f"p{i // 3}", course.points_lps_mm) for i in range(60)]
+    train_set, held = split_by_patient(courses, 0.1)
+    assert {c.patient for c in train_set}.isdisjoint(c.patient for c in held)
+    assert len(train_set) + len(held) == 60 and len(held) == 6
+
+
+def test_the_same_seed_gives_the_same_sample(atlas, course):
+    def draw(seed):
+        rng = np.random.default_rng(seed)
+        source = draw_body(recipe(), [course], atlas, rng)
+        return draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+
+    first, again, other = draw(3), draw(3), draw(4)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name])
+    image, _ = render(first)
+    np.testing.assert_array_equal(image, render(again)[0])
+    assert np.abs(ops.convert_to_numpy(image) - ops.convert_to_numpy(render(other)[0])).max() > 0.1
+    assert image.shape == (16, 16, 16) and float(ops.max(ops.abs(image))) <= 1.0
+
+
+def test_landmarks_peak_where_the_image_is_sampled_at_them(atlas, course):
+    rng = np.random.default_rng(8)
+    source = draw_body(recipe(), [course], atlas, rng)
+    draw = draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+    _, coords = render(draw)
+    gaussians = ops.convert_to_numpy(gaussian(landmark_distances(coords, draw), draw))
+    peaks = gaussians.max(axis=(0, 1, 2))
+    coords = ops.convert_to_numpy(coords)
+    for channel in np.flatnonzero(peaks > 0.9):
+        at = np.unravel_index(gaussians[..., channel].argmax(), gaussians.shape[:3])
+        away = coords[(slice(None), *at)] - draw["landmarks"][channel]
+        assert np.linalg.norm(away) < 2.5
+
+
+def test_linear_sampling_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    volume = rng.normal(0, 1, (7, 8, 9)).astype(np.float32)
+    inside = rng.uniform(0, 6, (3, 4, 5, 6)).astype(np.float32)
+    expected = ndimage.map_coordinates(volume, inside, order=1)
+    np.testing.assert_allclose(sample_linear(volume, inside), expected, atol=1e-5)
+    beyond = ndimage.map_coordinates(volume, inside + 5, order=1, mode="nearest")
+    np.testing.assert_allclose(sample_linear(volume, inside + 5), beyond, atol=1e-5)
+
+
+def test_landmark_distances_agree_with_scipy():
+    rng = np.random.default_rng(1)
+    coords = rng.uniform(0, 250, (3, 4, 5, 6)).astype(np.float32)
+    landmarks = rng.uniform(0, 250, (7, 3)).astype(np.float32)
+    landmarks[3] = -1e4
+    affine = np.full((3, 4), 120, np.float32)
+    expected = spatial.distance.cdist(coords.reshape(3, -1).T, landmarks, "sqeuclidean")
+    found = landmark_distances(coords, {"affine": affine, "landmarks": landmarks})
+    np.testing.assert_allclose(found, expected.reshape(4, 5, 6, 7), rtol=1e-5, atol=0.02)
+
+
+def test_bone_is_denser_than_muscle_and_air_is_air():
+    for seed in range(20):
+        draw = draw_tissue(np.random.default_rng(seed))
+        assert draw.hu[0] == -1000 and draw.hu[METAL] >= 2000
+        assert draw.bone[20] == 1 and draw.bone[80] == 0
+        assert draw.hu[20] + draw.cortex[20] > draw.hu[80]
+
+
+def test_implants_leave_the_given_labels_alone():
+    labels = np.full((40, 40, 60), 80, np.uint8)
+    landmarks = {20 + i: np.array([20.0, 20.0, 50.0 - 9 * i]) for i in range(5)}
+    changed = [implants.insert(labels, landmarks, 3.0, np.random.default_rng(s)) for s in range(60)]
+    assert (labels == 80).all()
+    assert any((c == METAL).any() for c in changed)
+
+
+def test_labels_are_those_under_the_image(atlas, course):
+    draw = sample_of(atlas, course, 8)
+    image, coords = (ops.convert_to_numpy(a) for a in render(draw))
+    labels = ops.convert_to_numpy(nearest_labels(coords, draw))
+    bone, air = np.isin(labels, range(1, 26)), labels == -1
+    assert bone.any() and air.any()
+    assert image[bone].mean() > image[labels == Tissue.MUSCLE].mean() > image[air].mean()
+    inside = [
+        draw[f"fov_{a}"][np.clip(np.rint(c), 0, len(draw[f"fov_{a}"]) - 1).astype(int)]
+        for a, c in zip("xyz", coords, strict=True)
+    ]
+    assert not (np.prod(inside, axis=0)[~air] == 0).any()
+
+
+def sample_of(atlas, course, seed):
+    rng = np.random.default_rng(seed)
+    source = draw_body(recipe(), [course], atlas, rng)
+    return draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
+
+
+def test_wear_keeps_the_input_and_moves_centres_with_their_end_plates(atlas):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    before, seen = atlas.labels.copy(), set()
+    for seed in range(12):
+        labels, moved = degenerate(atlas.labels, place, 5.0, np.random.default_rng(seed), True)
+        assert labels.dtype == np.uint8 and set(moved) == set(place)
+        for label, point in moved.items():
+            down = np.linalg.norm(point - place[label])
+            assert down < 0.2 * 40 / 5.0 and point[2] <= place[label][2]
+            if down > 0:
+                seen.add(label)
+        assert (labels != before).any()
+    assert len(seen) > 5
+    np.testing.assert_array_equal(atlas.labels, before)
+
+
+def test_bone_that_wear_adds_belongs_to_a_vertebra_beside_it(atlas):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    tree, added = spatial.cKDTree(list(place.values())), 0
+    for seed in range(30):
+        labels, _ = degenerate(atlas.labels, place, 5.0, np.random.default_rng(seed))
+        where = np.argwhere((labels != atlas.labels) & (labels < 25))
+        if len(where):
+            beside = tree.query(where, k=2)[1] + 1
+            assert (beside == labels[tuple(where.T)][:, None]).any(axis=1).mean() > 0.97
+            added += len(where)
+    assert added > 100
+
+
+def test_a_graft_takes_the_place_of_the_atlas_vertebrae(atlas, course):
+    place = {i + 1: (c - atlas.origin_lps_mm) / 5.0 for i, c in enumerate(atlas.centres_lps_mm)}
+    volume = np.where(np.isin(atlas.labels, (20, 21, 22)), atlas.labels, 0).astype(np.uint8)
+    graft = RealVolume("x", volume, {label: place[label] for label in (20, 21, 22)})
+    points = course_of(graft, 5.0, [course], np.random.default_rng(0))
+    for label in (20, 21, 22):
+        np.testing.assert_allclose(points[label - 1], 5.0 * place[label])
+    body = np.full(volume.shape, Tissue.MUSCLE, np.uint8)
+    body[2:6, 2:6, 2:6] = 21
+    body[10:12, 10:12, 10:12] = 5
+    start = np.array([-3, 2, 0])
+    result = insert_graft(body, graft, start, 5.0)
+    assert (result[2:6, 2:6, 2:6] != 21).all() and (result[10:12, 10:12, 10:12] == 5).all()
+    for x, y, z in np.argwhere(volume == 22)[::50]:
+        at = np.array([x, y, z]) - start
+        if ((at >= 0) & (at < body.shape)).all():
+            assert result[tuple(at)] == 22
+
+
+def test_points_at_cut_ends_are_doubtful():
+    points = {label: np.array([0.0, 0.0, -10.0 * label]) for label in (5, 6, 7)}
+    cut = _cut_neighbours(points)
+    assert sorted(cut) == [3, 4, 8, 9]
+    np.testing.assert_allclose(cut[3], [0, 0, -30])
+    assert not _cut_neighbours({1: points[5], 2: points[6]}).keys() & {0, -1}
+    assert sorted(_cut_neighbours({23: points[5], 24: points[6]})) == [21, 22]
+
+
+def test_heatmaps_of_the_published_preset_are_learned(atlas, course, tmp_path):
+    network = NetworkConfig("scnet", (4, 6), outputs=25, spatial_filters=8, combination="product")
+    own = recipe(network=network, activation="linear", labels=tuple(range(1, 26)))
+    preset = dataclasses.replace(PRESETS["paper"], vertebrae=own.config)
+    bank = NoiseBank(own.source_size)
+
+    def draw(rng):
+        return draw_sample(own, draw_body(own, [course], atlas, rng), bank, rng)
+
+    train(preset, own, draw, tmp_path, TrainConfig(minutes=5, steps=2, warmup=1))
+    assert (tmp_path / "vertebrae.weights.h5").exists()
+
+
+def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "_FIELDS", {"lumbar": ("L1", "L4", 90.0)})
+    case = cases.make_case(1, [course], [course], atlas)
+    assert case.marks == ("lumbar", "L6") == cases._marks(1)
+    assert case.hu.shape == case.mask.shape == case.grid.size
+    found = {c.label for c in case.centroids}
+    assert set(np.unique(case.mask)) - {0} == found and {21, 22} <= found
+    for centroid in case.centroids:
+        at = np.rint(np.asarray(case.grid.lps_to_index(centroid.point_lps_mm))).astype(int)
+        box = tuple(slice(max(i - 2, 0), i + 3) for i in at)
+        assert centroid.label in case.mask[box]
+    scan = tmp_path / "rawdata/sub-a/sub-a_ct.nii.gz"
+    cases.write_case(tmp_path, "sub-a", case.hu, case.grid, case.centroids, case.mask)
+    read = read_image(scan)
+    np.testing.assert_array_equal(read.grid.size, case.grid.size)
+    assert len(list(tmp_path.rglob("*_seg-*"))) == 2
+
+
+def test_a_stage_trains_and_goes_on_from_its_checkpoint(atlas, course, tmp_path):
+    own = recipe()
+    preset = dataclasses.replace(PRESETS["default"], vertebrae=own.config)
+    sample = sample_of(atlas, course, 8)
+
+    def draw(rng):
+        return sample
+
+    config = TrainConfig(minutes=5, steps=20, rate=1e-3, warmup=1)
+    weights = train(preset, own, draw, tmp_path, config)
+    assert weights.exists()
+    train(preset, own, draw, tmp_path, config)
+    rows = [row.split(",") for row in (tmp_path / "vertebrae.csv").read_text().split()]
+    assert [int(row[0]) for row in rows] == [20, 40]
+    assert float(rows[1][1]) < float(rows[0][1])
+    assert len(list(tmp_path.glob("vertebrae.0*.json"))) == 2

@@ -1,0 +1,183 @@
+"""Which files of a folder are scans."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from vertseg.batch.layouts import recognise_layout
+from vertseg.errors import InputError, NoInputError
+from vertseg.io.case import BIDS_CT, Case
+from vertseg.io.dicom_series import find_series
+from vertseg.io.formats import IN_WORDS, split_suffix
+
+_LOGGER = logging.getLogger(__name__)
+
+_LABEL_WORDS = frozenset(
+    ("seg", "segs", "dseg", "segmentation", "segmentations", "msk", "label", "labels", "labelmap")
+    + ("heatmap",)
+)
+_LABEL_FOLDERS = re.compile(
+    r"derivatives|labels(tr|ts)?|masks?|seg|segmentations?|predictions?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is left out on purpose.
+
+    Attributes:
+        path: the file.
+        reason: why, in a few words.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was found in an input folder.
+
+    Attributes:
+        cases: the scans, sorted by name.
+        skipped: files of these formats that are no scans.
+        refused: scans that cannot be run because of their name; each error says which.
+    """
+
+    cases: tuple[Case, ...]
+    skipped: tuple[Skipped, ...]
+    refused: tuple[InputError, ...]
+
+
+def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discovery:
+    """Find the scans in a folder and all below it, or take a single file.
+
+    A folder may hold a DICOM series: alone it is a case named like the folder, otherwise (and in
+    the input folder itself) each series is a case named by its number and description.
+
+    Labels and masks are recognised by their name (``_seg``, ``_msk``, ``mask`` ...) or folder
+    (``derivatives``, ``labels`` ...) and left out, as are hidden files; a file given by itself is
+    always taken. Links are followed.
+
+    Args:
+        root: folder, or one file.
+        only: keep only scans whose file name or relative path fits this shell pattern.
+
+    Raises:
+        NoInputError: `root` does not exist or holds no scan.
+    """
+    start = Path(root)
+    if os.path.isfile(start):
+        cases = [Case.from_path(start, start.parent)] if split_suffix(start.name)[1] else []
+        skipped: list[Skipped] = []
+    elif os.path.isdir(start):
+        cases, skipped = _sort_out(start)
+        cases = recognise_layout(cases, start)
+    else:
+        remedy = "Give an existing folder or file, or mount it into the container."
+        raise NoInputError("does not exist", str(root), remedy=remedy)
+    if only is not None:
+        cases = [c for c in cases if fnmatch(c.path.name, only) or fnmatch(c.name, only)]
+    if not cases:
+        raise _nothing_found(str(root), only, skipped)
+    kept, refused = _refuse_clashes(cases)
+    return Discovery(tuple(kept), tuple(skipped), tuple(refused))
+
+
+def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoInputError:
+    what = f"no scan fits the pattern {only!r}" if only is not None else "holds no scan"
+    if skipped:
+        what += f"; {len(skipped)} files were left out, such as {skipped[0].path.name}"
+        what += f" ({skipped[0].reason})"
+    return NoInputError(what, where, IN_WORDS, "Check the folder and the names of its files.")
+
+
+def _sort_out(root: Path) -> tuple[list[Case], list[Skipped]]:
+    cases: list[Case] = []
+    skipped: list[Skipped] = []
+    for folder, files in _walk(root):
+        scans = [path for path in files if split_suffix(path.name)[1]]
+        for path in scans:
+            reason = _reason_to_skip(path, root)
+            if reason:
+                skipped.append(Skipped(path, reason))
+            else:
+                cases.append(Case.from_path(path, root))
+        series, others = _dicom_cases(folder, set(files).difference(scans), root)
+        cases += series
+        skipped += others
+    return sorted(cases, key=lambda case: case.where), sorted(skipped, key=lambda left: left.path)
+
+
+def _dicom_cases(
+    folder: Path, files: Iterable[Path], root: Path
+) -> tuple[list[Case], list[Skipped]]:
+    """A case for each DICOM series of a folder."""
+    found, left = find_series(files)
+    skipped = [Skipped(other.path, other.reason) for other in left]
+    reason = _reason_to_skip(folder / "series", root)
+    if reason:
+        return [], skipped + [Skipped(series.files[0], reason) for series in found]
+    if len(found) == 1 and folder != root:
+        (series,) = found
+        place = folder.parent.relative_to(root)
+        return [Case(folder, place, folder.name, False, slices=series.files)], skipped
+    place = folder.relative_to(root)
+    return [Case(folder, place, s.name, False, slices=s.files) for s in found], skipped
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """All folders and their files; links are followed, each folder is entered once."""
+    pending = deque([root])
+    entered: set[str] = set()
+    while pending:
+        folder = pending.popleft()
+        real = os.path.realpath(folder)
+        if real in entered:
+            continue
+        entered.add(real)
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            _LOGGER.warning("%s cannot be searched: %s", folder, error.strerror)
+            continue
+        paths = [folder / name for name in names]
+        pending.extend(p for p in paths if os.path.isdir(p) and not p.name.startswith("."))
+        yield folder, [p for p in paths if not os.path.isdir(p)]
+
+
+def _reason_to_skip(path: Path, root: Path) -> str:
+    if path.name.startswith("."):
+        return "hidden file"
+    for folder in path.parent.relative_to(root).parts:
+        if _LABEL_FOLDERS.fullmatch(folder):
+            return f"in a folder for labels, {folder}"
+    stem = split_suffix(path.name)[0].lower()
+    if BIDS_CT.fullmatch(stem):
+        return ""
+    words = re.split(r"[-_. ]+", stem)
+    return "named like a mask" if "mask" in stem or _LABEL_WORDS.intersection(words) else ""
+
+
+def _refuse_clashes(cases: list[Case]) -> tuple[list[Case], list[InputError]]:
+    """Refuse all scans that would write the same file as another."""
+    writers: dict[Path, list[Case]] = {}
+    for case in cases:
+        for output in (case.mask, case.centroids, case.report, case.preview):
+            writers.setdefault(output, []).append(case)
+    rivals = {case: others for others in writers.values() if len(others) > 1 for case in others}
+    refused = []
+    for case in cases:
+        if case in rivals:
+            others = ", ".join(other.name for other in rivals[case] if other is not case)
+            what = f"would write the same files as {others}"
+            remedy = "Rename one of them, or keep only one."
+            refused.append(InputError(what, str(case.where), "one output name a scan", remedy))
+    return [case for case in cases if case not in rivals], refused

@@ -1,0 +1,143 @@
+"""What became of a run, and the files that tell of all its cases together.
+
+One summary and one gallery of what all shards of a run have done.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vertseg.batch.find import Discovery, find_cases
+from vertseg.batch.options import Options
+from vertseg.batch.shards import SHARD_SUMMARIES
+from vertseg.errors import InputError, OutputError, VertsegError
+from vertseg.io.case import Case
+from vertseg.report.build import RunInfo, build_failure
+from vertseg.report.gallery import write_gallery
+from vertseg.report.schema import Report, collect_reports, read_report
+from vertseg.report.summary import write_summary
+from vertseg.system.atomic import discard_partials
+from vertseg.system.locks import locked
+from vertseg.version import VERSION
+
+_LOGGER = logging.getLogger(__name__)
+
+SUMMARY, GALLERY = "summary.csv", "index.html"
+_OVERVIEW_LOCK = ".overview.lock"
+
+
+@dataclass
+class Outcome:
+    """What became of the cases of a run.
+
+    Attributes:
+        written: reports of cases done now.
+        resumed: reports of cases that were complete before.
+        failures: reports of cases that failed, with the error.
+        stopped: exit code if a signal, or one of its processes, ended the run, else 0.
+    """
+
+    written: list[Report] = field(default_factory=list)
+    resumed: list[Report] = field(default_factory=list)
+    failures: list[tuple[Report, VertsegError]] = field(default_factory=list)
+    stopped: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all written; 2 some failed; 3 nothing could be read; 128 + n stopped by signal n."""
+        if self.stopped:
+            return self.stopped
+        if not self.failures:
+            return 0
+        unreadable = all(isinstance(error, InputError) for _, error in self.failures)
+        return 3 if unreadable and not (self.written or self.resumed) else 2
+
+    @property
+    def reports(self) -> list[Report]:
+        """All of them, by case."""
+        failed = [report for report, _ in self.failures]
+        return sorted([*self.written, *self.resumed, *failed], key=lambda report: report["case"])
+
+
+def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outcome) -> None:
+    """Enter the scans that cannot be run because of their name as failures."""
+    for refused in found.refused:
+        _LOGGER.error("FAILED %s", refused)
+        root = options.input if options.input.is_dir() else options.input.parent
+        case = Case.from_path(Path(refused.where), root)
+        outcome.failures.append((build_failure(case, refused, run), refused))
+
+
+def write_overview(output: Path, outcome: Outcome) -> None:
+    """Summary and gallery of everything in the output folder, earlier runs included."""
+    with locked(output / _OVERVIEW_LOCK) as state:
+        if state == "left":
+            discard_partials(output / SUMMARY)
+            discard_partials(output / GALLERY)
+        reports = {report["case"]: (folder, report) for folder, report in collect_reports(output)}
+        for report, _ in outcome.failures:
+            folder = Path(report["case"]).parent
+            reports.setdefault(report["case"], (folder, report))
+        ordered = [reports[name] for name in sorted(reports)]
+        write_summary(output / SUMMARY, [report for _, report in ordered])
+        write_gallery(output / GALLERY, ordered)
+
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def merge_shards(options: Options) -> Outcome:
+    """Write summary and gallery from the reports of all scans; nothing is run.
+
+    Scans without a report are failures: no shard has come to them. If there is none, the summaries
+    of the shards are removed, as all their rows are in the new one.
+
+    Args:
+        options: those of the shards.
+
+    Raises:
+        NoInputError: there is no scan.
+        OutputError: the summary or the gallery cannot be written.
+    """
+    found = find_cases(options.input, options.only)
+    outcome = Outcome()
+    run = RunInfo(VERSION, {}, options.recorded(), {})
+    note_refused(found, options, run, outcome)
+    missing = 0
+    for case in found.cases:
+        report = read_report(options.output / case.report)
+        if report is None:
+            missing += 1
+            error = _not_done(case)
+            outcome.failures.append((build_failure(case, error, run), error))
+        elif report["status"] == "failed":
+            outcome.failures.append((report, _error_of(report)))
+        else:
+            outcome.resumed.append(report)
+    write_overview(options.output, outcome)
+    _LOGGER.info("%d of %d scans have a report.", len(found.cases) - missing, len(found.cases))
+    if not missing:
+        _remove_shard_summaries(options)
+    return outcome
+
+
+def _not_done(case: Case) -> VertsegError:
+    remedy = "Run its shard again; what is done already is left out."
+    return VertsegError("has not been done", str(case.where), "a report", remedy)
+
+
+def _error_of(report: Report) -> VertsegError:
+    error = report.get("error") or {}
+    parts = (str(error.get(name, "")) for name in ("what", "where", "expected", "remedy"))
+    return VertsegError(*parts)
+
+
+def _remove_shard_summaries(options: Options) -> None:
+    for path in options.output.glob(SHARD_SUMMARIES):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            what = f"cannot be removed: {error.strerror or error}"
+            raise OutputError(what, str(path), remedy="Check its permissions.") from error

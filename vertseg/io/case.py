@@ -1,0 +1,99 @@
+"""One scan and the names of its outputs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vertseg.io.formats import MASK_SUFFIXES, files_of, split_suffix
+
+BIDS_CT = re.compile(r"(sub-.+)_ct", re.IGNORECASE)
+"""Name of a CT scan in BIDS, without its suffix."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan and the names of its outputs.
+
+    Attributes:
+        path: the file, or the folder of a DICOM series.
+        folder: its folder relative to the input folder; outputs mirror it.
+        stem: its name without suffix, and in BIDS without ``_ct``.
+        bids: whether it is named as in BIDS, ``sub-A_ct.nii.gz``.
+        mask_suffix: of the format in which the mask is written.
+        slices: files of a DICOM series; empty for other formats.
+        slug: name of the socket in the layout of grand-challenge.org, else empty.
+        given_centroids: centroid file to segment from; None where they are to be found.
+    """
+
+    path: Path
+    folder: Path
+    stem: str
+    bids: bool
+    mask_suffix: str = ".nii.gz"
+    slices: tuple[Path, ...] = ()
+    slug: str = ""
+    given_centroids: Path | None = None
+
+    @classmethod
+    def from_path(cls, path: Path, root: Path) -> Case:
+        """The case of a file that lies somewhere below `root`."""
+        stem, suffix = split_suffix(path.name)
+        bids = BIDS_CT.fullmatch(stem)
+        folder = path.parent.relative_to(root)
+        mask_suffix = MASK_SUFFIXES.get(suffix, ".nii.gz")
+        return cls(path, folder, bids.group(1) if bids else stem, bids is not None, mask_suffix)
+
+    @property
+    def name(self) -> str:
+        """Path of the scan relative to the input folder, for people to read."""
+        return (self.folder / (self.stem if self.slices else self.path.name)).as_posix()
+
+    @property
+    def where(self) -> Path:
+        """Path of the scan for messages; that of a DICOM series ends with the series' name."""
+        one_of_many = self.slices and self.stem != self.path.name
+        return self.path / self.stem if one_of_many else self.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that hold the scan; raises InputError where one cannot be told."""
+        return self.slices or files_of(self.path)
+
+    @property
+    def mask(self) -> Path:
+        """Multi-label mask, relative to the output folder, like the other outputs."""
+        if self.slug:
+            return Path("images", self.slug, self.stem + self.mask_suffix)
+        return self._output(("_seg-vert_msk" if self.bids else "_seg") + self.mask_suffix)
+
+    @property
+    def centroids(self) -> Path:
+        """Centroid file."""
+        if self.slug:
+            return Path(f"{self.slug}.json")
+        return self._output("_seg-subreg_ctd.json" if self.bids else "_ctd.json")
+
+    @property
+    def report(self) -> Path:
+        """Report."""
+        return self._output("_report.json")
+
+    @property
+    def preview(self) -> Path:
+        """Preview picture."""
+        return self._output("_preview.png")
+
+    @property
+    def dicom_seg(self) -> Path:
+        """The mask as DICOM Segmentation."""
+        return self._output("_seg.dcm")
+
+    def heatmap(self, stage: str) -> Path:
+        """Heatmap of a stage."""
+        return self._output(f"_desc-{stage}_heatmap.nii.gz")
+
+    def _output(self, ending: str) -> Path:
+        # Beside a grand-challenge mask nothing else may lie: the platform takes it for an image.
+        return Path(self.slug + ending) if self.slug else self.folder / (self.stem + ending)

@@ -1,0 +1,48 @@
+"""Reads a scan of any supported format."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+from vertseg.io.formats import ITK_SUFFIXES, split_suffix
+from vertseg.io.image import Image, assemble_image
+from vertseg.io.nifti_affine import choose_grid
+from vertseg.io.nifti_header import read_header, voxel_layout
+from vertseg.io.nifti_stream import check_file_is_long_enough, open_nifti, read_chunks
+from vertseg.system.threads import ahead
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read a volume, geometry and all; NIfTI in little more memory than its voxels take.
+
+    The stored scale is applied. Whole numbers become int16, others float32, both within the range
+    of int16. NaN and infinity become -1024 with a warning. Values of a CT stored without its
+    rescale intercept are shifted by -1024 with a warning.
+
+    Args:
+        path: a folder that holds one DICOM series; ``.mha``, ``.mhd`` or ``.nrrd`` by name;
+            everything else is NIfTI.
+
+    Raises:
+        InputError: of no such format, truncated, damaged, several frames, RGB or complex, empty or
+            constant, or without usable geometry; the text says which and what to do.
+    """
+    where = str(path)
+    if os.path.isdir(path):
+        from vertseg.io.dicom_read import read_dicom_folder
+
+        return read_dicom_folder(path)
+    if split_suffix(where)[1] in ITK_SUFFIXES:
+        from vertseg.io.itk_read import read_itk_image
+
+        return read_itk_image(path)
+    with open_nifti(path) as stream:
+        header = read_header(stream, where)
+        layout = voxel_layout(header, where)
+        grid, warnings = choose_grid(header.fields(), layout.size, where)
+        check_file_is_long_enough(path, layout)
+        chunks = read_chunks(stream, len(header.block), layout, where)
+        scale = (layout.slope, layout.intercept)
+        with closing(ahead(chunks)) as unpacked:
+            return assemble_image(unpacked, layout.dtype, scale, grid, header, warnings, where)

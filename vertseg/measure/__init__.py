@@ -1,0 +1,46 @@
+"""Everything that is measured in a result, judged, and said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vertseg.measure.flag import Flag
+from vertseg.measure.flags import quality_flags
+from vertseg.measure.rows import vertebra_rows
+from vertseg.measure.shape import Angle, spine_angles
+from vertseg.measure.vertebra import Measurement, measure_vertebrae
+
+if TYPE_CHECKING:
+    from vertseg.stages.result import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What was measured in a result; for research, not a medical device.
+
+    Attributes:
+        measurements: of the vertebrae, from the head downwards.
+        angles: of the regions of the spine.
+        flags: what to check.
+        rows: plain numbers of each vertebra, as in the report and in ``summary.csv``.
+    """
+
+    measurements: tuple[Measurement, ...]
+    angles: tuple[Angle, ...]
+    flags: tuple[Flag, ...]
+    rows: list[dict[str, Any]]
+
+
+def analyse(result: Result) -> Analysis:
+    """Measure the vertebrae and the spine of a result, and flag what to check.
+
+    Definitions are in ``vertseg/MEASUREMENTS.md``.
+    """
+    measurements = measure_vertebrae(result.image, result.labels, result.vertebrae)
+    return Analysis(
+        measurements,
+        spine_angles(measurements),
+        quality_flags(result, measurements),
+        vertebra_rows(result.vertebrae, measurements, result.segmented),
+    )

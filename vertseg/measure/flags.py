@@ -1,0 +1,157 @@
+"""Quality flags: what in a result deserves a second look, and what to look for.
+
+A flag is a sentence for a person. Thresholds are wide, so that a flag is rare in a good result;
+they were chosen to exceed the spread of 2,110 real spine courses (`vertseg.sequence.offsets`)
+and of manual masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vertseg.labels import label_of, name_of
+from vertseg.measure.flag import Flag, listed
+from vertseg.measure.level_flags import course_flags, direction_flags, level_flags, peak_flags
+from vertseg.measure.reference import REFERENCE_VOLUME_ML
+from vertseg.measure.shape import genant_grade
+from vertseg.measure.vertebra import Measurement
+
+if TYPE_CHECKING:
+    from vertseg.stages.result import Result, Vertebra
+
+_LARGEST_OFFSET_MM = 10.0
+_VOLUME_RATIO = (0.45, 2.1)
+_VOLUME_AGAINST_OTHERS = (0.6, 1.6)
+_LOW_TRABECULAR_HU = 100.0
+_DENSITY_LEVELS = tuple(label_of(name) for name in ("T12", "L1", "L2"))
+_METAL_ML = 0.2
+
+
+def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[Flag, ...]:
+    """All flags of a result, those that concern the levels first.
+
+    Args:
+        result: what the pipeline found.
+        measurements: of its vertebrae, in the same order.
+    """
+    if result.status == "no_spine":
+        return (_no_spine(),)
+    if not result.vertebrae:
+        return tuple(_image_flags(result, ()))
+    return (
+        *level_flags(result),
+        *direction_flags(result),
+        *course_flags(result.vertebrae),
+        *peak_flags(result.vertebrae),
+        *(_mask_flags(result.vertebrae, measurements) if result.segmented else ()),
+        *_volume_flags(measurements),
+        *_image_flags(result, measurements),
+        *_bone_flags(measurements),
+    )
+
+
+def _no_spine() -> Flag:
+    sentence = "No spine was found: check that the scan shows one and that its values are HU."
+    return Flag("no_spine", "check", (), sentence)
+
+
+def _mask_flags(
+    vertebrae: Sequence[Vertebra], measurements: Sequence[Measurement]
+) -> Iterator[Flag]:
+    empty = tuple(name_of(row.label) for row in measurements if row.volume_ml == 0)
+    if empty:
+        sentence = f"No mask for {listed(empty)}: check the image there."
+        yield Flag("mask_empty", "check", empty, sentence)
+    apart = tuple(
+        vertebra.name
+        for vertebra, row in zip(vertebrae, measurements, strict=True)
+        if row.volume_ml > 0 and row.label != label_of("C1") and _disagree(vertebra, row)
+    )
+    if apart:
+        sentence = f"Mask and centroid of {listed(apart)} do not agree: check both."
+        yield Flag("mask_centroid", "check", apart, sentence)
+
+
+def _disagree(vertebra: Vertebra, row: Measurement) -> bool:
+    """Whether the centroid lies outside of the mask, or far from the middle of its body."""
+    if not row.centroid_in_mask:
+        return True
+    if row.body is None or row.cut_off:
+        return False
+    offset = row.body.frame.from_lps(vertebra.centroid_lps_mm)
+    return float(np.linalg.norm(offset)) > _LARGEST_OFFSET_MM
+
+
+def _volume_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
+    ratios = {
+        row.label: row.volume_ml / REFERENCE_VOLUME_ML[row.label]
+        for row in measurements
+        if row.volume_ml > 0 and not row.touches_border
+    }
+    scale = float(np.median(list(ratios.values()))) if len(ratios) > 2 else None
+    odd: dict[str, list[int]] = {"small": [], "large": []}
+    for label, ratio in ratios.items():
+        usual = _VOLUME_RATIO[0] <= ratio <= _VOLUME_RATIO[1]
+        against = ratio / (scale or 1.0)
+        even = _VOLUME_AGAINST_OTHERS[0] <= against <= _VOLUME_AGAINST_OTHERS[1]
+        if not usual or (scale is not None and not even):
+            odd["small" if (against if usual else ratio) < 1.0 else "large"].append(label)
+    for size, found in odd.items():
+        if found:
+            names = tuple(name_of(label) for label in found)
+            plural = ("s", "are") if len(found) > 1 else ("", "is")
+            what = f"The mask{plural[0]} of {listed(names)} {plural[1]} {size} for the level"
+            sentence = f"{what}: check the outline."
+            yield Flag("volume", "check", names, sentence)
+
+
+def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterator[Flag]:
+    if result.image.intensities == "unknown":
+        sentence = "The values do not look like HU: check how the scan was stored."
+        yield Flag("not_hounsfield", "check", (), sentence)
+    cut = tuple(name_of(row.label) for row in measurements if row.cut_off)
+    if cut:
+        sentence = (
+            f"The scan ends within {listed(cut)}: check before volume or density are used, which "
+            "are those of a part."
+        )
+        yield Flag("cut_off", "note", cut, sentence)
+    left_out = tuple(name_of(label) for label in result.left_out)
+    if left_out:
+        sentence = (
+            f"{listed(left_out)} left out, as the scan ends within the body: check whether a whole "
+            "vertebra is missing there."
+        )
+        yield Flag("left_out", "note", left_out, sentence)
+    metal = tuple(name_of(row.label) for row in measurements if row.metal_ml > _METAL_ML)
+    if metal:
+        sentence = f"Metal near {listed(metal)}: check the masks; density is not to be trusted."
+        yield Flag("metal", "check", metal, sentence)
+
+
+def _bone_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
+    density = [
+        row.trabecular_hu
+        for row in measurements
+        if row.label in _DENSITY_LEVELS and row.trabecular_hu is not None
+    ]
+    if density and np.mean(density) < _LOW_TRABECULAR_HU:
+        names = tuple(name_of(row.label) for row in measurements if row.label in _DENSITY_LEVELS)
+        sentence = (
+            f"Low trabecular density at {listed(names)} ({np.mean(density):.0f} HU, not "
+            "calibrated): check the images, and whether bone density should be measured."
+        )
+        yield Flag("low_density", "note", names, sentence)
+    for row, measurement in enumerate(measurements):
+        around = [measurements[n] for n in (row - 1, row + 1) if 0 <= n < len(measurements)]
+        grade = genant_grade(measurement, around)
+        if grade:
+            name = name_of(measurement.label)
+            sentence = (
+                f"{name} has lost height like a fracture of grade {grade}: check in the sagittal "
+                "view; a hint, not a diagnosis."
+            )
+            yield Flag("height_loss", "note", (name,), sentence)

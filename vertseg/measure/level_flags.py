@@ -1,0 +1,128 @@
+"""Flags of the chain of vertebrae: its levels, its course, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vertseg.labels import label_of, name_of, region_of
+from vertseg.measure.flag import Flag, listed
+from vertseg.sequence.config import SequenceConfig
+from vertseg.sequence.offsets import load_statistics
+
+if TYPE_CHECKING:
+    from vertseg.stages.result import Result, Vertebra
+
+_DISTANCE_RATIO = (0.72, 1.32)
+_LARGEST_TURN_DEG = 35.0
+_LOW_PEAK = 0.3
+_ABSENT_LEVELS = {
+    (label_of(upper), label_of(lower)): absent
+    for upper, lower, absent in (("C6", "T1", "C7"), ("T11", "L1", "T12"))
+}
+
+
+def level_flags(result: Result) -> Iterator[Flag]:
+    """Levels that may be shifted or cannot be counted, gaps in the chain, unusual numbering."""
+    if result.level_shift_possible:
+        sentence = (
+            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f}, flagged below "
+            f"{SequenceConfig().shift_margin:g}). Check by counting from C2, the last rib or the "
+            "sacrum."
+        )
+        yield Flag("level_shift", "check", (), sentence)
+    numbers = [vertebra.label for vertebra in result.vertebrae]
+    if numbers and not shows_landmark(numbers):
+        sentence = (
+            "Neither dens, first rib, last rib nor sacrum is in view, so levels cannot be counted: "
+            "check them against another image."
+        )
+        yield Flag("no_landmark", "check", (), sentence)
+    for upper, lower in zip(numbers, numbers[1:], strict=False):
+        if (upper, lower) not in load_statistics().neighbours:
+            names = (name_of(upper), name_of(lower))
+            sentence = (
+                f"{names[0]} is followed by {names[1]}: check whether a vertebra between them "
+                "was missed."
+            )
+            yield Flag("gap", "check", names, sentence)
+        absent = _ABSENT_LEVELS.get((upper, lower))
+        if absent:
+            sentence = f"{absent} is absent, as in few people: check by counting ribs."
+            yield Flag("numbering_variant", "check", (absent,), sentence)
+    for variant in ("T13", "L6"):
+        if label_of(variant) in numbers:
+            sentence = f"{variant} was found, which few people have: check by counting ribs."
+            yield Flag("numbering_variant", "check", (variant,), sentence)
+
+
+def shows_landmark(numbers: Sequence[int]) -> bool:
+    """Whether a chain of labels holds something to count from.
+
+    That is C1 or C2 (the dens), T1 (the first rib), a thoracic above a lumbar vertebra (the last
+    rib), or L5 or L6 (the sacrum).
+    """
+    regions = {region_of(number) for number in numbers}
+    own = {label_of(name) for name in ("C1", "C2", "T1", "L5", "L6")}
+    return bool(own & set(numbers)) or {"thoracic", "lumbar"} <= regions
+
+
+def direction_flags(result: Result) -> Iterator[Flag]:
+    """Vertebrae that may run from the feet upwards, or be no vertebrae."""
+    if result.upside_down_possible:
+        sentence = (
+            "The vertebrae would fit about as well upside down: check that the scan shows a spine, "
+            "and that head and feet, front and back are where its header says."
+        )
+        yield Flag("upside_down", "check", (), sentence)
+
+
+def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
+    """Distances that differ from those of other spines of this size, and sharp turns."""
+    points = np.array([vertebra.centroid_lps_mm for vertebra in vertebrae])
+    steps = np.diff(points, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    known = load_statistics().neighbours
+    pairs = [
+        (above.label, below.label) for above, below in zip(vertebrae, vertebrae[1:], strict=False)
+    ]
+    ratios = {
+        row: float(lengths[row] / np.linalg.norm(known[pair].mean_mm))
+        for row, pair in enumerate(pairs)
+        if pair in known
+    }
+    # One distance alone has nothing to be compared with but the mean of all people.
+    scale = float(np.median(list(ratios.values()))) if len(ratios) > 2 else 1.0
+    for row, ratio in ratios.items():
+        if not _DISTANCE_RATIO[0] <= ratio / scale <= _DISTANCE_RATIO[1]:
+            usual = lengths[row] / ratio * scale
+            names = (vertebrae[row].name, vertebrae[row + 1].name)
+            sentence = (
+                f"{names[0]} and {names[1]} are {lengths[row]:.0f} mm apart, {usual:.0f} mm would "
+                "be usual here: check whether one was found twice, missed or is fractured."
+            )
+            yield Flag("spacing", "check", names, sentence)
+    for row in range(len(steps) - 1):
+        turn = _angle_deg(steps[row], steps[row + 1])
+        if turn > _LARGEST_TURN_DEG:
+            name = vertebrae[row + 1].name
+            sentence = f"The spine turns by {turn:.0f} degrees at {name}: check its centroid."
+            yield Flag("curvature", "check", (name,), sentence)
+
+
+def _angle_deg(first: np.ndarray, second: np.ndarray) -> float:
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    cosine = float(first @ second) / lengths if lengths else 1.0
+    return math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))
+
+
+def peak_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
+    """Vertebrae whose own heatmap is low."""
+    names = tuple(vertebra.name for vertebra in vertebrae if vertebra.peak < _LOW_PEAK)
+    if names:
+        what = "they are vertebrae" if len(names) > 1 else "it is a vertebra"
+        sentence = f"Weak evidence for {listed(names)}: check that {what}, and the level."
+        yield Flag("weak_evidence", "check", names, sentence)

@@ -1,0 +1,110 @@
+"""Angles of the spine between end plates, in degrees (Cobb's method on fitted planes).
+
+Positions of the body matter: scans are made lying down, where lordosis and kyphosis are smaller
+than in the standing X-rays that normal values in books come from.
+
+Loss of height of vertebral bodies, graded as in vertebral morphometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vertseg.geometry.grid import FloatArray
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, name_of
+from vertseg.measure.vertebra import Measurement
+
+# Name, upper and lower end vertebra, sign that makes the usual bend positive.
+_REGIONS = (
+    ("cervical lordosis", "C3", "C7", -1.0),
+    ("thoracic kyphosis", "T4", "T12", 1.0),
+    ("lumbar lordosis", "L1", "L5", -1.0),
+)
+
+
+@dataclass(frozen=True)
+class Angle:
+    """An angle between the upper end plate of one vertebra and the lower one of another.
+
+    Attributes:
+        name: such as ``"lumbar lordosis"``.
+        upper: name of the upper end vertebra.
+        lower: name of the lower end vertebra.
+        degrees: positive for the usual bend of the region; for the coronal angle its size.
+    """
+
+    name: str
+    upper: str
+    lower: str
+    degrees: float
+
+
+def spine_angles(measurements: Sequence[Measurement]) -> tuple[Angle, ...]:
+    """The sagittal angles of regions that are wholly visible, and the largest coronal angle.
+
+    The sagittal angle is seen from the side (the plane of back and up), the coronal one from the
+    front (left and up); between vertebrae that are not cut off.
+    """
+    bodies = {row.label: row.body for row in measurements if row.body and not row.cut_off}
+    angles = []
+    for name, upper, lower, sign in _REGIONS:
+        first, last = bodies.get(label_of(upper)), bodies.get(label_of(lower))
+        if first is not None and last is not None:
+            bend = tilt_deg(last.lower_normal_lps, 1) - tilt_deg(first.upper_normal_lps, 1)
+            angles.append(Angle(name, upper, lower, sign * bend))
+    coronal = _largest_coronal(measurements)
+    return (*angles, coronal) if coronal else tuple(angles)
+
+
+def tilt_deg(normal_lps: FloatArray, axis: int) -> float:
+    """Degrees by which a normal leans towards an axis, 0 left, 1 back, seen along the other.
+
+    The angle between two end plates in that view is the difference of their tilts.
+    """
+    return float(np.degrees(np.arctan2(normal_lps[axis], normal_lps[2])))
+
+
+def _largest_coronal(measurements: Sequence[Measurement]) -> Angle | None:
+    rows = [(row.label, row.body) for row in measurements if row.body and not row.cut_off]
+    best: Angle | None = None
+    for number, (upper, first) in enumerate(rows):
+        for lower, last in rows[number + 1 :]:
+            bend = abs(tilt_deg(first.upper_normal_lps, 0) - tilt_deg(last.lower_normal_lps, 0))
+            if best is None or bend > best.degrees:
+                best = Angle("largest coronal angle", name_of(upper), name_of(lower), bend)
+    return best
+
+
+_GRADED_LEVELS = ORDER_CRANIAL_TO_CAUDAL[
+    ORDER_CRANIAL_TO_CAUDAL.index(label_of("T4")) : ORDER_CRANIAL_TO_CAUDAL.index(label_of("L5"))
+]
+_GRADES = ((0.60, 3), (0.75, 2), (0.80, 1))
+_SOUND_MIDDLE_RATIO = 0.9  # sound end plates are hollow
+
+
+def genant_grade(measurement: Measurement, neighbours: Sequence[Measurement] = ()) -> int | None:
+    """Semi-quantitative grade of height loss, 0 to 3; a hint, never a diagnosis.
+
+    The smallest of anterior / posterior height, middle / posterior height (which is 0.9 in sound
+    vertebrae, whose end plates are hollow) and the mean height against that of the neighbours:
+    below 0.80 grade 1, below 0.75 grade 2, below 0.60 grade 3 (Genant et al., J Bone Miner Res
+    1993;8:1137).
+
+    Args:
+        measurement: the vertebra.
+        neighbours: those above and below, for fractures that lower the whole body.
+
+    Returns:
+        None outside T4-L4 or where heights are not known.
+    """
+    heights = measurement.heights
+    if heights is None or measurement.label not in _GRADED_LEVELS:
+        return None
+    ratios = [heights.anterior_ratio, heights.middle_ratio / _SOUND_MIDDLE_RATIO]
+    others = [row.heights.mean_mm for row in neighbours if row.heights]
+    if others:
+        ratios.append(heights.mean_mm / float(np.mean(others)))
+    return next((grade for limit, grade in _GRADES if min(ratios) < limit), 0)

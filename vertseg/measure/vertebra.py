@@ -1,0 +1,266 @@
+"""Measurements of each vertebra: volume, trabecular density, heights of the body, cut-off.
+
+For research; not a medical device. Hounsfield units depend on the scanner, the tube voltage and
+contrast medium; none of these numbers is calibrated or a diagnosis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from vertseg.geometry.boxes import Box, label_boxes
+from vertseg.geometry.frames import SpineFrame, frames_along
+from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.io.image import Image
+from vertseg.labels import label_of
+from vertseg.measure.body import Body, measure_body
+from vertseg.stages.borders import PADDING_HU
+
+LabelArray = npt.NDArray[np.uint8]
+
+METAL_HU = 2500
+"""No bone is as dense as this; enamel and metal are."""
+
+_WITHOUT_BODY = (label_of("C1"), label_of("C2"))  # a ring, and a body with the dens on top
+_LARGEST_STEP_MM = 3.0
+_CORE_SHARE = 0.6
+_FEWEST_CORE_VOXELS = 10
+_PADDING_SHARE = 0.05  # of the voxels around a mask
+_AT_ONCE = 4  # vertebrae
+
+
+class Located(Protocol):
+    """A vertebra with its place, such as one of `vertseg.stages.segmenter`."""
+
+    @property
+    def label(self) -> int:
+        """VerSe label."""
+
+    @property
+    def centroid_lps_mm(self) -> tuple[float, float, float]:
+        """Centre of the body in LPS mm."""
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Heights of the body in the median plane, in mm (see `vertseg.measure.body.Body`).
+
+    Attributes:
+        anterior_mm: near the front.
+        middle_mm: in the middle.
+        posterior_mm: near the back.
+    """
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+
+    @property
+    def mean_mm(self) -> float:
+        """Mean of the three."""
+        return (self.anterior_mm + self.middle_mm + self.posterior_mm) / 3.0
+
+    @property
+    def anterior_ratio(self) -> float:
+        """Anterior / posterior height; below 0.8 suggests a wedge fracture (Genant 1993)."""
+        return self.anterior_mm / self.posterior_mm
+
+    @property
+    def middle_ratio(self) -> float:
+        """Middle / posterior height; below 0.8 suggests a biconcave fracture (Genant 1993)."""
+        return self.middle_mm / self.posterior_mm
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was measured at one vertebra; None where it cannot be measured.
+
+    Attributes:
+        label: VerSe label.
+        volume_ml: volume of its mask, posterior elements included; partial where it is cut off.
+        trabecular_hu: mean HU of the core of the body: the voxels of the mask in an ellipsoid
+            around the middle of the body with 0.6 times its width, depth and height, which
+            leaves out the cortex, end plates and pedicles. The region of interest follows
+            Jang et al., Radiology 2019;291:360 (trabecular attenuation of L1), in three
+            dimensions.
+        trabecular_sd_hu: standard deviation within that core.
+        touches_border: sides of the image, or of what was scanned within it, that the mask
+            touches, of L, R, A, P, S, I.
+        heights: of the body; None for C1 and C2, where the body is cut off above or below, and
+            where slices are more than 3 mm apart along the spine.
+        body: the walls and end plates; None for C1 and C2 and where they cannot be found.
+        metal_ml: volume above 2500 HU in the box around the mask.
+        centroid_in_mask: whether the mask holds the voxel of its centroid.
+    """
+
+    label: int
+    volume_ml: float
+    trabecular_hu: float | None
+    trabecular_sd_hu: float | None
+    touches_border: str
+    heights: Heights | None
+    body: Body | None
+    metal_ml: float
+    centroid_in_mask: bool
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the image ends within the vertebra, above or below."""
+        return bool({"S", "I"} & set(self.touches_border))
+
+
+def measure_vertebrae(
+    image: Image, labels: LabelArray, vertebrae: Sequence[Located]
+) -> tuple[Measurement, ...]:
+    """Measure all vertebrae of an image.
+
+    Args:
+        image: the scan.
+        labels: (i, j, k) uint8 on the image's grid.
+        vertebrae: from the head downwards; their places give the direction of the spine.
+
+    Returns:
+        One measurement a vertebra, in the same order.
+    """
+    boxes = label_boxes(labels)
+    frames = frames_along([vertebra.centroid_lps_mm for vertebra in vertebrae])
+
+    def measure(pair: tuple[Located, SpineFrame]) -> Measurement:
+        vertebra, frame = pair
+        found = boxes.get(vertebra.label)
+        if found is None:
+            return _without_mask(vertebra.label)
+        return _measure(image, labels, vertebra, frame, found)
+
+    with ThreadPoolExecutor(_AT_ONCE, "measure") as pool:
+        return tuple(pool.map(measure, zip(vertebrae, frames, strict=True)))
+
+
+def _without_mask(label: int) -> Measurement:
+    return Measurement(label, 0.0, None, None, "", None, None, 0.0, False)
+
+
+def _measure(
+    image: Image, labels: LabelArray, vertebra: Located, frame: SpineFrame, found: Box
+) -> Measurement:
+    box = _widened(found, image.grid)
+    grid, mask = image.grid.crop(box), labels[box] == vertebra.label
+    values = image.array[box]
+    touched = sides_touched(found, image.grid) + _side_padded(values, mask, grid)
+    border = "".join(side for side in "LRAPSI" if side in touched)
+    body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
+    mean, sd = (None, None) if body is None else core_density(values, mask, grid, body)
+    measurable = body is not None and not {"S", "I"} & set(border)
+    coarse = body is not None and _step_along(grid, body.frame.axes_lps[2]) > _LARGEST_STEP_MM
+    heights = None
+    if body is not None and measurable and not coarse:
+        heights = Heights(body.anterior_mm, body.middle_mm, body.posterior_mm)
+    return Measurement(
+        label=vertebra.label,
+        volume_ml=int(np.count_nonzero(mask)) * grid.voxel_volume_mm3 / 1000.0,
+        trabecular_hu=mean,
+        trabecular_sd_hu=sd,
+        touches_border=border,
+        heights=heights,
+        body=body,
+        metal_ml=int(np.count_nonzero(values > METAL_HU)) * grid.voxel_volume_mm3 / 1000.0,
+        centroid_in_mask=_holds(mask, grid, vertebra.centroid_lps_mm),
+    )
+
+
+def core_density(
+    values: npt.NDArray[np.int16 | np.float32],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    body: Body,
+) -> tuple[float | None, float | None]:
+    """Mean and standard deviation in HU of the core of a body (see `Measurement`).
+
+    Args:
+        values: (i, j, k) HU.
+        mask: (i, j, k) of the vertebra.
+        grid: where both lie.
+        body: walls and end plates.
+    """
+    radii_mm = 0.5 * _CORE_SHARE * np.array([body.width_mm, body.depth_mm, body.middle_mm])
+    near = _around(grid, body.frame.origin_lps_mm, float(radii_mm.max()))
+    index = np.argwhere(mask[near]) + [part.start for part in near]
+    local = body.frame.from_lps(grid.index_to_lps(index))
+    core = index[(((local / radii_mm) ** 2).sum(axis=1)) <= 1.0]
+    if len(core) < _FEWEST_CORE_VOXELS:
+        return None, None
+    inside = values[tuple(core.T)].astype(np.float64)
+    return float(inside.mean()), float(inside.std())
+
+
+def sides_touched(box: Box, grid: Grid) -> str:
+    """Sides of the grid that a box of voxels reaches, letters of ``"LRAPSI"`` in that order."""
+    opposite = dict(zip("LRAPSI", "RLPAIS", strict=True))
+    sides = set()
+    for part, size, code in zip(box, grid.size, grid.axis_codes(), strict=True):
+        if part.start <= 0:
+            sides.add(opposite[code])
+        if part.stop >= size:
+            sides.add(code)
+    return "".join(side for side in "LRAPSI" if side in sides)
+
+
+def _side_padded(
+    values: npt.NDArray[np.int16 | np.float32], mask: npt.NDArray[np.bool_], grid: Grid
+) -> str:
+    """Side towards which padding begins right beside the mask, or none.
+
+    Args:
+        values: (i, j, k) HU of a box with at least a voxel around the mask.
+        mask: (i, j, k) of the vertebra.
+        grid: where both lie.
+    """
+    padded = values <= PADDING_HU
+    if not padded.any():
+        return ""
+    around = ndimage.binary_dilation(mask)
+    beside = padded & around
+    if np.count_nonzero(beside) < _PADDING_SHARE * np.count_nonzero(around & ~mask):
+        return ""
+    middles = [grid.index_to_lps(np.argwhere(part).mean(axis=0)) for part in (beside, mask)]
+    away = middles[0] - middles[1]
+    axis = int(np.abs(away).argmax())
+    return ("RL", "AP", "IS")[axis][int(away[axis] > 0)]
+
+
+def _widened(box: Box, grid: Grid) -> Box:
+    """The box and one more voxel on every side, within the grid."""
+    i, j, k = (
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(box, grid.size, strict=True)
+    )
+    return (i, j, k)
+
+
+def _around(grid: Grid, point_lps_mm: FloatArray, radius_mm: float) -> Box:
+    """The box of voxels within a distance of a point, within the grid."""
+    middle = grid.lps_to_index(point_lps_mm)
+    # How far a step of 1 mm in any direction can lead along each axis, sheared grids included.
+    reach = radius_mm * np.linalg.norm(np.linalg.inv(grid.affine_lps)[:3, :3], axis=1)
+    first = np.clip(np.floor(middle - reach).astype(int), 0, grid.size)
+    stop = np.clip(np.ceil(middle + reach).astype(int) + 1, first, grid.size)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+    return (i, j, k)
+
+
+def _step_along(grid: Grid, direction_lps: FloatArray) -> float:
+    """Distance in mm, along a direction, between neighbouring layers of voxels."""
+    return float(np.abs(direction_lps @ grid.affine_lps[:3, :3]).max())
+
+
+def _holds(mask: npt.NDArray[np.bool_], grid: Grid, point_lps_mm: Sequence[float]) -> bool:
+    index = np.round(grid.lps_to_index(point_lps_mm)).astype(int)
+    inside = bool(((index >= 0) & (index < np.asarray(grid.size))).all())
+    return inside and bool(mask[tuple(index)])

@@ -1,0 +1,4 @@
+"""What a person or a table is shown: report, summary, gallery and preview.
+
+It may import measure, stages and all rooms below.
+"""

@@ -1,0 +1,199 @@
+"""The report of one case: everything that is needed to trust, repeat or question its outputs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertseg.errors import VertsegError
+from vertseg.io.case import Case
+from vertseg.io.image import Image
+from vertseg.measure import Analysis
+from vertseg.measure.rows import rounded
+from vertseg.report.schema import SCHEMA
+from vertseg.system.fingerprint import Fingerprint
+from vertseg.version import NOTICE, VERSION
+
+if TYPE_CHECKING:
+    from vertseg.stages.result import Result
+    from vertseg.stages.segmenter import Segmenter
+from vertseg.report.schema import Report
+
+_PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "numpy",
+    "scipy",
+    "nibabel",
+    "SimpleITK",
+)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What all cases of a run share; a case is done again where any of it but the device differs.
+
+    Attributes:
+        version: of this program.
+        weights: ``preset``, the configuration of the networks, and ``sha256``, stage -> hash of
+            the weights file.
+        options: what was asked for and changes the outputs.
+        device: kind, name and precision.
+    """
+
+    version: str
+    weights: dict[str, Any]
+    options: dict[str, Any]
+    device: dict[str, Any]
+
+    @property
+    def preset(self) -> str:
+        """Name of the networks' preset."""
+        return str(self.weights["preset"]["name"])
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, options: Mapping[str, Any]) -> RunInfo:
+        """Describe a loaded segmenter."""
+        device, manifest = segmenter.device, segmenter.manifest
+        hashes = {stage: entry["sha256"] for stage, entry in manifest["files"].items()}
+        return cls(
+            version=VERSION,
+            weights={"preset": manifest["preset"], "sha256": hashes},
+            options=dict(options),
+            device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        )
+
+
+def build_report(
+    case: Case,
+    fingerprint: Fingerprint,
+    run: RunInfo,
+    result: Result,
+    analysis: Analysis,
+    outputs: Mapping[str, Path],
+    seconds: Mapping[str, float],
+) -> Report:
+    """The report of a case that was written.
+
+    Args:
+        case: the scan and the names of its outputs.
+        fingerprint: of the scan's file.
+        run: what all cases share.
+        result: what was found.
+        analysis: what was measured in it.
+        outputs: kind of output -> its path relative to the output folder.
+        seconds: stage -> seconds, in the order of the stages.
+    """
+    written = {"mask": None, **outputs, "preview": case.preview}
+    return {
+        **_head(case, result.status, run),
+        "input": {"file": case.path.name, **fingerprint.as_dict()},
+        **_given(case),
+        **findings(result, analysis),
+        "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
+        "outputs": {kind: path and _beside(path, case.report) for kind, path in written.items()},
+    }
+
+
+def findings(result: Result, analysis: Analysis) -> Report:
+    """The part of a report that does not depend on files: what was found, measured and flagged."""
+    warnings = dict.fromkeys((*result.image.warnings, *result.warnings))  # each one once
+    return {
+        "status": result.status,
+        "geometry": _geometry(result.image),
+        "spine": {"course_lps_mm": [[rounded(x, 1) for x in p] for p in result.spine_lps_mm]},
+        "sequence": {
+            "margin_nats": rounded(result.margin, 2),
+            "rival": result.rival,
+            "level_shift_possible": result.level_shift_possible,
+            "upside_down_possible": result.upside_down_possible,
+        },
+        "vertebrae": analysis.rows,
+        "angles": [
+            {"name": a.name, "upper": a.upper, "lower": a.lower, "degrees": rounded(a.degrees, 1)}
+            for a in analysis.angles
+        ],
+        "flags": [flag.as_dict() for flag in analysis.flags],
+        "warnings": list(warnings),
+        **_heatmap_labels(result),
+    }
+
+
+def _heatmap_labels(result: Result) -> Report:
+    """Labels along the last axis of a heatmap that was kept; nothing where none was."""
+    labels = [list(heatmap.labels) for heatmap in result.heatmaps if heatmap.labels]
+    return {"heatmap_labels": labels[0]} if labels else {}
+
+
+def _beside(path: Path, report: Path) -> str:
+    """Path of an output as seen from the report's folder."""
+    return Path(os.path.relpath(path, report.parent)).as_posix()
+
+
+def _given(case: Case) -> dict[str, Any]:
+    """Which centroid file was given; nothing where none was."""
+    if case.given_centroids is None:
+        return {}
+    return {"given_centroids": Fingerprint.of(case.given_centroids).as_dict()}
+
+
+def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
+    """The report of a case that could not be done: which, why, and what to do."""
+    return {
+        **_head(case, "failed", run),
+        "input": {"file": case.path.name},
+        "error": {
+            "what": error.what,
+            "where": error.where,
+            "expected": error.expected,
+            "remedy": error.remedy,
+        },
+        "vertebrae": [],
+        "flags": [],
+        "warnings": [],
+        "seconds": {},
+    }
+
+
+def _head(case: Case, status: str, run: RunInfo) -> Report:
+    return {
+        "schema": SCHEMA,
+        "notice": NOTICE,
+        "case": case.name,
+        "status": status,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": {"vertseg": run.version, **_versions()},
+        "weights": run.weights,
+        "options": run.options,
+        "device": run.device,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**found, "backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
+
+
+def _geometry(image: Image) -> dict[str, Any]:
+    grid = image.grid
+    return {
+        "size": list(grid.size),
+        "spacing_mm": [rounded(value, 4) for value in grid.spacing],
+        "axes_towards": list(grid.axis_codes()),
+        "affine_ras": [[rounded(value, 6) for value in row] for row in grid.affine_ras],
+        "intensities": image.intensities,
+        "repairs": list(image.warnings),
+    }

@@ -1,0 +1,48 @@
+"""The summary of a batch: one tidy table with a row a vertebra, made from the reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vertseg.report.schema import Report
+from vertseg.system.atomic import write_text
+
+_PER_CASE = ("case", "status")
+_PER_VERTEBRA = (
+    *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm", "peak", "margin_nats"),
+    *("voxels", "volume_ml", "trabecular_hu", "trabecular_sd_hu", "touches_border"),
+    *("body_width_mm", "body_depth_mm"),
+    *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
+    *("anterior_ratio", "middle_ratio", "genant_grade_hint"),
+    *("upper_plate_sagittal_deg", "upper_plate_coronal_deg"),
+    *("lower_plate_sagittal_deg", "lower_plate_coronal_deg"),
+)
+COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags")
+"""Columns of ``summary.csv``; empty where a value could not be measured."""
+
+
+def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
+    """A row for each vertebra of each case; cases without a vertebra have none."""
+    for report in reports:
+        for vertebra in report["vertebrae"]:
+            x, y, z = vertebra["centroid_lps_mm"]
+            codes = [f["code"] for f in report["flags"] if vertebra["name"] in f["vertebrae"]]
+            values = {**vertebra, "x_lps_mm": x, "y_lps_mm": y, "z_lps_mm": z}
+            yield {
+                **{name: report[name] for name in _PER_CASE},
+                **{name: values.get(name) for name in _PER_VERTEBRA},
+                "flags": " ".join(codes),
+            }
+
+
+def write_summary(path: str | os.PathLike[str], reports: Iterable[Report]) -> None:
+    """Write the table as CSV; raises OutputError."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(summary_rows(reports))
+    write_text(path, text.getvalue())

@@ -1,0 +1,114 @@
+"""What a report says, in a few words.
+
+The table at the end of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vertseg.errors import printable
+from vertseg.report.schema import Report
+
+_DOUBT_LEVELS = ("level_shift", "no_landmark")
+
+
+def levels_in_words(report: Report) -> str:
+    """First and last vertebra, ``"T1–L5"``; ``"T1–L5?"`` where they may be others; or empty."""
+    names = [row["name"] for row in report["vertebrae"]]
+    doubt = "?" if any(flag["code"] in _DOUBT_LEVELS for flag in report["flags"]) else ""
+    return "–".join(dict.fromkeys((names[0], names[-1]))) + doubt if names else ""
+
+
+def found_in_words(report: Report) -> str:
+    """Such as ``"17 vertebrae, T1–L5"``."""
+    count = len(report["vertebrae"])
+    if not count:
+        return "No spine found" if report["status"] == "no_spine" else "Spine found"
+    return f"{count} {'vertebra' if count == 1 else 'vertebrae'}, {levels_in_words(report)}"
+
+
+def count_flags(report: Report) -> tuple[int, int]:
+    """How many flags are to be checked, and how many are notes."""
+    severities = [flag["severity"] for flag in report["flags"]]
+    checks = severities.count("check")
+    return checks, len(severities) - checks
+
+
+def flagged_in_words(report: Report) -> str:
+    """Such as ``"2 to check, 1 note"``; empty where nothing was flagged."""
+    checks, notes = count_flags(report)
+    parts = [f"{checks} to check"] * bool(checks)
+    parts += [f"{notes} note{'s' if notes > 1 else ''}"] * bool(notes)
+    return ", ".join(parts)
+
+
+def angles_in_words(report: Report) -> str:
+    """Such as ``"lumbar lordosis L1–L5 38°, largest coronal angle T4–T9 6°"``."""
+    return ", ".join(
+        f"{angle['name']} {angle['upper']}–{angle['lower']} {angle['degrees']:.0f}°"
+        for angle in report.get("angles", [])
+    )
+
+
+def failure_in_words(report: Report) -> str:
+    """What went wrong and what to do; empty where nothing did."""
+    error = report.get("error")
+    if not error:
+        return ""
+    text = error["what"] + (f" (expected {error['expected']})" if error["expected"] else "")
+    return f"{text}. {error['remedy']}".strip() if error["remedy"] else f"{text}."
+
+
+def case_in_words(report: Report) -> str:
+    """One line for a log."""
+    parts = [found_in_words(report), flagged_in_words(report)]
+    return "; ".join([*filter(None, parts), f"{report['seconds'].get('total', 0):.1f} s"])
+
+
+_HEADS = ("scan", "status", "vertebrae", "levels", "check", "notes", "seconds")
+_NUMBERS = frozenset(("vertebrae", "check", "notes", "seconds"))
+_LONGEST_NAME = 60
+
+
+def format_table(reports: Sequence[Report]) -> str:
+    """A row for every case, then the reason and the remedy of every failure.
+
+    Args:
+        reports: in the order in which they are to be listed.
+    """
+    rows = [_row(report) for report in reports]
+    widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]
+    lines = [_line(_HEADS, widths), "  ".join("-" * width for width in widths)]
+    lines += [_line(row, widths) for row in rows]
+    failed = [report for report in reports if report["status"] == "failed"]
+    if failed:
+        lines += ["", f"{len(failed)} of {len(reports)} scans failed:"]
+        lines += [f"  {printable(report['case'])}: {failure_in_words(report)}" for report in failed]
+    return "\n".join(lines)
+
+
+def _row(report: Report) -> tuple[str, ...]:
+    name = printable(report["case"])
+    if len(name) > _LONGEST_NAME:
+        name = f"…{name[1 - _LONGEST_NAME :]}"
+    if report["status"] == "failed":
+        return (name, "failed", "", "", "", "", "")
+    checks, notes = count_flags(report)
+    return (
+        name,
+        report["status"],
+        str(len(report["vertebrae"])),
+        levels_in_words(report),
+        str(checks),
+        str(notes),
+        f"{report['seconds'].get('total', 0):.1f}",
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    aligned = [
+        cell.rjust(width) if head in _NUMBERS else cell.ljust(width)
+        for cell, width, head in zip(cells, widths, _HEADS, strict=True)
+    ]
+    return "  ".join(aligned).rstrip()

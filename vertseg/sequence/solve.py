@@ -1,0 +1,252 @@
+"""Choosing the vertebrae of an image among all places that the heatmaps propose.
+
+A vertebra is a place with a label; the vertebrae of an image form a chain whose labels follow each
+other from the head downwards. The best chain is found exactly, by dynamic programming over all
+(place, label) pairs and over sizes and tilts of the body. Its evidence is summed over the whole
+chain, so single wrong labels, and runs that are shifted by a level, are put right by the rest.
+Partial spines are normal: a chain may begin and end anywhere, and a place that would cost more than
+it adds is left out. Nothing is invented: undetected vertebrae are reported as gaps, not filled in.
+
+The constraints are those of Payer et al., VISAPP 2020, section 3.2 (neighbours 12.5-50 mm apart,
+never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, L5-L6.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.labels import name_of
+from vertseg.sequence.best_path import BestPaths, Path, best_paths
+from vertseg.sequence.config import SequenceConfig
+from vertseg.sequence.evidence import STATES, explained_share, place_mass, presence
+from vertseg.sequence.graph import ChainGraph, build_chain_graph
+from vertseg.sequence.offsets import OffsetStatistics, load_statistics
+from vertseg.sequence.words import UPSIDE_DOWN, difference, unusual_links
+
+
+@dataclass(frozen=True)
+class FoundVertebra:
+    """One vertebra of the chain.
+
+    Attributes:
+        label: its id.
+        point_lps_mm: its place.
+        score: height of its own channel's heatmap at this place (0 for labels without a channel).
+        mass: how sure the heatmaps are that some vertebra is here, 0 to 1.
+        margin: nats between the best chain and the best one that labels this place otherwise.
+        place: row of the input arrays.
+    """
+
+    label: int
+    point_lps_mm: tuple[float, float, float]
+    score: float
+    mass: float
+    margin: float
+    place: int
+
+    @property
+    def name(self) -> str:
+        """Short name, such as ``"T12"``."""
+        return name_of(self.label)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The best chain that gives some place of the result another label.
+
+    Attributes:
+        labels: place -> label, for all places of the rival chain.
+        description: what is different, in words.
+    """
+
+    labels: dict[int, int]
+    description: str
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """The vertebrae of an image.
+
+    Attributes:
+        vertebrae: from the head downwards; empty where there is no evidence of a spine.
+        score: log odds of the chain against false alarms at all places.
+        margin: nats between the best chain and its rival; 0 for an empty result.
+        rival: the best chain that labels some place otherwise.
+        level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
+        upside_down_possible: whether the chain is hardly better than the best one upside down,
+            see `SequenceConfig.direction_margin`.
+        gaps: labels of vertebrae inside the chain that were not detected.
+        scale: size of the body relative to the mean.
+        warnings: sentences for a report.
+        left_out: labels of vertebrae at the ends that the border of the scan cuts.
+    """
+
+    vertebrae: tuple[FoundVertebra, ...] = ()
+    score: float = 0.0
+    margin: float = 0.0
+    rival: Rival | None = None
+    level_shift_possible: bool = False
+    upside_down_possible: bool = False
+    gaps: tuple[int, ...] = ()
+    scale: float = 1.0
+    warnings: tuple[str, ...] = field(default=("no spine was found",))
+    left_out: tuple[int, ...] = ()
+
+
+def solve_sequence(
+    points_lps_mm: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    channel_labels: Sequence[int] | None = None,
+    *,
+    z_limits_mm: tuple[float, float] | None = None,
+    statistics: OffsetStatistics | None = None,
+    config: SequenceConfig | None = None,
+) -> SequenceResult:
+    """The best chain of vertebrae through the given places.
+
+    Args:
+        points_lps_mm: (N, 3) places, candidates of one vertebra already merged
+            (`vertseg.stages.peaks.find_places`).
+        scores: (N, L) height of every label's heatmap at every place; clipped to 0..1.
+        channel_labels: (L,) label of every channel; 1, 2, ... L where not given.
+        z_limits_mm: lower and upper end of the image along z, where known: a chain that stops in
+            the middle of the image should stop at C1 or at the sacrum.
+        statistics: offsets of neighbours; the stored table where not given.
+        config: tunables.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
+    """
+    config = config or SequenceConfig()
+    points, values, labels = _checked(points_lps_mm, scores, channel_labels)
+    mass = place_mass(values, config)
+    if not (mass >= config.minimum_peak).any():
+        return SequenceResult()
+    statistics = statistics or load_statistics()
+    chains = build_chain_graph(points, values, labels, z_limits_mm, statistics, config)
+    solved = best_paths(chains.graph)
+    best = solved.path_through(*_highest(solved.through))
+    rows = chains.places[[place for place, _ in best.nodes]]
+    chosen = {int(row): STATES[state] for row, (_, state) in zip(rows, best.nodes, strict=True)}
+    if best.score <= 0 or not _is_credible(chosen, values, labels, config):
+        return SequenceResult()
+    upwards = _best_score_upwards(points, values, labels, z_limits_mm, statistics, config)
+    margins, rival = _rivals(solved, best)
+    vertebrae = []
+    for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
+        label = STATES[state]
+        x, y, z = points[row].tolist()
+        own = values[row, labels.index(label)] if label in labels else 0.0
+        found = FoundVertebra(label, (x, y, z), float(own), float(mass[row]), margin, int(row))
+        vertebrae.append(found)
+    return _result(tuple(vertebrae), best, rival, upwards, chains, config)
+
+
+def _is_credible(
+    chosen: dict[int, int], values: np.ndarray, labels: Sequence[int], config: SequenceConfig
+) -> bool:
+    """Whether the heatmaps say enough for any spine, by height or by agreement with the chain.
+
+    What looks a little like a spine gets low peaks all along, with labels that fit no chain.
+    """
+    mass = place_mass(values[list(chosen)], config)
+    if mass.max() < config.minimum_peak:
+        return False
+    explained = explained_share(values, labels, chosen)
+    high = presence(mass, config).sum() >= config.minimum_presence
+    return bool(high or explained >= config.minimum_explained)
+
+
+def _best_score_upwards(
+    points: np.ndarray,
+    values: np.ndarray,
+    labels: Sequence[int],
+    z_limits_mm: tuple[float, float] | None,
+    statistics: OffsetStatistics,
+    config: SequenceConfig,
+) -> float:
+    """Score of the best chain in the same places turned upside down."""
+    limits = z_limits_mm and (-z_limits_mm[1], -z_limits_mm[0])
+    chains = build_chain_graph(points * (1, 1, -1), values, labels, limits, statistics, config)
+    return float(best_paths(chains.graph).through.max())
+
+
+def _checked(
+    points_lps_mm: npt.ArrayLike, scores: npt.ArrayLike, channel_labels: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """The input as arrays of the right shapes, scores clipped to 0..1."""
+    points = np.asarray(points_lps_mm, float).reshape(-1, 3)
+    values = np.asarray(scores, float)
+    if values.ndim != 2 or len(values) != len(points):
+        raise ValueError(f"scores must have the shape ({len(points)}, labels), got {values.shape}")
+    count = values.shape[1]
+    labels = list(range(1, count + 1)) if channel_labels is None else list(channel_labels)
+    if len(labels) != count or len(set(labels)) != count:
+        raise ValueError(f"channel_labels must be {count} different labels, got {channel_labels}")
+    if not set(labels) <= set(STATES):
+        raise ValueError(f"channel_labels must be labels of vertebrae, got {labels}")
+    if not (np.isfinite(points).all() and np.isfinite(values).all()):
+        raise ValueError("points_lps_mm and scores must be finite")
+    return points, np.clip(values, 0, 1), labels
+
+
+def _highest(values: np.ndarray) -> tuple[int, int]:
+    """Row and column of the largest value."""
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    return int(row), int(column)
+
+
+def _rivals(solved: BestPaths, best: Path) -> tuple[list[float], Path]:
+    """Margin of every node of the best path, and the best path that relabels one of its places.
+
+    Exact: a path labels some place of the best path otherwise if and only if it passes a node
+    (place, other state), and `BestPaths.through` holds the best path through every node.
+    """
+    others = solved.through[[place for place, _ in best.nodes]]
+    others[np.arange(len(others)), [state for _, state in best.nodes]] = -np.inf
+    row, state = _highest(others)
+    margins = (best.score - others.max(1)).tolist()
+    return margins, solved.path_through(best.nodes[row][0], state)
+
+
+def _result(
+    vertebrae: tuple[FoundVertebra, ...],
+    best: Path,
+    rival: Path,
+    upwards: float,
+    chains: ChainGraph,
+    config: SequenceConfig,
+) -> SequenceResult:
+    """Put the result together with its gaps and warnings."""
+    links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
+    other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
+    margin = best.score - rival.score
+    warnings = unusual_links(links)
+    # One vertebra has no direction.
+    upside_down = best.score - upwards < config.direction_margin * len(vertebrae)
+    upside_down = upside_down and len(vertebrae) > 1
+    if upside_down:
+        warnings.append(UPSIDE_DOWN)
+    return SequenceResult(
+        vertebrae=vertebrae,
+        score=best.score,
+        margin=margin,
+        rival=Rival(other, describe_rival(vertebrae, other)),
+        level_shift_possible=margin < config.shift_margin,
+        upside_down_possible=upside_down,
+        gaps=tuple(label for link in links for label in link.skipped),
+        scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
+        warnings=tuple(warnings),
+    )
+
+
+def describe_rival(vertebrae: Sequence[FoundVertebra], other: Mapping[int, int]) -> str:
+    """In words, which vertebrae a rival chain labels otherwise; empty where it does so with none.
+
+    Args:
+        vertebrae: of the chosen chain, from the head downwards.
+        other: place -> label in the rival chain.
+    """
+    return difference({found.place: found.label for found in vertebrae}, other)

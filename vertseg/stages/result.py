@@ -1,0 +1,80 @@
+"""What the pipeline gives for one scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.io.heatmap import Heatmap
+from vertseg.io.image import Image
+from vertseg.stages import STAGES, Stages
+
+PointLps = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebra that was found.
+
+    Attributes:
+        label: VerSe id.
+        name: short name, such as ``T12``.
+        centroid_lps_mm: centre of the vertebral body.
+        peak: height of its heatmap, 0 to 1; NaN where the centroid was given.
+        voxels: size of its mask in voxels of the scan.
+        margin: nats between the chosen chain and the best one that labels this place otherwise.
+    """
+
+    label: int
+    name: str
+    centroid_lps_mm: tuple[float, float, float]
+    peak: float
+    voxels: int
+    margin: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in one scan.
+
+    Attributes:
+        image: the scan.
+        labels: uint8 label map on the scan's own grid.
+        vertebrae: from the head downwards.
+        status: ``ok``, or ``no_spine`` where nothing was found.
+        warnings: sentences that a reader of the result should know.
+        seconds: wall-clock time of each stage.
+        margin: nats between the best chain of labels and its rival; infinite without a rival.
+        rival: the rival in words.
+        level_shift_possible: whether the margin is too small to trust the level.
+        upside_down_possible: whether the vertebrae would fit about as well upside down.
+        gaps: labels of vertebrae inside the chain that were not detected.
+        left_out: labels of vertebrae that were found, but are cut by the border of the scan.
+        stages: those that have run; without the third `labels` is empty.
+        spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
+        heatmaps: of the first two stages, if the segmenter keeps them.
+    """
+
+    image: Image
+    labels: npt.NDArray[np.uint8]
+    vertebrae: tuple[Vertebra, ...]
+    status: Literal["ok", "no_spine"]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    margin: float
+    rival: str
+    level_shift_possible: bool
+    upside_down_possible: bool = False
+    gaps: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    stages: Stages = STAGES
+    spine_lps_mm: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the third stage has run."""
+        return STAGES[2] in self.stages

@@ -1,0 +1,51 @@
+"""Stage 3 without optimisations: what `vertseg.stages.segmentation` is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.geometry.boxes import empty_labels
+from vertseg.io.image import Image
+from vertseg.stages.network import StageNetwork
+from vertseg.stages.preprocess import resample_to
+from vertseg.stages.segmentation import (
+    PointLps,
+    crop_grid,
+    crop_input,
+    drop_fragments,
+    keep_main_part,
+)
+
+
+def segment_plainly(
+    image: Image,
+    vertebrae: Sequence[tuple[int, PointLps]],
+    network: StageNetwork,
+    on_vertebra: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """The label map on the scan's grid, one crop after another, in float32 over the whole scan.
+
+    Args:
+        image: the scan.
+        vertebrae: pairs of label and centroid in LPS mm.
+        network: the segmentation U-Net.
+        on_vertebra: called with (vertebrae done, vertebrae).
+    """
+    labels = empty_labels(image.grid)
+    best = np.full(labels.shape, network.config.threshold, np.float32)
+    for done, (label, point) in enumerate(vertebrae, start=1):
+        crop = crop_grid(label, point, network.config)
+        maps = network(crop_input(image, crop, point, network.config)[None])
+        response = keep_main_part(maps[0, ..., 0], crop, point, network.config.threshold)
+        everywhere = resample_to(response, crop, image.grid)
+        wins = everywhere > best
+        best[wins] = everywhere[wins]
+        labels[wins] = label
+        if on_vertebra is not None:
+            on_vertebra(done, len(vertebrae))
+    for label, _ in vertebrae:
+        drop_fragments(labels, label)
+    return labels

@@ -1,0 +1,272 @@
+"""The whole job on one scan in memory: spine, vertebrae, segmentation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.errors import ConfigurationError
+from vertseg.geometry.boxes import empty_labels, label_boxes
+from vertseg.io.centroids import Centroid
+from vertseg.io.heatmap import Heatmap, KeepHeatmap
+from vertseg.io.image import Image
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.sequence.solve import FoundVertebra, SequenceResult
+from vertseg.stages import STAGES, Mode, Stages, preset_for
+from vertseg.stages.at_once import crops_at_once
+from vertseg.stages.borders import without_cut_masks
+from vertseg.stages.device import choose_device
+from vertseg.stages.result import PointLps, Result, Vertebra
+from vertseg.stages.weights import load_weights
+
+if TYPE_CHECKING:
+    from vertseg.stages.network import StageNetwork
+
+Progress = Callable[[str, int, int], None]
+
+
+class Segmenter:
+    """The three trained networks, loaded once and used for any number of scans.
+
+    Args:
+        weights: folder with ``manifest.json``; the bundled weights if None.
+        device: ``auto``, ``gpu`` or ``cpu``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        tile_overlap: voxels that neighbouring tiles of the vertebrae stage share; the preset's
+            if None.
+        threads: CPU threads; all if None.
+        mode: ``usual``; ``fast``, see `vertseg.stages`; ``reference``, float32 unless `precision`
+            says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`.
+        keep_heatmaps: give the heatmaps of the first two stages with each result.
+
+    Raises:
+        ConfigurationError: unusable weights, device or option.
+    """
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile_overlap: int | None = None,
+        threads: int | None = None,
+        mode: Mode = "usual",
+        keep_heatmaps: bool = False,
+    ) -> None:
+        if mode == "reference" and precision == "auto":
+            precision = "float32"
+        self.device = choose_device(device, precision, threads)
+        loaded = load_weights(weights)
+        loaded = replace(loaded, preset=preset_for(mode, loaded.preset))
+        self.manifest = loaded.manifest
+        self.preset = loaded.preset
+        self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
+        from vertseg.stages.network import StageNetwork
+
+        self._spine = StageNetwork(loaded, "spine", self.device)
+        self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
+        self._segmentation = StageNetwork(loaded, "segmentation", self.device)
+        self._keep_heatmaps = keep_heatmaps
+        self._plain = mode == "reference"
+        crop_bytes = self._segmentation.crop_bytes
+        self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
+
+    def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds, names and segments the vertebrae of `image`.
+
+        Args:
+            image: the scan in HU.
+            on_progress: called with (stage, done, total) as the work proceeds.
+        """
+        report, seconds = self._start(on_progress)
+        found = self._find(image, report, seconds)
+        labels = self._segment(image, found.chain, report, seconds)
+        found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
+        return _result(image, found, labels, STAGES, seconds, self._shortages)
+
+    def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds the spine of `image` without naming its vertebrae, see `__call__`.
+
+        The result has no vertebrae and an empty label map; see `Result.spine_lps_mm`.
+        """
+        report, seconds = self._start(on_progress)
+        found = self._find(image, report, seconds, spine_only=True)
+        return _result(image, found, None, STAGES[:1], seconds, self._shortages)
+
+    def find(self, image: Image, on_progress: Progress | None = None) -> Result:
+        """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
+
+        The label map of the result is empty.
+        """
+        report, seconds = self._start(on_progress)
+        found = self._find(image, report, seconds)
+        return _result(image, found, None, STAGES[:2], seconds, self._shortages)
+
+    def segment(
+        self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
+    ) -> Result:
+        """Segments the vertebrae of `image` that somebody else has found and named.
+
+        Args:
+            image: the scan in HU.
+            centroids: one a vertebra; listed from the head downwards in the result.
+            on_progress: see `__call__`.
+        """
+        report, seconds = self._start(on_progress)
+        chain = _chain_of(centroids)
+        labels = self._segment(image, chain, report, seconds)
+        return _result(image, _Found(chain), labels, STAGES[2:], seconds, self._shortages)
+
+    def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
+        for network in self._networks:
+            network.start_afresh()
+        return on_progress or (lambda stage, done, total: None), {}
+
+    @property
+    def _networks(self) -> tuple[StageNetwork, ...]:
+        return (self._spine, self._vertebrae, self._segmentation)
+
+    @property
+    def _shortages(self) -> tuple[str, ...]:
+        return tuple(network.shortage for network in self._networks if network.shortage)
+
+    def _segment(
+        self, image: Image, chain: SequenceResult, report: Progress, seconds: dict[str, float]
+    ) -> npt.NDArray[np.uint8]:
+        from vertseg.stages.segmentation import segment_vertebrae
+        from vertseg.stages.segmentation_reference import segment_plainly
+
+        places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
+        network = self._segmentation
+        with _timed(seconds, "segmentation"):
+
+            def on_vertebra(done: int, total: int) -> None:
+                report("segmentation", done, total)
+
+            if self._plain:
+                return segment_plainly(image, places, network, on_vertebra)
+            return segment_vertebrae(image, places, network, self._at_once, on_vertebra)
+
+    def _find(
+        self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
+    ) -> _Found:
+        from vertseg.stages.spine import find_spine
+        from vertseg.stages.vertebrae import find_vertebrae
+
+        kept: list[Heatmap] = []
+        with _timed(seconds, "spine"):
+            spine = find_spine(image, self._spine, self._keeper(kept, STAGES[0]))
+            report("spine", 1, 1)
+        course = spine.course_lps_mm() if spine is not None else ()
+        if spine is None or spine_only:
+            chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
+            return _Found(chain, course, tuple(kept))
+        with _timed(seconds, "vertebrae"):
+            chain = find_vertebrae(
+                image,
+                spine,
+                self._vertebrae,
+                self._overlap,
+                lambda done, total: report("vertebrae", done, total),
+                self._keeper(kept, STAGES[1], self._vertebrae.config.labels),
+            )
+        return _Found(chain, course, tuple(kept))
+
+    def _keeper(
+        self, kept: list[Heatmap], stage: str, labels: tuple[int, ...] = ()
+    ) -> KeepHeatmap | None:
+        if not self._keep_heatmaps:
+            return None
+        return lambda array, grid: kept.append(Heatmap(stage, array.copy(), grid, labels))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the first two stages give."""
+
+    chain: SequenceResult
+    course: tuple[PointLps, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+
+
+def _checked_overlap(overlap: int | None, tile: int) -> int | None:
+    if overlap is not None and not 0 <= overlap < tile:
+        raise ConfigurationError(
+            f"the overlap of {overlap} voxels does not fit the tiles",
+            where="--tile-overlap",
+            expected=f"0 to {tile - 1}",
+            remedy="leave the option out to use the value of the weights' preset",
+        )
+    return overlap
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - begin
+
+
+def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
+    """Given centroids as a chain of which no network has said how sure it is."""
+    unknown = float("nan")
+    ordered = sorted(centroids, key=lambda c: ORDER_CRANIAL_TO_CAUDAL.index(c.label))
+    found = (
+        FoundVertebra(c.label, c.point_lps_mm, unknown, unknown, float("inf"), place)
+        for place, c in enumerate(ordered)
+    )
+    warnings = () if ordered else ("no vertebra is in the centroid file",)
+    return SequenceResult(tuple(found), warnings=warnings)
+
+
+def _result(
+    image: Image,
+    found: _Found,
+    found_labels: npt.NDArray[np.uint8] | None,
+    stages: Stages,
+    seconds: dict[str, float],
+    shortages: tuple[str, ...],
+) -> Result:
+    chain = found.chain
+    labels = empty_labels(image.grid) if found_labels is None else found_labels
+    voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
+    vertebrae = tuple(
+        Vertebra(
+            *(v.label, v.name, v.point_lps_mm, v.score),
+            voxels.get(v.label, 0),
+            float(v.margin),
+        )
+        for v in chain.vertebrae
+    )
+    empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]
+    warnings = chain.warnings + shortages
+    if chain.level_shift_possible and chain.rival:
+        warnings = (f"levels are uncertain: {chain.rival.description}", *warnings)
+    if empty:
+        warnings += (f"no voxels were segmented for {', '.join(empty)}",)
+    return Result(
+        image=image,
+        labels=labels,
+        vertebrae=vertebrae,
+        status="ok" if vertebrae or (found.course and stages == STAGES[:1]) else "no_spine",
+        warnings=warnings,
+        seconds=seconds,
+        margin=float(chain.margin) if chain.rival else float("inf"),
+        rival=chain.rival.description if chain.rival else "",
+        level_shift_possible=chain.level_shift_possible,
+        upside_down_possible=chain.upside_down_possible,
+        gaps=chain.gaps,
+        left_out=chain.left_out,
+        stages=stages,
+        spine_lps_mm=found.course,
+        heatmaps=found.heatmaps,
+    )

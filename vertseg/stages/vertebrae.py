@@ -1,0 +1,244 @@
+"""Stage 2: which vertebra is where (Payer et al., VISAPP 2020, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.layers import linear_kernel
+from models.presets import StageConfig
+from vertseg.geometry.grid import Grid
+from vertseg.io.heatmap import KeepHeatmap
+from vertseg.io.image import Image
+from vertseg.labels import label_of
+from vertseg.sequence.solve import SequenceResult, solve_sequence
+from vertseg.stages.at_once import CALLS_AT_ONCE
+from vertseg.stages.borders import without_cut
+from vertseg.stages.network import Float32Array, StageNetwork
+from vertseg.stages.peaks import find_places
+from vertseg.stages.preprocess import is_padding, resample
+from vertseg.stages.spine import SpineRegion
+from vertseg.stages.tiles import tile_starts
+from vertseg.system.threads import mapped_ahead
+
+_MARGIN_MM = 30.0
+_STEPS_AHEAD = 4
+_MOST_ROUNDS = 6
+_UPPERMOST = (label_of("C1"),)
+_LOWERMOST = (label_of("L5"), label_of("L6"))
+
+_SCALES = (1.0, 0.93, 1.07)
+"""Sizes of the voxels, over the stage's own, in which a scan of one window is looked at.
+
+A few vertebrae bear little evidence of their levels; the mean over sizes names more of them right.
+"""
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A window of the stage's grid, in voxels."""
+
+    start: tuple[int, int, int]
+    size: tuple[int, int, int]
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Slices of the window."""
+        x, y, z = (slice(s, s + n) for s, n in zip(self.start, self.size, strict=True))
+        return x, y, z
+
+    def depth(self, index: npt.NDArray[np.float64]) -> float:
+        """Voxels from a place to the nearest face of the window; negative outside."""
+        ahead = index - np.array(self.start)
+        return float(min(ahead.min(), (np.array(self.size) - 1 - ahead).min()))
+
+
+def find_vertebrae(
+    image: Image,
+    spine: SpineRegion,
+    network: StageNetwork,
+    overlap: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+    keep: KeepHeatmap | None = None,
+) -> SequenceResult:
+    """The chain of whole vertebrae: tiles along the spine, merged by maximum, the best path.
+
+    Where the chain would go on beyond the tiles, they are laid anew.
+
+    Args:
+        image: the scan.
+        spine: what stage 1 found.
+        network: SC-Net.
+        overlap: voxels that neighbouring tiles share; the preset's if None.
+        on_tile: called with (tiles done, tiles).
+        keep: gets the heatmaps.
+    """
+    for _ in range(_MOST_ROUNDS):
+        heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
+        chain = _solve(heatmap, grid, image, network)
+        grown = _grown(spine, chain, image, network, overlap)
+        if grown is None:
+            break
+        spine = grown
+    if keep is not None:
+        keep(heatmap, grid)
+    return without_cut(chain, image)
+
+
+def _solve(
+    heatmap: Float32Array, grid: Grid, image: Image, network: StageNetwork
+) -> SequenceResult:
+    places = find_places(heatmap, grid.spacing, network.config.threshold)
+    points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
+    seen = np.asarray(image.grid.contains(points)).reshape(-1)
+    corners = image.grid.corners_lps_mm(0.5)[:, 2]
+    return solve_sequence(
+        points[seen],
+        places.scores[seen],
+        network.config.labels,
+        z_limits_mm=(float(corners.min()), float(corners.max())),
+    )
+
+
+def _grown(
+    spine: SpineRegion,
+    chain: SequenceResult,
+    image: Image,
+    network: StageNetwork,
+    overlap: int | None,
+) -> SpineRegion | None:
+    """The region continued to where the chain would go on, if no tile has looked there yet.
+
+    Stage 1 may lose a part of the spine; the vertebrae beside it tell where to look.
+    """
+    config = network.config
+    points = np.array([v.point_lps_mm for v in chain.vertebrae])
+    if len(points) < 2:
+        return None
+
+    def depth_mm(region: SpineRegion, place: npt.NDArray[np.float64]) -> float:
+        grid, tiles = _plan(region, config, overlap)
+        index = np.asarray(grid.lps_to_index(place))
+        return max(tile.depth(index) for tile in tiles) * config.spacing_mm
+
+    for end, before, last in ((0, 1, _UPPERMOST), (-1, -2, _LOWERMOST)):
+        steps = np.arange(1, _STEPS_AHEAD + 1)[:, None]
+        ahead = points[end] + steps * (points[end] - points[before])
+        ahead = ahead[np.asarray(image.grid.contains(ahead)).reshape(-1)]
+        if len(ahead) and chain.vertebrae[end].label not in last:
+            now = depth_mm(spine, ahead[0])
+            if now >= _MARGIN_MM:
+                continue
+            grown = spine.with_points(np.concatenate([points, ahead]))
+            if depth_mm(grown, ahead[0]) > now + config.spacing_mm:
+                return grown
+    return None
+
+
+def predict_heatmaps(
+    image: Image,
+    spine: SpineRegion,
+    network: StageNetwork,
+    overlap: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> tuple[Float32Array, Grid]:
+    """Heatmaps (x, y, z, labels), none below 0, of the whole spine and their grid.
+
+    A scan that one tile holds is looked at in several sizes.
+    """
+    config = network.config
+    grid, tiles = _plan(spine, config, overlap)
+    volume = resample(image, grid, config.smoothing_sigma_mm)
+    if len(tiles) == 1:
+        merged = _mean_over_scales(volume, image, grid, network)
+        if on_tile is not None:
+            on_tile(1, 1)
+        return merged, grid
+    merged = np.zeros((*grid.size, len(config.labels)), np.float32)
+
+    def response_of(tile: _Tile) -> Float32Array | None:
+        seen = volume[tile.box]
+        return None if is_padding(seen) else _symmetric(network, seen)
+
+    responses = mapped_ahead(response_of, tiles, CALLS_AT_ONCE)
+    for done, (tile, response) in enumerate(zip(tiles, responses, strict=True), start=1):
+        if response is not None:
+            np.maximum(merged[tile.box], response, out=merged[tile.box])
+        if on_tile is not None:
+            on_tile(done, len(tiles))
+    return merged, grid
+
+
+def _mean_over_scales(
+    volume: Float32Array, image: Image, grid: Grid, network: StageNetwork
+) -> Float32Array:
+    """Mean of the maps of a window (x, y, z, labels), where they reach, over `_SCALES`."""
+    if is_padding(volume):
+        return np.zeros((*grid.size, len(network.config.labels)), np.float32)
+
+    def response_at(scale: float) -> Float32Array:
+        if scale == 1.0:
+            return _symmetric(network, volume)
+        spacing = [scale * mm for mm in grid.spacing]
+        scaled = Grid.axis_aligned(grid.centre_lps_mm, grid.size, spacing)
+        return _symmetric(network, resample(image, scaled, network.config.smoothing_sigma_mm))
+
+    total, count = np.float32(0), np.zeros(grid.size, np.float32)
+    for scale, seen in zip(_SCALES, mapped_ahead(response_at, _SCALES, CALLS_AT_ONCE), strict=True):
+        x, y, z = (_rescaling_matrix(n, scale) for n in grid.size)
+        total = total + np.einsum("ai,bj,ck,ijkl->abcl", x, y, z, seen, optimize=True)
+        count += np.einsum("a,b,c->abc", x.sum(1), y.sum(1), z.sum(1))
+    return np.asarray(total / count[..., None], np.float32)
+
+
+def _rescaling_matrix(size: int, scale: float) -> Float32Array:
+    """Linear interpolation along an axis from voxels `scale` times as large, 0 beyond them."""
+    middle = 0.5 * (size - 1)
+    position = (np.arange(size) - middle) / scale + middle
+    return linear_kernel(position[:, None] - np.arange(size)[None, :]).astype(np.float32)
+
+
+def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:
+    """Mean of the maps of a tile and of its mirror image: the labels have no side."""
+    straight, mirrored = network(np.stack([tile, tile[::-1]])[..., None])
+    straight += mirrored[::-1]
+    straight *= np.float32(0.5)
+    return straight
+
+
+def _plan(spine: SpineRegion, config: StageConfig, overlap: int | None) -> tuple[Grid, list[_Tile]]:
+    """A grid around all tiles, and the tiles: each centred on the part of the spine it shows.
+
+    Voxels lie on a lattice fixed in the world, so that the same body gives the same voxels
+    however the scan's own axes run. The overlap is the preset's if None.
+    """
+    size, spacing_mm = config.size, config.spacing_mm
+    overlap = config.overlap if overlap is None else overlap
+    low, high = spine.z_range_mm()
+    middle = 0.5 * (low + high)
+    length = max(int(np.ceil((high - low + 2 * _MARGIN_MM) / spacing_mm)), size[2])
+    bottom = float(_on_lattice(middle - 0.5 * (length - 1) * spacing_mm, spacing_mm))
+    starts = tile_starts(length, size[2], overlap)
+    centres = []
+    for start in starts:
+        z_mm = bottom + start * spacing_mm
+        centres.append(spine.centre_between(z_mm, z_mm + (size[2] - 1) * spacing_mm))
+    corners = np.array(centres) - 0.5 * (np.array(size[:2]) - 1) * spacing_mm
+    origin = _on_lattice(corners.min(axis=0), spacing_mm)
+    shifts = np.rint((corners - origin) / spacing_mm).astype(int)
+    x, y = (int(n) for n in shifts.max(axis=0) + size[:2])
+    extent = np.array([x, y, length]) - 1
+    centre = np.array([*origin, bottom]) + 0.5 * extent * spacing_mm
+    grid = Grid.axis_aligned(centre, (x, y, length), (spacing_mm,) * 3)
+    tiles = [
+        _Tile((int(shift[0]), int(shift[1]), start), size)
+        for shift, start in zip(shifts, starts, strict=True)
+    ]
+    return grid, tiles
+
+
+def _on_lattice(position_mm: npt.ArrayLike, spacing_mm: float) -> npt.NDArray[np.float64]:
+    return np.rint(np.asarray(position_mm, float) / spacing_mm) * spacing_mm

@@ -1,0 +1,125 @@
+"""Trained weights: a folder with ``manifest.json`` and one file a stage, checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertseg.errors import ConfigurationError
+from vertseg.stages import STAGES
+
+if TYPE_CHECKING:
+    from models import Preset
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_REMEDY = "restore the folder from the release, or give another one with --weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Verified weights.
+
+    Attributes:
+        folder: where they lie.
+        manifest: ``manifest.json`` as read.
+        preset: the preset that the networks were trained with.
+        files: stage -> weights file.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    preset: Preset
+    files: dict[str, Path]
+
+
+def default_folder() -> Path:
+    """The weights that come with the software."""
+    return Path(__file__).resolve().parents[2] / "weights"
+
+
+def load_weights(folder: Path | None = None) -> Weights:
+    """Reads the manifest of `folder` (bundled weights if None) and verifies every file's SHA-256.
+
+    Raises:
+        ConfigurationError: a file is missing or changed, or the manifest or its preset is not
+            one that this version understands.
+    """
+    folder = Path(folder) if folder is not None else default_folder()
+    manifest = _read_manifest(folder)
+    preset = _preset(manifest, folder)
+    files = {stage: _verified(folder, stage, manifest["files"]) for stage in STAGES}
+    return Weights(folder, manifest, preset, files)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "weights cannot be used: the manifest is missing or unreadable",
+            where=f"{path}: {error}",
+            expected=f"a folder with {MANIFEST} and three weights files",
+            remedy=_REMEDY,
+        ) from error
+    known = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    if not known or not isinstance(manifest.get("files"), dict):
+        raise ConfigurationError(
+            "weights cannot be used: the manifest is of another format",
+            where=str(path),
+            expected=f"format {FORMAT} with the entries preset and files",
+            remedy=_REMEDY,
+        )
+    return manifest
+
+
+def _preset(manifest: dict[str, Any], folder: Path) -> Preset:
+    from models import preset_from_dict
+
+    try:
+        return preset_from_dict(manifest["preset"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            "weights cannot be used: their preset is not understood",
+            where=f"{folder / MANIFEST}: {error}",
+            expected="the fields of models.Preset",
+            remedy="use the software version that the weights were made with",
+        ) from error
+
+
+def _verified(folder: Path, stage: str, files: dict[str, Any]) -> Path:
+    entry = files.get(stage)
+    if not isinstance(entry, dict) or not {"file", "sha256"} <= set(entry):
+        raise ConfigurationError(
+            f"weights cannot be used: the manifest names no file for the {stage} stage",
+            where=str(folder / MANIFEST),
+            expected="file and sha256",
+            remedy=_REMEDY,
+        )
+    path = folder / str(entry["file"])
+    if not path.is_file():
+        raise ConfigurationError(
+            f"weights cannot be used: the file of the {stage} stage is missing",
+            where=str(path),
+            expected=f"a file with SHA-256 {entry['sha256']}",
+            remedy=_REMEDY,
+        )
+    found = file_sha256(path)
+    if found != entry["sha256"]:
+        raise ConfigurationError(
+            f"weights cannot be used: the file of the {stage} stage has changed",
+            where=f"{path} has SHA-256 {found}",
+            expected=str(entry["sha256"]),
+            remedy=_REMEDY,
+        )
+    return path

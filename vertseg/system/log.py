@@ -1,0 +1,108 @@
+"""What a run shows while it goes on: lines for every case, and bars where a person looks on."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from vertseg.errors import printable
+
+if TYPE_CHECKING:
+    pass
+
+_LOGGER = logging.getLogger(__name__)
+_CASES = "{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} scans [{elapsed}<{remaining}]"
+_STAGES = "     |{bar:24}| {desc}: {n_fmt}/{total_fmt}"
+
+
+def say(text: str) -> None:
+    """Print to standard output; where nobody reads it any more the run is done all the same."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        print(text.encode(encoding, errors="backslashreplace").decode(encoding), flush=True)
+    except OSError:  # a closed pipe, a full disk
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # for what Python would flush at its end
+        os.close(nowhere)
+
+
+class Progress:
+    """Two bars on the terminal, one over the cases and one over the steps of a stage.
+
+    Where standard error is no terminal, or several processes share it, nothing is drawn.
+
+    Args:
+        total: number of cases.
+    """
+
+    def __init__(self, total: int) -> None:
+        hidden = not sys.stderr.isatty() or multiprocessing.parent_process() is not None
+        self._cases = tqdm(total=total, bar_format=_CASES, disable=hidden, dynamic_ncols=True)
+        self._stage = tqdm(
+            total=1, bar_format=_STAGES, disable=hidden, position=1, leave=False, dynamic_ncols=True
+        )
+        self._case = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stage.close()
+        self._cases.close()
+
+    def start(self, case: str) -> None:
+        """A case begins."""
+        self._case = case
+
+    def stage(self, stage: str, done: int, total: int) -> None:
+        """Steps of a stage of this case are done."""
+        self._stage.set_description_str(f"{self._case}: {stage}", refresh=False)
+        self._stage.total = max(total, 1)
+        self._stage.n = done
+        self._stage.refresh()
+        _LOGGER.debug("%s: %s %d/%d", self._case, stage, done, total)
+
+    def finish(self) -> None:
+        """A case is done, left out or failed."""
+        self._cases.update()
+
+
+class TqdmHandler(logging.Handler):
+    """Log lines to standard error above the bars instead of through them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            lines = map(printable, self.format(record).split("\n"))
+            tqdm.write("\n".join(lines), file=sys.stderr)
+        except OSError:  # a log line that nobody reads never ends a run
+            self.handleError(record)
+
+
+def set_up_logging(verbose: bool, prefix: str = "") -> None:
+    """Log to standard error; quieten the libraries, whose lines would drown the program's.
+
+    Args:
+        verbose: log details, and let the libraries speak.
+        prefix: of every line.
+    """
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    logger = logging.getLogger("vertseg")
+    handler = TqdmHandler()
+    handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
+    logger.handlers[:] = [handler]
+    logger.propagate = False  # libraries put handlers on the root
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,0 +1,1 @@
+"""The factory of synthetic bodies: anatomy, posed bones, tissues and the scanner."""

@@ -1,0 +1,1 @@
+"""The training loop: steps, losses, prefetching, checkpoints, the curve and the export."""

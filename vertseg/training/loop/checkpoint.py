@@ -1,0 +1,137 @@
+"""Trainings that go on from exported weights, say the bundled ones, not from random ones.
+
+The state of a training run in files, each of which appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vertseg.errors import ConfigurationError
+from vertseg.stages import STAGES
+from vertseg.stages.network import load_network
+from vertseg.stages.weights import Weights
+
+if TYPE_CHECKING:
+    from vertseg.training.loop.trainer import StageTrainer
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+
+
+def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
+    """Gives a stage's network trained weights, and its run the history that they have.
+
+    The curve and the legs of their manifest become those of the run, so that an export tells the
+    whole training. The optimiser's state is not among what is exported: it starts afresh.
+
+    Args:
+        weights: exported weights.
+        trainer: of the stage; its network takes them.
+        folder: of the run, where curve and legs are written.
+
+    Returns:
+        The number of steps that the weights were trained for.
+
+    Raises:
+        ConfigurationError: the weights do not fit their preset's network, or the trainer's is
+            another one.
+    """
+    stage = trainer.recipe.stage
+    values = load_network(weights, stage).get_weights()
+    try:
+        trainer.network.set_weights(values)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"cannot start from {weights.folder}: its {stage} network is another one",
+            where=str(error),
+            expected=f"the network of the preset {weights.preset.name}",
+            remedy="Leave --preset out, or train from random weights.",
+        ) from error
+    return _write_history(weights, stage, folder)
+
+
+def untrained(runs: Path) -> list[str]:
+    """Stages without weights in a folder of training runs."""
+    return [stage for stage in STAGES if not (runs / f"{stage}.weights.h5").is_file()]
+
+
+def complete(runs: Path, weights: Weights, folder: Path) -> Path:
+    """Fills `folder` with what an export needs: stages without a run come from exported weights.
+
+    Args:
+        runs: folder of the training runs; it stays as it is.
+        weights: exported weights.
+        folder: an empty one.
+
+    Returns:
+        `folder`.
+    """
+    absent = untrained(runs)
+    for stage in STAGES:
+        if stage in absent:
+            _write_history(weights, stage, folder)
+            shutil.copyfile(weights.files[stage], folder / f"{stage}.weights.h5")
+            continue
+        for suffix in ("weights.h5", "csv", "[0-9]*.json"):
+            for path in runs.glob(f"{stage}.{suffix}"):
+                shutil.copyfile(path, folder / path.name)
+    return folder
+
+
+def _write_history(weights: Weights, stage: str, folder: Path) -> int:
+    """Writes legs and curve of a stage as `train` does; the number of steps."""
+    entry = weights.manifest["files"][stage]
+    for leg in entry.get("legs", ()):
+        step, config = leg["from_step"], {k: v for k, v in leg.items() if k != "from_step"}
+        description = {"preset": weights.manifest["preset"], "config": config, "from_step": step}
+        (folder / f"{stage}.{step:06d}.json").write_text(json.dumps(description, indent=1))
+    curve = weights.folder / f"{stage}.curve.csv"
+    if curve.is_file():
+        shutil.copyfile(curve, folder / f"{stage}.csv")
+    return int(entry.get("iterations", 0))
+
+
+def save(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Path, step: int):
+    """Writes ``STAGE.checkpoint.npz``, and the averaged weights to ``STAGE.weights.h5``."""
+    stage = trainer.recipe.stage
+    raw = [np.asarray(v) for v in trainer.trainable_variables]
+    state = [np.asarray(v) for v in optimizer.variables]
+    arrays = {f"w{i}": v for i, v in enumerate(raw)} | {f"o{i}": v for i, v in enumerate(state)}
+    partial = folder / f"{stage}.checkpoint.part.npz"
+    np.savez(partial, step=np.array(step), **arrays)  # type: ignore[arg-type]
+    os.replace(partial, folder / f"{stage}.checkpoint.npz")
+    partial = folder / f"{stage}.part.weights.h5"
+    with averaged(trainer, optimizer):
+        trainer.network.save_weights(partial)
+    os.replace(partial, folder / f"{stage}.weights.h5")
+
+
+def restore(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Path) -> int:
+    """Number of steps done: those of the checkpoint in `folder`, which is loaded, or 0."""
+    path = folder / f"{trainer.recipe.stage}.checkpoint.npz"
+    if not path.exists():
+        return 0
+    with np.load(path) as data:
+        for prefix, variables in (("w", trainer.trainable_variables), ("o", optimizer.variables)):
+            for i, variable in enumerate(variables):
+                variable.assign(data[f"{prefix}{i}"])
+        return int(data["step"])
+
+
+@contextmanager
+def averaged(trainer: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Within the block the weights are their moving average, if the optimiser keeps one."""
+    raw = [np.asarray(v) for v in trainer.trainable_variables]
+    optimizer.finalize_variable_values(trainer.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(trainer.trainable_variables, raw, strict=True):
+            variable.assign(value)

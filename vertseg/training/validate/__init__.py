@@ -1,0 +1,1 @@
+"""Scores: synthetic and real scans, folds by patient, cross-validation, contact sheets."""

@@ -1,0 +1,225 @@
+"""Whole synthetic scans with their truth, from spine courses that training never sees.
+
+They are written as files, so that the program is judged on them as on any other data: prediction
+by ``predict.py``, scores by ``python -m vertseg.evaluate``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from models import PRESETS
+from vertseg.geometry.grid import Grid
+from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.mask import write_mask
+from vertseg.io.read import read_image
+from vertseg.labels import name_of
+from vertseg.stages.borders import HALF_BODY
+from vertseg.system.atomic import write_json
+from vertseg.training.factory import implants
+from vertseg.training.factory.anatomy import draw_anatomy
+from vertseg.training.factory.atlas import Atlas, load_atlas
+from vertseg.training.factory.courses import Course, complete, read_courses, split_by_patient
+from vertseg.training.factory.marrow import vary_bone
+from vertseg.training.factory.outline import outlined
+from vertseg.training.factory.pose import pose
+from vertseg.training.factory.soft_tissue import breathe, trim_ribs
+from vertseg.training.factory.wear import degenerate
+from vertseg.training.recipe import Recipe
+from vertseg.training.sample import draws, synthesis
+
+log = logging.getLogger(__name__)
+
+MARKS = "marks.json"
+"""File beside the cases: subject -> its marks."""
+
+_SEED = 70_001
+_FIELDS = {
+    "trunk": ("C7", "L5", 190.0),
+    "lumbar": ("T11", "L5", 160.0),
+    "neck": ("C1", "T3", 170.0),
+    "chest": ("C6", "L1", 200.0),
+    "abdomen": ("T9", "L5", 200.0),
+    "column": ("T6", "L4", 75.0),
+}
+"""First and last level that a case shows, and the width of its field of view in mm."""
+
+_HARD = ("", "L6", "", "T13", "", "metal", "", "no_T12", "", "5 mm", "", "fracture")
+"""What makes every second case hard, in turn."""
+
+
+@dataclass(frozen=True)
+class FactoryCase:
+    """A synthetic scan.
+
+    Attributes:
+        name: subject.
+        marks: its field of view and what is hard about it.
+        hu: int16 (x, y, z).
+        mask: uint8 (x, y, z), labels of the vertebrae whose body lies in the field of view.
+        centroids: centres of the same vertebrae.
+        grid: geometry.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    hu: np.ndarray
+    mask: np.ndarray
+    centroids: tuple[Centroid, ...]
+    grid: Grid
+
+
+def write_cases(data: Path, folder: Path, count: int = 60) -> None:
+    """Writes `count` cases to `folder`/rawdata and their truth to `folder`/derivatives (BIDS).
+
+    Args:
+        data: folder with ``atlas/`` and the centroid tables.
+        folder: where to; cases that are there stay.
+        count: case k is always the same one.
+    """
+    atlas = load_atlas(data / "atlas")
+    courses, held_back = split_by_patient(read_courses(data))
+    marks = {}
+    for number in range(count):
+        subject = f"sub-factory{number:03d}"
+        if not scan_path(folder, subject).exists():
+            case = make_case(number, held_back, courses, atlas)
+            write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
+            log.info("%s: %s", subject, ", ".join(case.marks))
+        marks[subject] = _marks(number)
+    write_json(folder / MARKS, marks)
+
+
+def _marks(number: int) -> tuple[str, ...]:
+    field = tuple(_FIELDS)[number % len(_FIELDS)]
+    hard = _HARD[(number + number // len(_HARD)) % len(_HARD)]
+    return (field, hard) if hard else (field,)
+
+
+def make_case(
+    number: int, held_back: list[Course], donors: list[Course], atlas: Atlas
+) -> FactoryCase:
+    """Case `number`: its spine is a held-back course, completed by levels of other courses."""
+    rng = np.random.default_rng((_SEED, number))
+    marks = _marks(number)
+    course = complete(held_back[rng.integers(len(held_back))], donors, rng)
+    numbering = marks[1].lower() if marks[-1] in ("L6", "T13", "no_T12", "no_L5") else "usual"
+    anatomy = draw_anatomy(course, atlas, rng, numbering, mixed_shapes=True)
+    spacing = 1.0
+    origin, size = _box(anatomy, _FIELDS[marks[0]], spacing, rng)
+    body = pose(anatomy, atlas, origin, size, spacing)
+    place = {label: (p - origin) / spacing for label, p in body.landmarks.items()}
+    labels = breathe(trim_ribs(body, rng), spacing, rng)
+    worn, place = degenerate(labels, place, spacing, rng, broken="fracture" in marks)
+    centres = {label: origin + spacing * p for label, p in place.items()}
+    body = replace(body, labels=worn, landmarks=centres)
+    labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
+    thickness = 5.0 if "5 mm" in marks else float(rng.uniform(1.0, 3.0))
+    labels = vary_bone(labels, place, spacing, rng)
+    hu = _scan(labels, place, spacing, thickness, rng)
+    return _sliced(number, marks, hu, body, thickness, rng)
+
+
+def _box(anatomy, field, spacing: float, rng) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Origin and size of the field of view: around some levels, cut anywhere between them."""
+    first, last, width = field
+    names = [name_of(int(label)) for label in anatomy.labels]
+    last = last if last in names else names[-1]
+    points = anatomy.centres_lps_mm[names.index(first) : names.index(last) + 1]
+    low = points.min(0) - rng.uniform(12, 45, 3)
+    high = points.max(0) + rng.uniform(12, 45, 3)
+    middle = 0.5 * (points.min(0) + points.max(0)) + rng.uniform(-10, 10, 3)
+    low[0], high[0] = middle[0] - width / 2, middle[0] + width / 2
+    low[1] = min(low[1], high[1] - 0.75 * width)
+    size = np.ceil((high - low) / spacing).astype(int)
+    return low, (int(size[0]), int(size[1]), int(size[2]))
+
+
+def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) -> np.ndarray:
+    """HU of `labels`, blurred along z over `thickness`."""
+    config = replace(PRESETS["default"].vertebrae, smoothing_sigma_mm=0.0)
+    size = labels.shape
+    recipe = Recipe("vertebrae", config, size, spacing, size)
+    draw: dict = {"labels": labels.astype(np.int16)}
+    draw["noise"] = draws.NoiseBank(size, int(rng.integers(2**31))).draw(rng)
+    draws.draw_paint(draw, recipe, landmarks, rng)
+    draws.draw_streaks(draw, recipe, labels, rng)
+    draws.draw_scanner(draw, recipe, rng, real=False, thickness_mm=thickness)
+    draw.update(
+        {f"fov_{axis}": np.ones(n, np.float32) for axis, n in zip("xyz", size, strict=True)}
+    )
+    tensors = {key: keras.ops.convert_to_tensor(value) for key, value in draw.items()}
+    hu = synthesis.acquire(synthesis.paint(tensors), tensors)
+    return np.asarray(keras.ops.convert_to_numpy(hu), np.float32)
+
+
+def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> FactoryCase:
+    """The case on the scanner's own grid: fine in the plane, `thickness` between the slices."""
+    step = (float(rng.uniform(0.9, 1.2)), float(rng.uniform(0.9, 1.2)), thickness)
+    size = tuple(
+        int((n - 1) * body.spacing_mm / s) + 1 for n, s in zip(hu.shape, step, strict=True)
+    )
+    zoom = np.array(step) / body.spacing_mm
+    values = ndimage.affine_transform(hu, zoom, output_shape=size, order=1, mode="nearest")
+    extent = 0.5 * (np.array(size) - 1) * step
+    grid = Grid.axis_aligned(body.origin_lps_mm + extent, size, step)
+    half = _half_bodies_mm(body.landmarks)
+    inside = {
+        label: point
+        for label, point in body.landmarks.items()
+        if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, half[label]))
+    }
+    mask = outlined(body.labels, inside, body.spacing_mm, zoom, size)
+    centroids = tuple(
+        Centroid(label, (float(p[0]), float(p[1]), float(p[2]))) for label, p in inside.items()
+    )
+    name = f"factory{number:03d}"
+    return FactoryCase(name, marks, np.rint(values).astype(np.int16), mask, centroids, grid)
+
+
+def _half_bodies_mm(landmarks: dict[int, np.ndarray]) -> dict[int, float]:
+    """Half the height of each body, from the distances to its neighbours."""
+    labels = sorted(landmarks, key=lambda label: -landmarks[label][2])
+    steps = np.linalg.norm(np.diff([landmarks[label] for label in labels], axis=0), axis=1)
+    mean = 0.5 * (np.append(steps, steps[-1]) + np.insert(steps, 0, steps[0]))
+    return dict(zip(labels, (HALF_BODY * mean).tolist(), strict=True))
+
+
+def scan_path(folder: Path, subject: str) -> Path:
+    """Where `write_case` puts the scan of `subject`."""
+    return folder / "rawdata" / subject / f"{subject}_ct.nii.gz"
+
+
+def write_case(
+    folder: Path,
+    subject: str,
+    hu: np.ndarray,
+    grid: Grid,
+    centroids: Sequence[Centroid],
+    mask: np.ndarray | None = None,
+) -> None:
+    """Writes a scan to `folder`/rawdata and its truth to `folder`/derivatives (BIDS).
+
+    The scan comes last, so that a scan that is there has its truth.
+    """
+    scan = scan_path(folder, subject)
+    truth = folder / "derivatives" / subject
+    truth.mkdir(parents=True, exist_ok=True)
+    scan.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(hu, grid.affine_ras)
+    image.set_sform(grid.affine_ras, code=1)
+    image.set_qform(grid.affine_ras, code=1)
+    partial = scan.with_name("." + scan.name)
+    nib.save(image, partial)
+    if mask is not None:
+        write_mask(truth / f"{subject}_seg-vert_msk.nii.gz", mask, read_image(partial))
+    write_centroids(truth / f"{subject}_seg-subreg_ctd.json", centroids, grid)
+    partial.rename(scan)

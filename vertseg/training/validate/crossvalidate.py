@@ -1,0 +1,114 @@
+"""The table of each stage fed with the truth, over a data set, with one set of weights or folds.
+
+Source: Payer et al., VISAPP 2020, section 4 and table 1. The figures of the whole chain are what
+``python -m vertseg.evaluate`` prints.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vertseg.errors import ConfigurationError, InputError, NoInputError
+from vertseg.stages.device import DeviceInfo
+from vertseg.stages.weights import MANIFEST
+from vertseg.training.data.checks import check_case
+from vertseg.training.data.dataset import DataCase, read_case
+from vertseg.training.data.real_pool import FOLDER, REPORT
+from vertseg.training.validate.stage_scores import CaseScores, Networks, score_stages
+
+log = logging.getLogger(__name__)
+
+
+def read_folds(pool: Path) -> dict[str, int]:
+    """Case -> fold, from the report of a prepared pool.
+
+    Raises:
+        ConfigurationError: there is no such report.
+    """
+    path = pool / FOLDER / REPORT
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {row["name"]: int(row["fold"]) for row in report["cases"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        remedy = "Make it with: python -m vertseg.training prepare"
+        raise ConfigurationError(f"cannot be read: {error}", str(path), remedy=remedy) from error
+
+
+def group_by_weights(
+    cases: Sequence[DataCase], weights: Path | None, folds: Mapping[str, int] | None
+) -> dict[Path | None, list[DataCase]]:
+    """Which weights score which cases.
+
+    Args:
+        cases: to be scored.
+        weights: a folder of weights, or one with the folders ``fold0``, ``fold1`` ..., each made
+            without the cases of its fold; None for the bundled weights.
+        folds: case -> fold.
+
+    Raises:
+        ConfigurationError: weights of a fold, or the folds themselves, are missing.
+        NoInputError: no case belongs to a fold.
+    """
+    if weights is None or (weights / MANIFEST).is_file():
+        return {weights: list(cases)}
+    if folds is None:
+        raise ConfigurationError(
+            f"holds no {MANIFEST}",
+            str(weights),
+            "a folder of weights, or --pool with the folds and a folder for each of them",
+        )
+    groups: dict[Path | None, list[DataCase]] = {}
+    for case in cases:
+        if case.name not in folds:
+            log.warning("%s belongs to no fold: left out", case.name)
+            continue
+        groups.setdefault(weights / f"fold{folds[case.name]}", []).append(case)
+    absent = [str(folder) for folder in groups if folder and not (folder / MANIFEST).is_file()]
+    if absent:
+        raise ConfigurationError("weights are missing", ", ".join(absent), "one folder a fold")
+    if not groups:
+        raise NoInputError("no case belongs to a fold of the pool", str(weights))
+    return groups
+
+
+def crossvalidate(
+    groups: Mapping[Path | None, Sequence[DataCase]], device: DeviceInfo
+) -> list[CaseScores]:
+    """Scores of all cases that can be used; the others are named in the log.
+
+    Args:
+        groups: folder of weights -> the cases that they score.
+        device: where the networks run.
+
+    Raises:
+        ConfigurationError: weights or device cannot be used.
+        NoInputError: no case could be scored.
+    """
+    scores: list[CaseScores] = []
+    with tqdm(total=sum(map(len, groups.values())), unit="scan", disable=None) as bar:
+        for folder, cases in groups.items():
+            networks = Networks.load(folder, device)
+            for case in cases:
+                scores += _scored(case, networks)
+                bar.update()
+    if not scores:
+        remedy = "Scans with points are needed."
+        raise NoInputError("no case could be scored", "crossvalidate", "", remedy)
+    return scores
+
+
+def _scored(case: DataCase, networks: Networks) -> list[CaseScores]:
+    try:
+        data = read_case(case)
+        problems = check_case(data).problems
+        if not problems:
+            return [score_stages(data, networks)]
+    except InputError as error:
+        problems = (str(error),)
+    log.warning("%s: left out: %s", case.name, "; ".join(problems))
+    return []

@@ -1,0 +1,77 @@
+"""Parts of a volume: around something, along the spine, under a grid that may reach beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+ALONG_MM = 90.0
+"""How far above or below a vertebra a window may be centred."""
+
+
+def box_around(shape, low, high):
+    """Slices of the box from `low` to `high` (voxels) cut to `shape`, and its voxels (3, ...).
+
+    The second is None where nothing of the box lies inside.
+    """
+    low = np.maximum(np.floor(low), 0).astype(int)
+    high = np.minimum(np.ceil(high) + 1, shape).astype(int)
+    if (high <= low).any():
+        return None, None
+    axes = [np.arange(low[a], high[a], dtype=np.float32) for a in range(3)]
+    box = tuple(slice(int(low[a]), int(high[a])) for a in range(3))
+    return box, np.stack(np.meshgrid(*axes, indexing="ij"))
+
+
+def window(volume: np.ndarray, start: np.ndarray, size, outside: int) -> np.ndarray:
+    """The `size` voxels of `volume` from the voxel `start` on, `outside` beyond its border."""
+    low, high = np.maximum(start, 0), np.minimum(start + np.array(size), volume.shape)
+    part = np.full(size, outside, volume.dtype)
+    if (high > low).all():
+        into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+        part[into] = volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return part
+
+
+def along_spine(
+    points: np.ndarray, start: np.ndarray, height: float, unit_mm: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A point on the spine, up to `ALONG_MM` above or below `start`, shape (3,).
+
+    Args:
+        points: (n, 3) centres of vertebrae.
+        start: (3,) one of them.
+        height: of the window that the point is the centre of; the centres in its middle 70 %
+            say where the spine is.
+        unit_mm: unit of all lengths.
+        rng: one number is drawn.
+    """
+    centre = start.copy()
+    centre[2] += rng.uniform(-ALONG_MM, ALONG_MM) / unit_mm
+    near = np.abs(points[:, 2] - centre[2]) < 0.35 * height
+    if near.any():
+        centre[:2] = points[near, :2].mean(0)
+    return centre
+
+
+@dataclass(frozen=True)
+class RealVolume:
+    """A scan (int16 HU) or a mask (uint8 labels) at isotropic spacing on an LPS grid.
+
+    Attributes:
+        name: subject.
+        volume: (x, y, z).
+        landmarks: label -> voxel coordinates.
+        unnamed: labels of landmarks whose name is doubtful.
+        doubtful: label -> where a vertebra may lie that the border cuts.
+        labels: of a scan: its vertebra mask, uint8 (x, y, z), where there is one.
+    """
+
+    name: str
+    volume: np.ndarray
+    landmarks: dict[int, np.ndarray]
+    unnamed: frozenset[int] = frozenset()
+    doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
+    labels: np.ndarray | None = None
