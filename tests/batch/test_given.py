@@ -16,6 +16,7 @@ from vertseg.batch.run import run_batch
 from vertseg.errors import ConfigurationError
 from vertseg.io.centroids import Centroid, write_centroids
 from vertseg.io.image import Image
+from vertseg.io.markups import write_markups
 from vertseg.io.read import read_image
 from vertseg.stages import STAGES
 from vertseg.stages.at_once import ONE_BY_ONE
@@ -194,3 +195,17 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     monkeypatch.setattr("vertseg.stages.spine.find_spine", lambda image, network, keep: keep)
     assert segmenter.find_spine(image).heatmaps == ()
     assert segmenter.find_spine(image).stages == ("spine",)
+
+
+def test_markups_from_slicer_are_taken_and_two_files_of_a_scan_are_refused(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "deep" / "a.nii.gz")
+    write_markups(
+        tmp_path / "corrected" / "deep" / "a_ctd.mrk.json",
+        [Centroid(label, point) for label, point in MOVED.items()],
+    )
+    outcome, segmenter = run(tmp_path, centroids=tmp_path / "corrected")
+    assert outcome.exit_code == 0 and set(segmenter.given) == set(MOVED)
+    np.testing.assert_allclose(segmenter.given[20], MOVED[20])
+    correct(tmp_path, "deep/a_ctd.json", "deep/a.nii.gz")
+    ((_, error),) = run(tmp_path, centroids=tmp_path / "corrected")[0].failures
+    assert "2 centroid files" in error.what

@@ -47,11 +47,11 @@ def give_centroids(
     named = _by_name(folder, output)
     cases, refused = [], list(found.refused)
     for case in found.cases:
-        exact = folder / case.centroids
-        files = [exact] if exact.is_file() else named.get(case.stem, [])
+        exact = [folder / path for path in (case.centroids, case.markups)]
+        files = [path for path in exact if path.is_file()] or named.get(case.stem, [])
         if len(files) > 1:
             what = f"{len(files)} centroid files have its name, such as {files[0]} and {files[1]}"
-            remedy = "Keep one, or keep them in the folders of their scans."
+            remedy = "Keep the right one, or keep them in the folders of their scans."
             refused.append(InputError(what, str(case.where), "one file", remedy))
         elif only_given and not files:
             what, remedy = "has no centroid file", "Add it, or run all stages."
@@ -60,7 +60,8 @@ def give_centroids(
             cases.append(replace(case, given_centroids=files[0] if files else None))
     count = sum(case.given_centroids is not None for case in cases)
     if not count and len(refused) == len(found.refused):
-        what, remedy = "holds no centroid file of any scan", "Name them X_ctd.json for X.nii.gz."
+        what = "holds no centroid file of any scan"
+        remedy = "Name them X_ctd.json or X_ctd.mrk.json for X.nii.gz."
         raise ConfigurationError(what, f"{_OPTION} {folder}", remedy=remedy)
     _LOGGER.info("Centroids are given for %d of %d scans.", count, len(cases))
     return replace(found, cases=tuple(cases), refused=tuple(refused))
@@ -91,9 +92,9 @@ def read_given(path: Path, image: Image) -> list[Centroid]:
 
 
 def _by_name(folder: Path, output: Path) -> dict[str, list[Path]]:
-    """Centroid files below a folder, but not in the output folder, by the case's name."""
+    """Centroid files and markups below a folder, but not in the output folder, by case."""
     files: dict[str, list[Path]] = {}
     for name, kind, path in sorted_files(folder):
-        if kind == "centroids" and not path.resolve().is_relative_to(output.resolve()):
+        if kind in ("centroids", "markups") and not path.resolve().is_relative_to(output.resolve()):
             files.setdefault(name, []).append(path)
     return files

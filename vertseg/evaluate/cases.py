@@ -46,16 +46,16 @@ def read_pair(reference: CaseFiles, prediction: CaseFiles) -> tuple[Annotation, 
 def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
     mask, grid = read_mask(files.mask) if files.mask else (None, None)
     points = None
-    if files.centroids:
+    if files.points:
         beside = (files.scan, other.mask, other.scan)
         if grid is None:
             grid_file = next((path for path in beside if path is not None), None)
             if grid_file is None:
                 remedy = "Put the scan or its mask beside it."
-                where = str(files.centroids)
+                where = str(files.points)
                 raise InputError("the grid of its scan is unknown", where, remedy=remedy)
             scan_grid = _open(grid_file)[1]
         else:
             scan_grid = grid
-        points = read_points(files.centroids, scan_grid)
+        points = read_points(files.points, scan_grid)
     return Annotation(points, mask, grid)

@@ -20,6 +20,7 @@ from vertseg.labels import is_vertebra
 _ENDINGS = {
     "mask": re.compile(r"(?:_seg-vert_msk|_seg|_msk)\.nii(?:\.gz)?$", re.IGNORECASE),
     "centroids": re.compile(r"(?:_seg-subreg_ctd|_seg-vb_ctd|_iso-ctd|_ctd)\.json$", re.IGNORECASE),
+    "markups": re.compile(r"(?:_seg-subreg_ctd|_ctd)\.mrk\.json$", re.IGNORECASE),
     "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
 }
 _ISO = re.compile(r"_iso-ctd\.json$", re.IGNORECASE)
@@ -34,12 +35,19 @@ class CaseFiles:
         mask: label mask.
         centroids: centroid file.
         scan: the CT itself, whose grid the centroid file counts in.
+        markups: centroids for 3D Slicer.
     """
 
     name: str
     mask: Path | None = None
     centroids: Path | None = None
     scan: Path | None = None
+    markups: Path | None = None
+
+    @property
+    def points(self) -> Path | None:
+        """The file that tells the centroids: the centroid file, else the markups."""
+        return self.centroids or self.markups
 
 
 def find_case_files(root: Path) -> dict[str, CaseFiles]:
@@ -61,7 +69,7 @@ def find_case_files(root: Path) -> dict[str, CaseFiles]:
                 remedy="Evaluate one folder of results at a time.",
             )
         found[name] = replace(files, **{kind: path})  # type: ignore[arg-type]
-    cases = {name: files for name, files in found.items() if files.mask or files.centroids}
+    cases = {name: files for name, files in found.items() if files.mask or files.points}
     if not cases:
         remedy = "Give a folder with *_ctd.json, *_seg.nii.gz or *_msk.nii.gz in it."
         raise NoInputError("holds no centroid file and no mask", str(root), remedy=remedy)
@@ -69,7 +77,7 @@ def find_case_files(root: Path) -> dict[str, CaseFiles]:
 
 
 def sorted_files(root: Path) -> Iterator[tuple[str, str, Path]]:
-    """Name of the case, kind (``mask``, ``centroids`` or ``scan``) and path of every file of one.
+    """Name of the case, kind (a field of `CaseFiles`) and path of every file of one.
 
     Raises:
         NoInputError: the folder or file does not exist.

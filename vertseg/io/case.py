@@ -76,6 +76,11 @@ class Case:
         return self._output("_seg-subreg_ctd.json" if self.bids else "_ctd.json")
 
     @property
+    def markups(self) -> Path:
+        """Centroids for 3D Slicer."""
+        return self._output("_ctd.mrk.json")
+
+    @property
     def report(self) -> Path:
         """Report."""
         return self._output("_report.json")

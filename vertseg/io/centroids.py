@@ -1,9 +1,10 @@
-"""Vertebra centroids and their two file formats.
+"""Vertebra centroids and their file formats.
 
 ``verse20`` (VerSe 2020, BIDS derivatives): a list that begins with ``{"direction": [...]}``; X, Y,
 Z are voxel indices along the axes that run towards the letters of ``direction``.
 ``verse19`` (VerSe 2019): a plain list in a 1 mm isotropic frame; X runs superior to inferior,
 Y anterior to posterior, Z right to left, each in mm from the first voxel's centre.
+``markups`` (3D Slicer, see `vertseg.io.markups`) is read, too: points in the world.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ import numpy as np
 
 from vertseg.errors import InputError
 from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.io.markups import is_markups, markups_from_json
 from vertseg.labels import STRUCTURES, name_of
 from vertseg.system.atomic import PathLike, write_json
 
 CentroidFormat = Literal["verse20", "verse19"]
+AnyFormat = Literal["verse20", "verse19", "markups"]
 Record = dict[str, Any]
 
 _VERSE19_DIRECTION = ("I", "P", "L")
 _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 _KNOWN_LABELS = frozenset(structure.label for structure in STRUCTURES)
 _LARGEST_FILE_BYTES = 16 << 20
-_REMEDY = "Give a VerSe'19 or VerSe'20 centroid file."
+_REMEDY = "Give a VerSe'19 or VerSe'20 centroid file, or 3D Slicer Markups (.mrk.json)."
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,8 @@ def centroids_to_json(
 
 def centroids_from_json(
     payload: Any, grid: Grid, where: str = ""
-) -> tuple[list[Centroid], CentroidFormat]:
-    """Centroids from a decoded file; the format is recognised by the direction entry.
+) -> tuple[list[Centroid], AnyFormat]:
+    """Centroids from a decoded file; the format is recognised by its entries.
 
     Args:
         payload: what ``json.load`` gave.
@@ -95,6 +98,8 @@ def centroids_from_json(
     Raises:
         InputError: not a centroid list, unknown label, coordinate missing or not finite.
     """
+    if is_markups(payload):
+        return [Centroid(*found) for found in markups_from_json(payload, where)], "markups"
     if not isinstance(payload, list) or not all(isinstance(item, dict) for item in payload):
         raise InputError("not a centroid list", where, "a JSON list of objects", _REMEDY)
     directions = [item["direction"] for item in payload if "direction" in item]
@@ -114,8 +119,8 @@ def centroids_from_json(
 
 def read_centroids(
     path: str | os.PathLike[str], image_or_grid: HasGrid | Grid
-) -> tuple[list[Centroid], CentroidFormat]:
-    """Read a centroid file in either format and say which it was.
+) -> tuple[list[Centroid], AnyFormat]:
+    """Read a centroid file in any of the formats and say which it was.
 
     Args:
         path: JSON file.

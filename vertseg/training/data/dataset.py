@@ -95,7 +95,7 @@ def find_data_cases(folders: Sequence[Path], only: str | None = None) -> list[Da
                 found[key] = replace(case, files=files)
             else:
                 found[key] = replace(case, ignored=(*case.ignored, path))
-    cases = [case for case in found.values() if case.files.mask or case.files.centroids]
+    cases = [case for case in found.values() if case.files.mask or case.files.points]
     cases = [case for case in cases if only is None or fnmatch(case.name, only)]
     if not cases:
         what = "holds no centroid file and no mask"
@@ -114,10 +114,10 @@ def read_case(case: DataCase) -> CaseData:
     files = case.files
     if files.scan is None and files.mask is None:
         remedy = "Put the scan or its mask into one of the folders."
-        raise InputError("has neither scan nor mask beside it", str(files.centroids), "", remedy)
+        raise InputError("has neither scan nor mask beside it", str(files.points), "", remedy)
     image = read_image(files.scan) if files.scan else None
     mask, mask_grid = read_mask(files.mask) if files.mask else (None, None)
     data = CaseData(case.name, image, mask, mask_grid)
-    if files.centroids is None:
+    if files.points is None:
         return data
-    return replace(data, points_lps_mm=read_points(files.centroids, data.grid))
+    return replace(data, points_lps_mm=read_points(files.points, data.grid))
