@@ -28,4 +28,4 @@ def build_network(
         raise ValueError(f"stage: expected one of {', '.join(stage_names())}, got {stage!r}")
     config = getattr(preset, stage)
     build = _BUILDERS[config.network.kind]
-    return build(config.network, size or config.size, stage)
+    return build(config.network, size or config.size, str(stage))

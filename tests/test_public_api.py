@@ -22,7 +22,7 @@ from tests.support.itk_files import write_series
 from tests.support.paths import ROOT
 from vertseg.errors import InputError
 from vertseg.report.preview import WIDTH
-from vertseg.stages import STAGES
+from vertseg.stages import SPINE_ONLY
 
 
 def members(thing: type) -> list[object]:
@@ -85,7 +85,7 @@ def test_a_result_is_measured_and_drawn_in_memory() -> None:
     analysis = vertseg.analyse(fake_result(image, POINTS))
     assert [row["name"] for row in analysis.rows] == ["L1", "L2", "L3"]
     assert analysis.rows[0]["volume_ml"] == pytest.approx(analysis.measurements[0].volume_ml, 0.01)
-    nothing = fake_result(image, {}, stages=STAGES[:1], status="ok", spine_lps_mm=((48, 52, 80),))
+    nothing = fake_result(image, {}, stages=SPINE_ONLY, status="ok", spine_lps_mm=((48, 52, 80),))
     assert vertseg.analyse(nothing).rows == []
     assert vertseg.draw(nothing, "a name").width == WIDTH
 

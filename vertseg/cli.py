@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vertseg.batch.options import Options
 from vertseg.batch.shards import Shard, parse_shard, shard_of_slurm
 from vertseg.errors import ConfigurationError, VertsegError
-from vertseg.stages import STAGES, Stages, parse_stages
+from vertseg.stages import ALL_STAGES, SEGMENT_ONLY, Stages, parse_stages
 from vertseg.version import NOTICE, VERSION
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     add(
         "--stages",
         type=_stages,
-        default=STAGES,
+        default=ALL_STAGES,
         metavar="LIST",
         help="run a part: spine, or spine,vertebrae (find and name, no mask), or segmentation "
         "(only scans with --centroids)",
@@ -221,7 +221,7 @@ def _checked(options: Options) -> Options:
     if options.centroids is not None and not options.segmentation:
         what = "are to be segmented, but --stages leaves that out"
         raise ConfigurationError(what, "--centroids", remedy="Leave out one of them.")
-    if options.centroids is None and options.stages == STAGES[2:]:
+    if options.centroids is None and options.stages == SEGMENT_ONLY:
         remedy = "Give --centroids FOLDER."
         raise ConfigurationError("needs centroids", "--stages segmentation", remedy=remedy)
     if options.gpus is not None and options.device == "cpu":

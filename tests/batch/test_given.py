@@ -18,7 +18,7 @@ from vertseg.io.centroids import Centroid, write_centroids
 from vertseg.io.image import Image
 from vertseg.io.markups import write_markups
 from vertseg.io.read import read_image
-from vertseg.stages import STAGES
+from vertseg.stages import FIND
 from vertseg.stages.at_once import ONE_BY_ONE
 from vertseg.stages.segmenter import Segmenter
 
@@ -138,7 +138,7 @@ def test_finding_alone_writes_no_mask_and_invents_no_measurement(tmp_path) -> No
     write_scan(tmp_path / "in" / "a.nii.gz")
     run(tmp_path)
     assert (tmp_path / "out" / "a_seg.nii.gz").is_file()
-    outcome, _ = run(tmp_path, stages=STAGES[:2])
+    outcome, _ = run(tmp_path, stages=FIND)
     (report,) = outcome.written
     assert not (tmp_path / "out" / "a_seg.nii.gz").exists()
     assert (tmp_path / "out" / "a_preview.png").is_file()
@@ -147,7 +147,7 @@ def test_finding_alone_writes_no_mask_and_invents_no_measurement(tmp_path) -> No
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == ["L1", "L2", "L3"]
     assert {rows[0]["voxels"], rows[0]["volume_ml"]} == {""} and rows[0]["peak"] == "0.9"
-    assert run(tmp_path, stages=STAGES[:2])[1].calls == 0
+    assert run(tmp_path, stages=FIND)[1].calls == 0
     assert run(tmp_path)[1].calls == 1
 
 

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from vertseg.phantom import make_phantom
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.training.factory.phantoms import draw_phantom
 from vertseg.training.loop.methods import build_optimizer
 from vertseg.training.loop.prefetch import _on_device
@@ -48,7 +48,7 @@ def main() -> None:
     print(
         "stage           draw s  sample s    bare s    step s  samples/s  ratio  of processor time"
     )
-    for stage in options.stage or STAGES:
+    for stage in options.stage or Stage:
         recipe = recipe_for(stage, getattr(preset, stage))
         draw = _maker(recipe, options)
         host, draws = _drawn(draw, options.batch)
@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="folder with atlas/ and the centroid tables")
     parser.add_argument("--pool", type=Path)
     parser.add_argument("--preset", default="default")
-    parser.add_argument("--stage", choices=STAGES, action="append", help="default: all")
+    parser.add_argument(
+        "--stage", choices=[stage.value for stage in Stage], action="append", help="default: all"
+    )
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--precision", default="mixed_bfloat16")

@@ -15,7 +15,7 @@ import numpy as np
 
 from vertseg.batch.options import Options
 from vertseg.batch.run import load_segmenter, run_batch
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 
 Shape = tuple[int, ...]
 
@@ -105,7 +105,7 @@ def _loaded(options: Options) -> Any:
 
 def _record(segmenter: Any) -> dict[str, _Recorder]:
     recorders = {}
-    for stage, network in zip(STAGES, segmenter._networks, strict=True):
+    for stage, network in zip(Stage, segmenter._networks, strict=True):
         recorders[stage] = network._forward = _Recorder(network._forward)
     return recorders
 

@@ -24,17 +24,18 @@ from vertseg.measure.body import Body
 from vertseg.measure.flag import Flag, listed
 from vertseg.measure.flags import quality_flags
 from vertseg.measure.vertebra import Heights, Measurement
-from vertseg.report.build import RunInfo, build_failure, build_report
+from vertseg.report.build import build_failure, build_report
+from vertseg.report.run_info import OutputOptions, RunInfo
 from vertseg.report.schema import read_report, write_report
 from vertseg.report.summary import COLUMNS, write_summary
 from vertseg.report.words import found_in_words
-from vertseg.stages import STAGES
+from vertseg.stages import SPINE_ONLY
 from vertseg.stages.result import Vertebra
 from vertseg.system.fingerprint import Fingerprint, is_same_file, sha256_of
 from vertseg.version import VERSION
 
 CASE = Case(Path("in/sub/a.nii.gz"), Path("sub"), "a", False)
-RUN = RunInfo.of(FakeSegmenter(), {"precision": "auto"})
+RUN = RunInfo.of(FakeSegmenter(), OutputOptions())
 FINGERPRINT = Fingerprint(10, 20, "ab")
 
 
@@ -190,7 +191,7 @@ def test_flags_of_the_chain(image) -> None:
     assert "margin 0.5, flagged below 4" in shifted["level_shift"].sentence
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
     assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}
-    assert flags_of(image, (), stages=STAGES[:1]) == {}  # a spine whose vertebrae were not sought
+    assert flags_of(image, (), stages=SPINE_ONLY) == {}  # a spine whose vertebrae were not sought
 
 
 def test_levels_in_a_row_are_a_range() -> None:

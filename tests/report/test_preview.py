@@ -15,12 +15,13 @@ from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.labels import VERTEBRAE, colour_of
 from vertseg.measure import analyse
-from vertseg.report.build import RunInfo, build_report
+from vertseg.report.build import build_report
 from vertseg.report.drawing import font, lightened, overlay, shorten, wrap
 from vertseg.report.preview import WIDTH, _marks, _spread, render_preview, write_preview
 from vertseg.report.preview_text import _scan_in_words
 from vertseg.report.reformat import Course, reformat
-from vertseg.stages import STAGES
+from vertseg.report.run_info import OutputOptions, RunInfo
+from vertseg.stages import SPINE_ONLY
 from vertseg.system.fingerprint import Fingerprint
 
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
@@ -30,7 +31,8 @@ ORIENTATIONS = [
 
 
 def report_of(result, name: str = "a.nii.gz"):
-    case, run = Case.from_path(Path("in") / name, Path("in")), RunInfo.of(FakeSegmenter(), {})
+    case = Case.from_path(Path("in") / name, Path("in"))
+    run = RunInfo.of(FakeSegmenter(), OutputOptions())
     return build_report(case, Fingerprint(1, 2, "3"), run, result, analyse(result), {}, {})
 
 
@@ -102,7 +104,7 @@ def test_a_preview_is_drawn_whatever_was_found(points, tmp_path) -> None:
 def test_a_spine_without_names_is_marked_where_it_was_found() -> None:
     image, course = Image.from_array(phantom_scan(), AFFINE), tuple(POINTS.values())
     for status, marked in (("ok", list(map(list, course))), ("no_spine", [])):
-        found = {"stages": STAGES[:1], "status": status, "spine_lps_mm": course}
+        found = {"stages": SPINE_ONLY, "status": status, "spine_lps_mm": course}
         report = report_of(fake_result(image, {}, **found))
         assert [point for point, _ in _marks(report)] == marked
 

@@ -9,7 +9,7 @@ import pytest
 import vertseg
 from models import PRESETS
 from vertseg.geometry.grid import Grid
-from vertseg.stages import preset_for
+from vertseg.stages.modes import preset_for
 from vertseg.stages.preprocess import is_padding, resample
 from vertseg.stages.weights import load_weights
 

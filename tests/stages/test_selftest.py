@@ -10,7 +10,7 @@ import pytest
 
 from models import NetworkConfig, Preset, StageConfig, build_network, preset_to_dict
 from vertseg.cli import main
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.weights import FORMAT, MANIFEST, file_sha256
 
 SIZE = (16, 16, 16)
@@ -35,7 +35,7 @@ def made(tmp_path_factory) -> Path:
     """A folder of untrained tiny weights."""
     folder = tmp_path_factory.mktemp("weights")
     files = {}
-    for stage in STAGES:
+    for stage in Stage:
         path = folder / f"{stage}.weights.h5"
         build_network(PRESET, stage).save_weights(path)
         files[stage] = {"file": path.name, "sha256": file_sha256(path)}
@@ -68,7 +68,7 @@ def change_manifest(folder: Path, change) -> None:
 def test_all_is_well(weights, capsys) -> None:
     code, lines = selftest(weights, capsys)
     assert code == 0
-    assert list(lines) == ["weights", "device", *STAGES]
+    assert list(lines) == ["weights", "device", *Stage]
     assert all(line.split()[1] == "ok" for line in lines.values())
     assert "preset tiny" in lines["weights"] and "CPU" in lines["device"]
     assert "forward pass on 8x8x8 voxels" in lines["spine"]

@@ -20,7 +20,7 @@ from vertseg.geometry.grid import Grid
 from vertseg.io.heatmap import Heatmap
 from vertseg.io.image import Image
 from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
-from vertseg.stages import STAGES, parse_stages
+from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, parse_stages
 from vertseg.stages.segmenter import _Found, _result
 
 GRID = Grid.axis_aligned(np.array([48.0, 52.0, 80.0]), (6, 7, 9), (8.0, 8.0, 8.0))
@@ -48,10 +48,10 @@ def files(tmp_path) -> set[str]:
 
 
 def test_parts_that_can_be_asked_for() -> None:
-    assert parse_stages("spine, vertebrae ,segmentation") == STAGES
-    assert parse_stages("spine") == STAGES[:1]
-    assert parse_stages("vertebrae,spine") == STAGES[:2]
-    assert parse_stages("segmentation") == STAGES[2:]
+    assert parse_stages("spine, vertebrae ,segmentation") == ALL_STAGES
+    assert parse_stages("spine") == SPINE_ONLY
+    assert parse_stages("vertebrae,spine") == FIND
+    assert parse_stages("segmentation") == SEGMENT_ONLY
     for text in ("", "vertebrae", "spine,segmentation", "vertebrae,segmentation", "sacrum"):
         with pytest.raises(ConfigurationError, match="spine,vertebrae or"):
             parse_stages(text)
@@ -60,15 +60,15 @@ def test_parts_that_can_be_asked_for() -> None:
 def test_the_spine_alone(tmp_path) -> None:
     write_scan(tmp_path / "in" / "a.nii.gz")
     run(tmp_path)
-    outcome, _ = run(tmp_path, stages=STAGES[:1])
+    outcome, _ = run(tmp_path, stages=SPINE_ONLY)
     (report,) = outcome.written
     assert report["status"] == "ok" and report["vertebrae"] == [] and report["flags"] == []
     assert report["spine"]["course_lps_mm"] == [list(point) for point in POINTS.values()]
     assert report["outputs"] == {"mask": None, "preview": "a_preview.png"}
     expected = {"a_preview.png", "a_report.json", "summary.csv", "index.html"}
     assert files(tmp_path) == expected  # centroids and mask of the first run are gone
-    assert run(tmp_path, stages=STAGES[:1])[1].calls == 0
-    nothing, _ = run(tmp_path, FakeSegmenter(), stages=STAGES[:1], resume=False)
+    assert run(tmp_path, stages=SPINE_ONLY)[1].calls == 0
+    nothing, _ = run(tmp_path, FakeSegmenter(), stages=SPINE_ONLY, resume=False)
     assert nothing.written[0]["status"] == "no_spine"
 
 
@@ -78,7 +78,7 @@ def test_the_segmentation_alone_takes_only_scans_with_centroids(tmp_path) -> Non
     run(tmp_path, only="a*")
     (tmp_path / "given").mkdir()
     (tmp_path / "out" / "a_ctd.json").rename(tmp_path / "given" / "a_ctd.json")
-    outcome, segmenter = run(tmp_path, stages=STAGES[2:], centroids=tmp_path / "given")
+    outcome, segmenter = run(tmp_path, stages=SEGMENT_ONLY, centroids=tmp_path / "given")
     assert outcome.exit_code == 2 and segmenter.calls == 0 and set(segmenter.given) == set(POINTS)
     ((report, error),) = outcome.failures
     assert report["case"] == "b.nii.gz" and "no centroid file" in error.what
@@ -111,7 +111,7 @@ def test_heatmaps_lie_in_the_world_of_the_scan(tmp_path) -> None:
 
 def test_reports_of_parts_are_plain_json(tmp_path) -> None:
     write_scan(tmp_path / "in" / "a.nii.gz")
-    for stages in (STAGES[:1], STAGES[:2], STAGES):
+    for stages in (SPINE_ONLY, FIND, ALL_STAGES):
         run(tmp_path, stages=stages)
         report = json.loads((tmp_path / "out" / "a_report.json").read_text())
         assert report["options"]["stages"] == list(stages)
@@ -121,5 +121,5 @@ def test_doubt_about_the_levels_is_a_warning() -> None:
     image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
     found = FoundVertebra(20, POINTS[20], 0.9, 0.9, 2.0, 0)
     chain = SequenceResult(*((found,), 1.0, 2.0, Rival({0: 21}, "L1 may be L2"), True), warnings=())
-    result = _result(image, _Found(chain), None, STAGES[:2], {}, ("slow",))
+    result = _result(image, _Found(chain), None, FIND, {}, ("slow",))
     assert result.warnings == ("levels are uncertain: L1 may be L2", "slow")

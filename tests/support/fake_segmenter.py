@@ -9,7 +9,7 @@ import numpy as np
 
 from vertseg.io.image import Image
 from vertseg.labels import name_of
-from vertseg.stages import STAGES
+from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.stages.result import Result, Vertebra
 
 Points = dict[int, tuple[float, float, float]]
@@ -56,12 +56,12 @@ class FakeSegmenter:
         result = self(image, on_progress)
         rows = tuple(replace(vertebra, voxels=0) for vertebra in result.vertebrae)
         labels = np.zeros_like(result.labels)
-        return replace(result, labels=labels, vertebrae=rows, stages=STAGES[:2])
+        return replace(result, labels=labels, vertebrae=rows, stages=FIND)
 
     def find_spine(self, image, on_progress=None) -> Result:
         result = self.find(image, on_progress)
         course = tuple(self.points.values())
-        return replace(result, vertebrae=(), stages=STAGES[:1], spine_lps_mm=course)
+        return replace(result, vertebrae=(), stages=SPINE_ONLY, spine_lps_mm=course)
 
     def segment(self, image, centroids, on_progress=None) -> Result:
         self.given = {centroid.label: centroid.point_lps_mm for centroid in centroids}

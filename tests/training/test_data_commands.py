@@ -8,7 +8,7 @@ import pytest
 
 from models import PRESETS, build_network, preset_to_dict
 from vertseg.phantom import make_phantom, write_phantom
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.weights import FORMAT, file_sha256
 from vertseg.system.atomic import write_json
 from vertseg.training.__main__ import main
@@ -26,10 +26,10 @@ def small(stage):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    stages = {stage: small(getattr(PRESETS["default"], stage)) for stage in STAGES}
+    stages = {stage: small(getattr(PRESETS["default"], stage)) for stage in Stage}
     preset = dataclasses.replace(PRESETS["default"], name="tiny", **stages)
     files = {}
-    for stage in STAGES:
+    for stage in Stage:
         path = folder / f"{stage}.weights.h5"
         build_network(preset, stage).save_weights(path)
         files[stage] = {"file": path.name, "sha256": file_sha256(path)}

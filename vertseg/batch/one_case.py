@@ -18,10 +18,11 @@ from vertseg.io.dicom_read import read_dicom_series
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.measure import analyse
-from vertseg.report.build import RunInfo, build_report
+from vertseg.report.build import build_report
 from vertseg.report.preview import write_preview
+from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report, write_report
-from vertseg.stages import STAGES
+from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.system.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ def _run_networks(
 ) -> Result:
     if case.given_centroids is not None:
         return segmenter.segment(image, read_given(case.given_centroids, image), on_progress)
-    if options.stages == STAGES[:1]:
+    if options.stages == SPINE_ONLY:
         return segmenter.find_spine(image, on_progress)
-    if options.stages == STAGES[:2]:
+    if options.stages == FIND:
         return segmenter.find(image, on_progress)
     return segmenter(image, on_progress)
 

@@ -14,8 +14,9 @@ from vertseg.batch.options import Options
 from vertseg.batch.shards import SHARD_SUMMARIES
 from vertseg.errors import InputError, OutputError, VertsegError
 from vertseg.io.case import Case
-from vertseg.report.build import RunInfo, build_failure
+from vertseg.report.build import build_failure
 from vertseg.report.gallery import write_gallery
+from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report, collect_reports, read_report
 from vertseg.report.summary import write_summary
 from vertseg.system.atomic import discard_partials
@@ -103,7 +104,7 @@ def merge_shards(options: Options) -> Outcome:
     """
     found = find_cases(options.input, options.only)
     outcome = Outcome()
-    run = RunInfo(VERSION, {}, options.recorded(), {})
+    run = RunInfo(VERSION, {}, options, {})
     note_refused(found, options, run, outcome)
     missing = 0
     for case in found.cases:

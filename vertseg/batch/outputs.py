@@ -1,14 +1,10 @@
-"""The files of one case: which are wanted, writing them, and taking away those of earlier runs.
-
-Whether a case is done already.
-"""
+"""The files of one case: which are wanted, whether they are there, writing and removing them."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertseg.batch.options import Options
 from vertseg.errors import OutputError
@@ -17,25 +13,24 @@ from vertseg.io.centroids import Centroid, write_centroids
 from vertseg.io.dicom_seg import write_dicom_seg
 from vertseg.io.heatmap import write_heatmap
 from vertseg.io.mask import write_mask
-from vertseg.stages import STAGES
+from vertseg.report.run_info import OutputOptions, RunInfo
+from vertseg.report.schema import Report, read_report
+from vertseg.stages import FIND, SPINE_ONLY
+from vertseg.system.fingerprint import are_same_files, is_same_file
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result
-from vertseg.report.build import RunInfo
-from vertseg.report.schema import Report, read_report
-from vertseg.system.fingerprint import are_same_files, is_same_file
 
 
-def wanted_outputs(case: Case, options: Mapping[str, Any]) -> tuple[Path, ...]:
+def wanted_outputs(case: Case, options: OutputOptions) -> tuple[Path, ...]:
     """Files that a complete case has, whatever was found, relative to the output folder.
 
     Args:
         case: the scan.
-        options: as recorded in a report, see `Options.recorded`.
+        options: of the run.
     """
-    stages = options.get("stages", STAGES)
-    masks = (case.mask,) if STAGES[2] in stages else ()
-    centroids = (case.centroids,) if set(stages) & set(STAGES[1:]) else ()
+    masks = (case.mask,) if options.segmentation else ()
+    centroids = (case.centroids,) if options.stages != SPINE_ONLY else ()
     return (*masks, *centroids, case.preview)
 
 
@@ -57,7 +52,7 @@ def write_outputs(case: Case, options: Options, result: Result) -> dict[str, Pat
         if options.dicom_seg and case.slices and result.labels.any():
             write_dicom_seg(folder / case.dicom_seg, result.labels, case.slices)
             written["dicom_seg"] = case.dicom_seg
-    if set(result.stages) & set(STAGES[1:]):
+    if result.has_centroids:
         found = [Centroid(v.label, v.centroid_lps_mm, v.peak) for v in result.vertebrae]
         fmt = options.centroid_format
         write_centroids(folder / case.centroids, found, result.image, fmt)
@@ -71,7 +66,7 @@ def write_outputs(case: Case, options: Options, result: Result) -> dict[str, Pat
 
 def all_outputs(case: Case) -> tuple[Path, ...]:
     """Every file that a case may have, relative to the output folder, the report first."""
-    heatmaps = (case.heatmap(stage) for stage in STAGES[:2])
+    heatmaps = (case.heatmap(stage) for stage in FIND)
     masks = (case.mask, case.dicom_seg)
     return (case.report, *masks, case.centroids, case.preview, *heatmaps)
 
@@ -142,6 +137,6 @@ def _changed(report: Report, run: RunInfo) -> str:
         return "it was made by another version"
     if report.get("weights") != run.weights:
         return "it was made with other weights"
-    if report.get("options") != run.options:
+    if report.get("options") != run.options.as_dict():
         return "it was made with other options"
     return ""

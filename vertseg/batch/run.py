@@ -27,11 +27,12 @@ from vertseg.batch.shards import Shard
 from vertseg.errors import ConfigurationError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.io.dicom_seg import check_highdicom
-from vertseg.report.build import RunInfo, build_failure
+from vertseg.report.build import build_failure
+from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report, read_report, write_report
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
-from vertseg.stages import STAGES
+from vertseg.stages import SEGMENT_ONLY
 from vertseg.system.atomic import discard_partials
 from vertseg.system.locks import locked
 from vertseg.system.log import Progress
@@ -77,7 +78,7 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         OutputError: the summary or the gallery cannot be written.
     """
     found = find_cases(options.input, options.only)
-    only_given = options.stages == STAGES[2:]
+    only_given = options.stages == SEGMENT_ONLY
     found = give_centroids(found, options.centroids, options.output, only_given)
     if options.dicom_seg:
         check_highdicom()
@@ -115,7 +116,7 @@ def _run_all(
             if found.cases:
                 reader.begin(found.cases[0])
             segmenter = load(options)
-            run = RunInfo.of(segmenter, options.recorded())
+            run = RunInfo.of(segmenter, options)
             _announce(options, found, run)
             _Runner(options, segmenter, run, outcome, reader, writer).run_all(found)
     except Stopped as stop:

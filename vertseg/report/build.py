@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +15,13 @@ from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.measure import Analysis
 from vertseg.measure.rows import rounded
-from vertseg.report.schema import SCHEMA
+from vertseg.report.run_info import RunInfo
+from vertseg.report.schema import SCHEMA, Report
 from vertseg.system.fingerprint import Fingerprint
-from vertseg.version import NOTICE, VERSION
+from vertseg.version import NOTICE
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result
-    from vertseg.stages.segmenter import Segmenter
-from vertseg.report.schema import Report
 
 _PACKAGES = (
     "keras",
@@ -35,41 +33,6 @@ _PACKAGES = (
     "nibabel",
     "SimpleITK",
 )
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What all cases of a run share; a case is done again where any of it but the device differs.
-
-    Attributes:
-        version: of this program.
-        weights: ``preset``, the configuration of the networks, and ``sha256``, stage -> hash of
-            the weights file.
-        options: what was asked for and changes the outputs.
-        device: kind, name and precision.
-    """
-
-    version: str
-    weights: dict[str, Any]
-    options: dict[str, Any]
-    device: dict[str, Any]
-
-    @property
-    def preset(self) -> str:
-        """Name of the networks' preset."""
-        return str(self.weights["preset"]["name"])
-
-    @classmethod
-    def of(cls, segmenter: Segmenter, options: Mapping[str, Any]) -> RunInfo:
-        """Describe a loaded segmenter."""
-        device, manifest = segmenter.device, segmenter.manifest
-        hashes = {stage: entry["sha256"] for stage, entry in manifest["files"].items()}
-        return cls(
-            version=VERSION,
-            weights={"preset": manifest["preset"], "sha256": hashes},
-            options=dict(options),
-            device={"kind": device.kind, "name": device.name, "precision": device.precision},
-        )
 
 
 def build_report(
@@ -172,7 +135,7 @@ def _head(case: Case, status: str, run: RunInfo) -> Report:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": {"vertseg": run.version, **_versions()},
         "weights": run.weights,
-        "options": run.options,
+        "options": run.options.as_dict(),
         "device": run.device,
     }
 

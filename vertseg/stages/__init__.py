@@ -1,58 +1,37 @@
-"""Ways to run: as usual, faster and a little worse, or slow and plain to compare with.
+"""The three stages, from scan to label map, and the machinery that their networks share.
 
-The three stages of the work, and which parts of it can be run alone.
+It may import phantom (for the self-test), io, sequence, models and all rooms below. This module
+names the stages, and the parts of the work that can be run alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
 
-if TYPE_CHECKING:
-    from models import Preset, StageConfig
 from vertseg.errors import ConfigurationError
 
-Mode = Literal["usual", "fast", "reference"]
 
-_COARSER = 1.25
-_OVERLAP = 0.2  # of the length of a tile
+class Stage(StrEnum):
+    """A stage of the work, in the order in which they run; each has a network of its own."""
 
-
-def preset_for(mode: Mode, preset: Preset) -> Preset:
-    """The stages as `mode` runs them.
-
-    ``fast`` segments with voxels 1.25 times as large, in crops that are as wide and deep, and lets
-    the tiles of the vertebrae stage overlap by a fifth. Weights stay the same. Crops keep their
-    voxels along z: with fewer the border comes near, which the network was not trained for.
-    """
-    if mode != "fast":
-        return preset
-    overlap = min(preset.vertebrae.overlap, int(_OVERLAP * preset.vertebrae.size[2]))
-    return replace(
-        preset,
-        vertebrae=replace(preset.vertebrae, overlap=overlap),
-        segmentation=_coarser(preset.segmentation),
-    )
+    SPINE = "spine"
+    """Where the spine is."""
+    VERTEBRAE = "vertebrae"
+    """Which vertebra is where."""
+    SEGMENTATION = "segmentation"
+    """Which voxels belong to which vertebra."""
 
 
-def _coarser(config: StageConfig) -> StageConfig:
-    step = 2 ** (len(config.network.filters) - 1)  # so that halves meet at every level
-    x, y = (max(round(n / _COARSER / step), 1) * step for n in config.size[:2])
-    levels = tuple((label, _COARSER * mm) for label, mm in config.level_spacing_mm)
-    return replace(
-        config,
-        size=(x, y, config.size[2]),
-        spacing_mm=_COARSER * config.spacing_mm,
-        level_spacing_mm=levels,
-    )
+Stages = tuple[Stage, ...]
 
+ALL_STAGES: Stages = tuple(Stage)
+SPINE_ONLY: Stages = (Stage.SPINE,)
+FIND: Stages = (Stage.SPINE, Stage.VERTEBRAE)
+"""Find and name the vertebrae without segmenting them."""
+SEGMENT_ONLY: Stages = (Stage.SEGMENTATION,)
+"""Segment vertebrae from centroids that are given."""
 
-STAGES = ("spine", "vertebrae", "segmentation")
-"""In their order: where the spine is, which vertebra is where, and which voxels are whose."""
-
-Stages = tuple[str, ...]
-
-_PARTS: tuple[Stages, ...] = (STAGES[:1], STAGES[:2], STAGES, STAGES[2:])
+_PARTS = (SPINE_ONLY, FIND, ALL_STAGES, SEGMENT_ONLY)
 
 
 def parse_stages(text: str) -> Stages:

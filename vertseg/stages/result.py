@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vertseg.io.heatmap import Heatmap
 from vertseg.io.image import Image
-from vertseg.stages import STAGES, Stages
+from vertseg.stages import ALL_STAGES, SPINE_ONLY, Stage, Stages
 
 PointLps = tuple[float, float, float]
 
@@ -70,11 +70,16 @@ class Result:
     upside_down_possible: bool = False
     gaps: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
-    stages: Stages = STAGES
+    stages: Stages = ALL_STAGES
     spine_lps_mm: tuple[PointLps, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
 
     @property
     def segmented(self) -> bool:
         """Whether the third stage has run."""
-        return STAGES[2] in self.stages
+        return Stage.SEGMENTATION in self.stages
+
+    @property
+    def has_centroids(self) -> bool:
+        """Whether vertebrae were sought or given, not the spine alone."""
+        return self.stages != SPINE_ONLY

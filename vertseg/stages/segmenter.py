@@ -19,10 +19,11 @@ from vertseg.io.heatmap import Heatmap, KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.sequence.solve import FoundVertebra, SequenceResult
-from vertseg.stages import STAGES, Mode, Stages, preset_for
+from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage, Stages
 from vertseg.stages.at_once import crops_at_once
 from vertseg.stages.borders import without_cut_masks
 from vertseg.stages.device import choose_device
+from vertseg.stages.modes import Mode, preset_for
 from vertseg.stages.result import PointLps, Result, Vertebra
 from vertseg.stages.weights import load_weights
 
@@ -70,9 +71,9 @@ class Segmenter:
         self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
         from vertseg.stages.network import StageNetwork
 
-        self._spine = StageNetwork(loaded, "spine", self.device)
-        self._vertebrae = StageNetwork(loaded, "vertebrae", self.device)
-        self._segmentation = StageNetwork(loaded, "segmentation", self.device)
+        self._spine = StageNetwork(loaded, Stage.SPINE, self.device)
+        self._vertebrae = StageNetwork(loaded, Stage.VERTEBRAE, self.device)
+        self._segmentation = StageNetwork(loaded, Stage.SEGMENTATION, self.device)
         self._keep_heatmaps = keep_heatmaps
         self._plain = mode == "reference"
         crop_bytes = self._segmentation.crop_bytes
@@ -89,7 +90,7 @@ class Segmenter:
         found = self._find(image, report, seconds)
         labels = self._segment(image, found.chain, report, seconds)
         found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
-        return _result(image, found, labels, STAGES, seconds, self._shortages)
+        return _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds the spine of `image` without naming its vertebrae, see `__call__`.
@@ -98,7 +99,7 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds, spine_only=True)
-        return _result(image, found, None, STAGES[:1], seconds, self._shortages)
+        return _result(image, found, None, SPINE_ONLY, seconds, self._shortages)
 
     def find(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
@@ -107,7 +108,7 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
-        return _result(image, found, None, STAGES[:2], seconds, self._shortages)
+        return _result(image, found, None, FIND, seconds, self._shortages)
 
     def segment(
         self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
@@ -122,7 +123,7 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         chain = _chain_of(centroids)
         labels = self._segment(image, chain, report, seconds)
-        return _result(image, _Found(chain), labels, STAGES[2:], seconds, self._shortages)
+        return _result(image, _Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
         for network in self._networks:
@@ -145,10 +146,10 @@ class Segmenter:
 
         places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
         network = self._segmentation
-        with _timed(seconds, "segmentation"):
+        with _timed(seconds, Stage.SEGMENTATION):
 
             def on_vertebra(done: int, total: int) -> None:
-                report("segmentation", done, total)
+                report(Stage.SEGMENTATION, done, total)
 
             if self._plain:
                 return segment_plainly(image, places, network, on_vertebra)
@@ -161,21 +162,21 @@ class Segmenter:
         from vertseg.stages.vertebrae import find_vertebrae
 
         kept: list[Heatmap] = []
-        with _timed(seconds, "spine"):
-            spine = find_spine(image, self._spine, self._keeper(kept, STAGES[0]))
-            report("spine", 1, 1)
+        with _timed(seconds, Stage.SPINE):
+            spine = find_spine(image, self._spine, self._keeper(kept, Stage.SPINE))
+            report(Stage.SPINE, 1, 1)
         course = spine.course_lps_mm() if spine is not None else ()
         if spine is None or spine_only:
             chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
             return _Found(chain, course, tuple(kept))
-        with _timed(seconds, "vertebrae"):
+        with _timed(seconds, Stage.VERTEBRAE):
             chain = find_vertebrae(
                 image,
                 spine,
                 self._vertebrae,
                 self._overlap,
-                lambda done, total: report("vertebrae", done, total),
-                self._keeper(kept, STAGES[1], self._vertebrae.config.labels),
+                lambda done, total: report(Stage.VERTEBRAE, done, total),
+                self._keeper(kept, Stage.VERTEBRAE, self._vertebrae.config.labels),
             )
         return _Found(chain, course, tuple(kept))
 
@@ -257,7 +258,7 @@ def _result(
         image=image,
         labels=labels,
         vertebrae=vertebrae,
-        status="ok" if vertebrae or (found.course and stages == STAGES[:1]) else "no_spine",
+        status="ok" if vertebrae or (found.course and stages == SPINE_ONLY) else "no_spine",
         warnings=warnings,
         seconds=seconds,
         margin=float(chain.margin) if chain.rival else float("inf"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vertseg.errors import VertsegError
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.device import without_start_messages
 from vertseg.stages.weights import Weights, load_weights
 
@@ -72,7 +72,7 @@ def run_checks(
         yield Check("device", False, str(error))
     if loaded is None or used is None:
         return
-    for stage in STAGES:
+    for stage in Stage:
         yield _forward(loaded, stage, used)
 
 

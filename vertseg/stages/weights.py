@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertseg.errors import ConfigurationError
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 
 if TYPE_CHECKING:
     from models import Preset
@@ -51,7 +51,7 @@ def load_weights(folder: Path | None = None) -> Weights:
     folder = Path(folder) if folder is not None else default_folder()
     manifest = _read_manifest(folder)
     preset = _preset(manifest, folder)
-    files = {stage: _verified(folder, stage, manifest["files"]) for stage in STAGES}
+    files = {stage.value: _verified(folder, stage, manifest["files"]) for stage in Stage}
     return Weights(folder, manifest, preset, files)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vertseg.errors import VertsegError
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.system.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
 from vertseg.training.train_commands import add_train_commands
@@ -20,7 +20,7 @@ def main(words: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     add_train_commands(commands)
     phantoms = commands.add_parser("phantoms", help="a pool of parametric phantoms for one stage")
-    phantoms.add_argument("stage", choices=STAGES)
+    phantoms.add_argument("stage", choices=[stage.value for stage in Stage])
     phantoms.add_argument("--pool", type=Path, default=Path("pool"))
     phantoms.add_argument("--count", type=int, default=40)
     phantoms.add_argument("--preset", default="default")

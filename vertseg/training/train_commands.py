@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.weights import load_weights
 
 _TRAIN = """\
@@ -32,7 +32,7 @@ def add_train_commands(commands: argparse._SubParsersAction) -> None:
         description=_TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("stage", choices=STAGES)
+    train.add_argument("stage", choices=[stage.value for stage in Stage])
     train.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves")
     _add_data(train)
     _add_schedule(train)
@@ -40,7 +40,7 @@ def add_train_commands(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--precision", default="mixed_bfloat16")
     train.set_defaults(run=_train)
     tail = commands.add_parser("tail", help="the last rows of a training curve")
-    tail.add_argument("stage", choices=STAGES)
+    tail.add_argument("stage", choices=[stage.value for stage in Stage])
     tail.add_argument("--runs", type=Path, default=Path("runs"))
     tail.add_argument("--rows", type=int, default=10)
     tail.set_defaults(run=_tail)

@@ -13,7 +13,7 @@ import pytest
 
 from vertseg.errors import ConfigurationError, InputError
 from vertseg.phantom import make_phantom
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.network import load_network
 from vertseg.stages.weights import load_weights
 from vertseg.system.signals import Stopped
@@ -159,7 +159,7 @@ def test_an_export_takes_the_other_stages_from_exported_weights(draw, exported, 
     made = load_weights(folder)
     assert made.manifest["files"]["vertebrae"]["mean_of_steps"] == [2, 4]
     files, known = made.manifest["files"], exported.manifest["files"]
-    assert [files[stage]["iterations"] for stage in STAGES] == [8, 4, 4]
+    assert [files[stage]["iterations"] for stage in Stage] == [8, 4, 4]
     assert files["spine"]["sha256"] != known["spine"]["sha256"]
     assert [leg["from_step"] for leg in files["spine"]["legs"]] == [0, 4]
     assert files["vertebrae"]["legs"] == known["vertebrae"]["legs"]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from models import Preset
 from vertseg.errors import InputError
 from vertseg.labels import name_of
-from vertseg.stages import STAGES
+from vertseg.stages import ALL_STAGES
 from vertseg.system.atomic import write_json
 from vertseg.training.data.checks import check_case
 from vertseg.training.data.dataset import CaseData, DataCase, find_data_cases, read_case
@@ -52,7 +52,7 @@ class PrepareConfig:
         only: shell pattern of case names; None for all.
     """
 
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = ALL_STAGES
     folds: int = 3
     aliases: tuple[Alias, ...] = ()
     only: str | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vertseg.errors import ConfigurationError
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.network import load_network
 from vertseg.stages.weights import Weights
 
@@ -59,7 +59,7 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
 
 def untrained(runs: Path) -> list[str]:
     """Stages without weights in a folder of training runs."""
-    return [stage for stage in STAGES if not (runs / f"{stage}.weights.h5").is_file()]
+    return [stage for stage in Stage if not (runs / f"{stage}.weights.h5").is_file()]
 
 
 def complete(runs: Path, weights: Weights, folder: Path) -> Path:
@@ -74,7 +74,7 @@ def complete(runs: Path, weights: Weights, folder: Path) -> Path:
         `folder`.
     """
     absent = untrained(runs)
-    for stage in STAGES:
+    for stage in Stage:
         if stage in absent:
             _write_history(weights, stage, folder)
             shutil.copyfile(weights.files[stage], folder / f"{stage}.weights.h5")

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from models import preset_from_dict, preset_to_dict
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.weights import FORMAT, MANIFEST, file_sha256
 from vertseg.system.atomic import write_json
 from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS
@@ -141,7 +141,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Any] = {}
     preset: dict[str, Any] = {}
-    for stage in STAGES:
+    for stage in Stage:
         legs = [json.loads(p.read_text()) for p in sorted(runs.glob(f"{stage}.[0-9]*.json"))]
         preset |= {"name": legs[-1]["preset"]["name"], stage: legs[-1]["preset"][stage]}
         target = folder / f"{stage}.weights.h5"

@@ -13,7 +13,7 @@ from vertseg.errors import InputError
 from vertseg.evaluate.cases import Annotation
 from vertseg.evaluate.scores import VertebraScore, score_case
 from vertseg.geometry.grid import Grid
-from vertseg.stages import STAGES
+from vertseg.stages import Stage
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
 from vertseg.stages.device import DeviceInfo
 from vertseg.stages.network import StageNetwork
@@ -46,7 +46,7 @@ class Networks:
             ConfigurationError: the weights cannot be used.
         """
         weights = load_weights(folder)
-        spine, vertebrae, segmentation = (StageNetwork(weights, stage, device) for stage in STAGES)
+        spine, vertebrae, segmentation = (StageNetwork(weights, stage, device) for stage in Stage)
         return cls(spine, vertebrae, segmentation)
 
 

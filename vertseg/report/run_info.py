@@ -1,0 +1,82 @@
+"""What all cases of a run share, as their reports record it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from vertseg.stages import ALL_STAGES, Stage, Stages
+from vertseg.stages.modes import Mode
+from vertseg.version import VERSION
+
+if TYPE_CHECKING:  # the command line needs the options before anything else is imported
+    from vertseg.io.centroids import CentroidFormat
+    from vertseg.stages.segmenter import Segmenter
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """The options that change the outputs of a case; its report records each of them.
+
+    Attributes:
+        mode: see `vertseg.stages.modes`.
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        tile_overlap: voxels by which tiles of the second stage overlap; None for the default.
+        centroid_format: of the centroid files.
+        stages: those to run, see `vertseg.stages.parse_stages`.
+        heatmaps: write the heatmaps of the first two stages, too.
+        dicom_seg: write masks of DICOM series as DICOM Segmentation, too.
+    """
+
+    mode: Mode = "usual"
+    precision: str = "auto"
+    tile_overlap: int | None = None
+    centroid_format: CentroidFormat = "verse20"
+    stages: Stages = ALL_STAGES
+    heatmaps: bool = False
+    dicom_seg: bool = False
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether masks are written."""
+        return Stage.SEGMENTATION in self.stages
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds them, without what a subclass adds."""
+        values = {field.name: getattr(self, field.name) for field in fields(OutputOptions)}
+        return {**values, "stages": list(self.stages)}
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What all cases of a run share; a case is done again where any of it but the device differs.
+
+    Attributes:
+        version: of this program.
+        weights: ``preset``, the configuration of the networks, and ``sha256``, stage -> hash of
+            the weights file.
+        options: those that change the outputs.
+        device: kind, name and precision.
+    """
+
+    version: str
+    weights: dict[str, Any]
+    options: OutputOptions
+    device: dict[str, Any]
+
+    @property
+    def preset(self) -> str:
+        """Name of the networks' preset."""
+        return str(self.weights["preset"]["name"])
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, options: OutputOptions) -> RunInfo:
+        """Describe a loaded segmenter."""
+        device, manifest = segmenter.device, segmenter.manifest
+        hashes = {stage: entry["sha256"] for stage, entry in manifest["files"].items()}
+        return cls(
+            version=VERSION,
+            weights={"preset": manifest["preset"], "sha256": hashes},
+            options=options,
+            device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        )
