@@ -3,11 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
+from tests.support.paths import ROOT
 from vertseg.phantom import make_phantom, write_phantom
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_a_job_is_measured_against_its_bare_networks(tmp_path) -> None:

@@ -176,6 +176,62 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name) -> None:
     assert run_batch(options, lambda _: FakeSegmenter()).exit_code == 3
 
 
+@pytest.mark.parametrize("separator", ["= ./", ": ", ":"])
+def test_voxels_beside_the_header_are_read(tmp_path: Path, separator) -> None:
+    whole = write_itk(tmp_path / "b.mhd", packed=False)
+    text = (tmp_path / "b.mhd").read_text().replace("= b.raw", f"{separator}b.raw")
+    (tmp_path / "b.mhd").write_text(text)
+    assert [path.name for path in files_of(tmp_path / "b.mhd")] == ["b.mhd", "b.raw"]
+    assert np.array_equal(read_image(tmp_path / "b.mhd").array.T, sitk.GetArrayViewFromImage(whole))
+
+
+SECRET = np.full(4 * 4 * 4, 42, "<i2")
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".mha"])
+@pytest.mark.parametrize("field", ["ElementDataFile = {}", "ElementDataFile : {}"])
+@pytest.mark.parametrize("name", ["{folder}/other/x.raw", "../other/x.raw", "LIST\n../other/x.raw"])
+def test_a_meta_image_never_leaves_its_folder(tmp_path: Path, suffix, field, name) -> None:
+    scan = other_patient(tmp_path) / f"a{suffix}"
+    header = "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 4 4 4\n"
+    last = field.format(name.format(folder=tmp_path))
+    scan.write_text(f"{header}ElementType = MET_SHORT\n{last}\n")
+    check_refused(scan)
+
+
+@pytest.mark.parametrize("field", ["data file: {}", "datafile: {}", "Data File: {}"])
+@pytest.mark.parametrize(
+    "name", ["{folder}/other/x.raw", "../other/x.raw", "LIST\n../other/x.raw", "../other/%c.raw"]
+)
+def test_a_nrrd_never_leaves_its_folder(tmp_path: Path, field, name) -> None:
+    scan = other_patient(tmp_path) / "a.nrrd"
+    header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\nencoding: raw\n"
+    last = field.format(name.format(folder=tmp_path))
+    scan.write_text(f"{header}endian: little\nspace: left-posterior-superior\n{last}\n")
+    check_refused(scan)
+
+
+def test_a_pipe_beside_the_header_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.raw")
+    scan = tmp_path / "a.nrrd"
+    scan.write_text("NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\ndata file: x.raw\n")
+    check_refused(scan)
+
+
+def other_patient(folder: Path) -> Path:
+    (folder / "other").mkdir()
+    (folder / "other" / "x.raw").write_bytes(SECRET.tobytes())
+    (folder / "given").mkdir()
+    return folder / "given"
+
+
+def check_refused(scan: Path) -> None:
+    for read in (files_of, read_image):
+        with pytest.raises(InputError, match="its voxels") as caught:
+            read(scan)
+        assert caught.value.remedy
+
+
 @pytest.mark.parametrize(
     "name", ["../x.raw", "/etc/passwd", "LIST", "x%03d.raw 1 9 1", "x.raw", ""]
 )

@@ -69,7 +69,7 @@ def run_other_backend(folder: Path, names: list[str]) -> None:
         "XLA_FLAGS": "--xla_backend_optimization_level=0",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, str(ROOT / "tests/forward_pass.py"), str(folder), *names]
+    command = [sys.executable, str(ROOT / "tests/support/forward_pass.py"), str(folder), *names]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == OTHER

@@ -5,11 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
 from tests.support.itk_files import write_itk, write_series
+from tests.support.paths import ROOT
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
@@ -36,6 +41,47 @@ def test_a_job_that_nobody_waits_for_is_ended() -> None:
         assert value == 0
         break
     assert list(isolated(range, 3)) == [0, 1, 2]
+
+
+def test_a_job_that_only_waits_is_ended_by_the_clock(tmp_path) -> None:
+    """As reading from a pipe that nobody writes to, or from a disk that is gone."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(IsolationError, match="more than 2 s"):
+        list(isolated(open, tmp_path / "pipe", seconds=1, patience=1))
+
+
+KILLED_RUN = """
+import itertools
+import os
+
+from vertseg.system.child import isolated
+
+(pid,) = isolated(os.listdir, "/proc/self/task")
+print(pid, flush=True)
+list(isolated(sum, itertools.count()))
+"""
+
+
+def test_the_process_dies_with_its_run() -> None:
+    """Even in the middle of a job that never lets Python run."""
+    run = subprocess.Popen([sys.executable, "-c", KILLED_RUN], stdout=subprocess.PIPE, cwd=ROOT)
+    with run:
+        pid = int(run.stdout.readline())
+        time.sleep(0.5)
+        run.kill()
+    assert is_gone(pid)
+
+
+def is_gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_no_job_may_take_memory_that_is_not_free() -> None:

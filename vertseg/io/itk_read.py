@@ -6,7 +6,6 @@ SimpleITK itself works in a process of its own, see `vertseg.system.child`.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,13 +44,14 @@ def read_itk_image(path: str | os.PathLike[str]) -> Image:
             empty or constant, or without usable geometry.
     """
     where = str(path)
-    stored = _information(path, where)
+    files = files_of(path)  # first: the library would follow a header wherever it points
+    stored = _information(where)
     size = _checked_size(stored.size, where)
     if stored.kind not in _TYPES or stored.components != 1:
         remedy = "Give the CT itself."
         what = f"has voxels of the type {stored.kind}"
         raise InputError(what, where, "one CT value a voxel", remedy)
-    held = sum(os.path.getsize(file) for file in files_of(path))
+    held = sum(os.path.getsize(file) for file in files)
     if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
         what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
         raise InputError(what, where, remedy=_COPY_REMEDY)
@@ -87,14 +87,10 @@ class _Stored:
     names_space: bool
 
 
-def _information(path: str | os.PathLike[str], where: str) -> _Stored:
+def _information(where: str) -> _Stored:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError("is not a file", where, "a MetaImage or NRRD volume")
         (stored,) = isolated(_read_information, where)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where) from error
-    except (RuntimeError, IsolationError) as error:
+    except (OSError, RuntimeError, IsolationError) as error:
         what = f"the header cannot be read: {_reason(error)}"
         raise InputError(what, where, "a MetaImage or NRRD volume", _COPY_REMEDY) from error
     if len(stored.size) < 3:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-_REMEDY = "restore the folder from the release, or give another one with --weights"
+_REMEDY = "Restore the folder from the release, or give another one with --weights."
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _preset(manifest: dict[str, Any], folder: Path) -> Preset:
             "weights cannot be used: their preset is not understood",
             where=f"{folder / MANIFEST}: {error}",
             expected="the fields of models.Preset",
-            remedy="use the software version that the weights were made with",
+            remedy="Use the software version that the weights were made with.",
         ) from error
 
 
@@ -106,7 +106,15 @@ def _verified(folder: Path, stage: str, files: dict[str, Any]) -> Path:
             expected="file and sha256",
             remedy=_REMEDY,
         )
-    path = folder / str(entry["file"])
+    name = str(entry["file"])
+    if Path(name).name != name:  # "../" and absolute paths lead elsewhere
+        raise ConfigurationError(
+            f"weights cannot be used: the file of the {stage} stage lies elsewhere",
+            where=f"{folder / MANIFEST}: {name}",
+            expected="the name of a file in the same folder",
+            remedy=_REMEDY,
+        )
+    path = folder / name
     if not path.is_file():
         raise ConfigurationError(
             f"weights cannot be used: the file of the {stage} stage is missing",

@@ -10,12 +10,14 @@ from __future__ import annotations
 import atexit
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +26,13 @@ from vertseg.system.memory import free_bytes
 
 T = TypeVar("T")
 
+_LAST_SECONDS = 5
+
 _ROOT = Path(__file__).resolve().parents[2]
 _TURN = threading.Lock()
+
+PATIENCE_SECONDS = 540
+"""Seconds that a value may take by the clock beyond the limit of processor time."""
 
 
 class IsolationError(Exception):
@@ -33,15 +40,19 @@ class IsolationError(Exception):
 
 
 def isolated(
-    function: Callable[..., Iterable[T]], *arguments: object, seconds: int = 60
+    function: Callable[..., Iterable[T]],
+    *arguments: object,
+    seconds: int = 60,
+    patience: int = PATIENCE_SECONDS,
 ) -> Iterator[T]:
     """Yield what `function` yields in the other process; its errors are raised here.
 
     Args:
         function: of a module's top level; it, its arguments and values can be pickled.
         arguments: for it.
-        seconds: of processor time, the most that one value may take; so slow disks and busy
-            machines change nothing.
+        seconds: of processor time, the most that one value may take.
+        patience: seconds that it may take by the clock beyond them, on slow disks and busy
+            machines.
 
     Raises:
         IsolationError: the process did not survive the job.
@@ -50,7 +61,7 @@ def isolated(
         worker = _Worker.running()
         finished = False
         try:
-            worker.connection.send((function, arguments, seconds))
+            worker.connection.send((function, arguments, (seconds, seconds + patience)))
             while True:
                 kind, value = worker.connection.recv()
                 finished = kind != "value"
@@ -60,7 +71,7 @@ def isolated(
                     raise value
                 yield value
         except (EOFError, ConnectionError) as error:
-            raise IsolationError(worker.last_words(seconds)) from error
+            raise IsolationError(worker.last_words(seconds, seconds + patience)) from error
         finally:
             if not finished:
                 worker.stop()
@@ -73,11 +84,13 @@ class _Worker:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
+        ends, self._lifeline = os.pipe()
+        descriptors = (theirs.fileno(), ends)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        with theirs:
+        with theirs, open(ends, "rb"):
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "vertseg.system.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-m", "vertseg.system.child", *map(str, descriptors)],
+                pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -100,20 +113,24 @@ class _Worker:
         if cls.current is not None:
             cls.current.stop()
 
-    def last_words(self, seconds: int) -> str:
-        """How it has come to its end."""
+    def last_words(self, processor_seconds: int, seconds: int) -> str:
+        """Why the process ended."""
         code = self._process.wait()
         if code == -signal.SIGPROF:
-            return f"reading it takes more than {seconds} s of processor time"
+            return f"reading it takes more than {processor_seconds} s of processor time"
+        if code == -signal.SIGALRM:
+            return f"reading it takes more than {seconds} s"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"the library that reads it has crashed ({name})"
 
     def stop(self) -> None:
-        """End it, whatever it is at."""
-        self._process.kill()
-        self._process.wait()
-        self.connection.close()
+        """End it, whatever it is doing."""
         _Worker.current = None
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # a dead disk holds even a killed process
+            self._process.wait(_LAST_SECONDS)
+        self.connection.close()
+        os.close(self._lifeline)
 
 
 atexit.register(_Worker.stop_current)
@@ -123,32 +140,48 @@ def _serve(connection: Connection) -> None:
     """Do jobs until the other side is gone; the system ends this process when one takes long."""
     while True:
         try:
-            function, arguments, seconds = connection.recv()
+            function, arguments, limits = connection.recv()
         except EOFError:
             return
         _limit_memory()
-        for message in _messages(function, arguments, seconds):
+        for message in _messages(function, arguments, limits):
             connection.send(message)
 
 
 def _messages(
-    function: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], seconds: int
+    function: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], limits: tuple[int, int]
 ) -> Iterator[tuple[str, Any]]:
-    _set_timer(seconds)
+    _set_timers(*limits)
     try:
         for value in function(*arguments):
-            _set_timer(0)
+            _set_timers(0, 0)
             yield "value", value
-            _set_timer(seconds)
-        _set_timer(0)
+            _set_timers(*limits)
+        _set_timers(0, 0)
         yield "end", None
     except Exception as error:
-        _set_timer(0)
+        _set_timers(0, 0)
         yield "error", error
 
 
-def _set_timer(seconds: int) -> None:
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+def _set_timers(processor_seconds: int, seconds: int) -> None:
+    """Let the system end this process after so much time; 0 stops a clock."""
+    signal.setitimer(signal.ITIMER_PROF, processor_seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _end_with(lifeline: int) -> None:
+    """Let the system end this process when the other end of a pipe closes, whatever it is doing.
+
+    No thread could: a library that loops for ever may never let Python run.
+    """
+    import fcntl  # only Unix has it
+
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # closed before anybody listened
+        sys.exit()
 
 
 def _limit_memory() -> None:
@@ -163,4 +196,5 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
+    _end_with(int(sys.argv[2]))
     _serve(Connection(int(sys.argv[1])))

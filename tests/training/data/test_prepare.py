@@ -278,8 +278,8 @@ def test_a_pool_needs_no_reader_of_images(prepared):
 import sys
 sys.modules.update(dict.fromkeys(("nibabel", "SimpleITK")))
 from pathlib import Path
-import vertseg.training.sources, vertseg.training.train
-from vertseg.training.real import load_scans
+import vertseg.training.sources, vertseg.training.loop.train
+from vertseg.training.data.real import load_scans
 print(len(load_scans(Path({str(pool)!r}), {spacing!r})))
 """
     root = ROOT
