@@ -9,7 +9,9 @@
 # With podman and buildah add --format docker, or the image has no health check.
 # Runs as any user, with --network none --read-only --tmpfs /tmp. Plain enough for buildah.
 
-ARG BASE=python:3.11-slim-bookworm
+# By digest, so that the same files give the same image. To raise it:
+# docker buildx imagetools inspect python:3.11-slim-bookworm
+ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE} AS packages
 ARG VERSION=0.1.0
@@ -25,6 +27,7 @@ RUN python3 -m venv /opt/venv \
     && python3 /build/sbom.py "/build/${ACCELERATOR}.txt" "${VERSION}" >/build/sbom.cdx.json
 
 FROM ${BASE}
+ARG BASE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
@@ -33,7 +36,14 @@ LABEL org.opencontainers.image.title="vertseg" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0"
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0" \
+      org.opencontainers.image.base.name="${BASE}" \
+      org.cyclonedx.sbom="/opt/vertseg/sbom.cdx.json"
+
+# An init passes signals on and reaps what a killed process leaves.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=packages /build/sbom.cdx.json /opt/vertseg/sbom.cdx.json
@@ -59,4 +69,4 @@ WORKDIR /tmp
 # On one processor thread, so that it takes nothing from a run that is under way.
 HEALTHCHECK --interval=30m --timeout=5m --start-period=5m --retries=2 \
     CMD ["/opt/venv/bin/python", "/opt/vertseg/predict.py", "--selftest", "--device", "cpu", "--threads", "1"]
-ENTRYPOINT ["/opt/venv/bin/python", "/opt/vertseg/predict.py", "--input", "/input", "--output", "/output"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/opt/venv/bin/python", "/opt/vertseg/predict.py", "--input", "/input", "--output", "/output"]

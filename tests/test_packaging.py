@@ -130,6 +130,12 @@ def test_bill_of_materials_lists_every_pin():
             assert all(len(entry["content"]) == 64 for entry in files["hashes"])
 
 
+def test_image_is_reproducible_and_has_an_init():
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ARG BASE=[\w.:-]+@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert 'ENTRYPOINT ["/usr/bin/tini", "--",' in text
+
+
 def test_image_says_what_it_is_and_whether_it_is_well():
     text = (ROOT / "Dockerfile").read_text()
     for label in ("version", "revision", "source", "licenses"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -58,6 +61,29 @@ def test_only_one_holds_a_lock_at_any_time(tmp_path) -> None:
         thread.join(60)
     assert len(most) == 150 and max(most) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_can_be_had_where_only_a_writer_may_lock(tmp_path, monkeypatch) -> None:
+    """As on NFSv4, which refuses to lock a file that is only open for reading."""
+
+    def flock(descriptor: int, _operation: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / ".a.lock") as state:
+        assert state == "free"
+
+
+def test_a_file_system_without_locks_is_told_once(tmp_path, monkeypatch, caplog) -> None:
+    def flock(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for name in ("a", "b"):
+        with locked(tmp_path / name) as state:
+            assert state == "free"
+    assert len(caplog.messages) == 1 and "has no locks" in caplog.messages[0]
 
 
 def test_a_lock_that_cannot_be_made_is_an_output_error(tmp_path) -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from vertseg.errors import OutputError
+
+_LOGGER = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
@@ -27,7 +31,7 @@ State = Literal["free", "left", "busy"]
 def locked(path: Path, wait: bool = True, keep_if_left: bool = False) -> Iterator[State]:
     """Hold a lock while the block runs, unless the state says that another run holds it.
 
-    On a file system that has no locks the block runs without one.
+    On a file system that has no locks the block runs without one, and a warning says so once.
 
     Args:
         path: the lock's file; missing folders are made.
@@ -56,7 +60,8 @@ def locked(path: Path, wait: bool = True, keep_if_left: bool = False) -> Iterato
 def _acquire(path: Path, wait: bool) -> tuple[int, State]:
     while True:
         state: State = "left" if path.exists() else "free"
-        descriptor = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o666)
+        # For writing, too: NFS makes it a lock on bytes, which only a writer may hold alone.
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         try:
             _flock(descriptor, wait)
         except BlockingIOError:
@@ -76,6 +81,15 @@ def _flock(descriptor: int, wait: bool) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        _warn_once()
+
+
+@lru_cache(maxsize=1)
+def _warn_once() -> None:
+    _LOGGER.warning(
+        "The file system of the output folder has no locks. "
+        "Let only one run at a time write to it, or give each its own --shard."
+    )
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
