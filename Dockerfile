@@ -14,7 +14,7 @@
 ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE} AS packages
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 # cuda: tensorflow[and-cuda]==2.21.0; cpu: the same tensorflow without the libraries of CUDA.
 ARG ACCELERATOR=cuda
 COPY requirements.txt /build/cpu.txt
@@ -28,7 +28,7 @@ RUN python3 -m venv /opt/venv \
 
 FROM ${BASE}
 ARG BASE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="vertseg" \

@@ -1,6 +1,9 @@
-"""The version of this program."""
+"""The version of this program, its one source.
 
-VERSION = "0.1.0"
+Raise it whenever outputs may change: a resumed run does again what another version has made.
+"""
+
+VERSION = "0.2.0"
 
 NOTICE = "Not a medical device. For research only; check every result before you use it."
 """Stated wherever results are shown."""

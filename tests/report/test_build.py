@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from tests.support.fake_segmenter import MANIFEST, POINTS, FakeSegmenter, fake_result, phantom_scan
-from tests.support.paths import ROOT
 from vertseg.errors import InputError
 from vertseg.geometry.frames import SpineFrame
 from vertseg.io.case import Case
@@ -241,8 +239,3 @@ def test_flags_of_masks_and_bone(image) -> None:
     crushed = flags(heights=Heights(14.0, 13.0, 14.5))
     assert crushed["height_loss"].vertebrae == ("L1",)
     assert "not a diagnosis" in crushed["height_loss"].sentence
-
-
-def test_the_version_is_the_one_of_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project.get("version", VERSION) == VERSION
