@@ -18,7 +18,8 @@ from vertseg.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from vertseg.errors import VertsegError
-    from vertseg.io.centroids import Centroid, read_centroids, write_centroids
+    from vertseg.geometry.centroid import Centroid
+    from vertseg.io.centroids import read_centroids, write_centroids
     from vertseg.io.dicom_seg import write_dicom_seg
     from vertseg.io.heatmap import Heatmap, write_heatmap
     from vertseg.io.image import Image
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Analysis": "measure",
-    "Centroid": "io.centroids",
+    "Centroid": "geometry.centroid",
     "Heatmap": "io.heatmap",
     "Image": "io.image",
     "Result": "stages.result",

@@ -14,7 +14,8 @@ from tests.support.itk_files import write_itk
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import ConfigurationError
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.geometry.centroid import Centroid
+from vertseg.io.centroids import write_centroids
 from vertseg.io.image import Image
 from vertseg.io.markups import write_markups
 from vertseg.io.read import read_image
@@ -167,11 +168,11 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     segmenter._at_once, segmenter._overlap, segmenter._plain = ONE_BY_ONE, None, False
     segmenter._keep_heatmaps = True
 
-    def segment(image, places, network, at_once, on_vertebra):
+    def segment(image, vertebrae, network, at_once, on_vertebra):
         ran.append("segmentation")
         labels = np.zeros(image.grid.size, np.uint8)
-        for label, point in places:
-            labels[tuple(np.rint(image.grid.lps_to_index(point)).astype(int))] = label
+        for v in vertebrae:
+            labels[tuple(np.rint(image.grid.lps_to_index(v.point_lps_mm)).astype(int))] = v.label
         return labels
 
     monkeypatch.setattr("vertseg.stages.segmentation.segment_vertebrae", segment)
@@ -186,7 +187,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     result = segmenter.segment(image, given)
     assert ran == ["segmentation"] and result.segmented and result.status == "ok"
     assert [(v.name, v.voxels) for v in result.vertebrae] == [("T12", 1), ("L1", 1)]
-    assert np.isnan(result.vertebrae[0].peak) and result.warnings == ()
+    assert result.vertebrae[0].score is None and result.warnings == ()
     ran.clear()
     found = segmenter.find(image)
     assert ran == ["spine"] and not found.segmented and not found.labels.any()

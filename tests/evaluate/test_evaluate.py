@@ -13,9 +13,10 @@ import pytest
 from vertseg.errors import InputError, NoInputError
 from vertseg.evaluate import evaluate, main
 from vertseg.evaluate.scores import average
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.annotations import find_case_files
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 
 AFFINE_RAS = np.diag([-2.0, -2.0, 3.0, 1.0])
 SHAPE = (20, 20, 40)

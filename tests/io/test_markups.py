@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from vertseg.errors import InputError
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.annotations import find_case_files, read_points
-from vertseg.io.centroids import Centroid, read_centroids, write_centroids
+from vertseg.io.centroids import read_centroids, write_centroids
 from vertseg.io.markups import markups_to_json, write_markups
 
 GRID = Grid.axis_aligned((0.0, 0.0, 0.0), (10, 10, 10), 1.0)

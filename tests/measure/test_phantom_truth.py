@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.image import Image
 from vertseg.measure.shape import genant_grade, spine_angles, tilt_deg
@@ -19,12 +20,6 @@ from vertseg.phantom.vertebra import _IMAGED_MM, vertebra_box, vertebra_shape
 from vertseg.phantom.vertebral_body import VertebralBody
 
 SEED = 5
-
-
-@dataclass(frozen=True)
-class Place:
-    label: int
-    centroid_lps_mm: tuple[float, float, float]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +45,7 @@ def measured(vertebra: PosedVertebra) -> Measurement:
     inside = vertebra_shape(patch, vertebra, 150.0).distance < 0
     labels[patch.slices][inside] = vertebra.label
     image = Image.from_array(np.where(labels > 0, 150, -80), grid.affine_ras)
-    (row,) = measure_vertebrae(image, labels, [Place(vertebra.label, tuple(centre))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(vertebra.label, tuple(centre))])
     return row
 
 
@@ -98,7 +93,7 @@ def plate_normals(vertebra: PosedVertebra) -> tuple[np.ndarray, np.ndarray]:
 def test_angles_and_density_of_a_spine_are_those_drawn() -> None:
     spacing, field = (1.0, 1.0, 1.25), (110.0, 130.0)
     phantom = make_phantom(("L1", "L5"), spacing, SEED, field_mm=field, noise_hu=5.0)
-    places = [Place(c.label, c.point_lps_mm) for c in phantom.centroids]
+    places = [Centroid(c.label, c.point_lps_mm) for c in phantom.centroids]
     rows = measure_vertebrae(phantom.image, phantom.vertebra_mask(), places)
     assert [row.label for row in rows] == [20, 21, 22, 23, 24]
     drawn = [plate_normals(phantom.subject.spine.vertebra(f"L{n}")) for n in range(1, 6)]

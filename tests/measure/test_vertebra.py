@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 import pytest
 
 from tests.support.paths import DATA
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
@@ -18,12 +17,6 @@ from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae, si
 
 WIDTH, DEPTH, FRONT, BACK = 40.0, 30.0, 20.0, 26.0
 CORE_HU, SHELL_HU = 150, 500
-
-
-@dataclass(frozen=True)
-class Place:
-    label: int
-    centroid_lps_mm: tuple[float, float, float]
 
 
 def height_at(share: float) -> float:
@@ -65,7 +58,7 @@ def test_known_wedge(name: str, tilt: float) -> None:
     frame = SpineFrame.along([2.0, -3.0, 1.0], [0.1, tilt, 1.0])
     image, labels = scan_of([frame], AFFINES[name], (110, 125, 130))
     off = frame.to_lps([1.5, 2.0, -2.0])  # the network is a few mm off
-    (row,) = measure_vertebrae(image, labels, [Place(20, tuple(off))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(20, tuple(off))])
     assert row.body is not None and row.heights is not None
     assert row.body.width_mm == pytest.approx(WIDTH, abs=2.0)
     assert row.body.depth_mm == pytest.approx(DEPTH, abs=1.5)
@@ -85,7 +78,7 @@ def test_known_wedge(name: str, tilt: float) -> None:
 def test_a_vertebra_that_is_cut_off_has_no_heights() -> None:
     frame = SpineFrame.along([0.0, 0.0, 66.0], [0.0, 0.0, 1.0])
     image, labels = scan_of([frame], AFFINES["upright"], (120, 125, 130))
-    (row,) = measure_vertebrae(image, labels, [Place(20, (0.0, 0.0, 62.0))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(20, (0.0, 0.0, 62.0))])
     assert row.touches_border == "S" and row.cut_off
     assert row.heights is None and row.volume_ml > 0
 
@@ -94,14 +87,14 @@ def test_thick_slices_give_no_heights_but_a_density() -> None:
     frame = SpineFrame.along([0.0, 0.0, 0.0], [0.0, 0.0, 1.0])
     affine = np.diag([1.0, 1.0, 4.0, 1.0]) + np.outer([1, 1, 1, 0], [0, 0, 0, -60.0])
     image, labels = scan_of([frame], affine, (120, 125, 31))
-    (row,) = measure_vertebrae(image, labels, [Place(20, (0.0, 0.0, 0.0))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(20, (0.0, 0.0, 0.0))])
     assert row.heights is None
     assert row.trabecular_hu == pytest.approx(CORE_HU, abs=1)
 
 
 def test_a_vertebra_without_mask_is_all_none() -> None:
     image, labels = scan_of([], AFFINES["upright"], (20, 20, 20))
-    (row,) = measure_vertebrae(image, labels, [Place(20, (0.0, 0.0, 0.0))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(20, (0.0, 0.0, 0.0))])
     assert row.volume_ml == 0 and not row.centroid_in_mask
     assert row.trabecular_hu is None and row.heights is None and row.body is None
 
@@ -110,7 +103,7 @@ def test_a_ring_has_no_body() -> None:
     frame = SpineFrame.along([0.0, 0.0, 0.0], [0.0, 0.0, 1.0])
     image, labels = scan_of([frame], AFFINES["upright"], (120, 125, 130))
     labels[labels == 20] = 1
-    (row,) = measure_vertebrae(image, labels, [Place(1, (0.0, 0.0, 0.0))])
+    (row,) = measure_vertebrae(image, labels, [Centroid(1, (0.0, 0.0, 0.0))])
     assert row.body is None and row.volume_ml > 0
 
 
@@ -128,7 +121,7 @@ def test_lordosis_and_coronal_angle_of_a_known_chain() -> None:
     ]
     affine = np.diag([1.5, 1.5, 1.5, 1.0]) + np.outer([1, 1, 1.3, 0], [0, 0, 0, -80.0])
     image, labels = scan_of(frames, affine, (80, 90, 140))
-    places = [Place(n, tuple(frame.origin_lps_mm)) for n, frame in enumerate(frames, 20)]
+    places = [Centroid(n, tuple(frame.origin_lps_mm)) for n, frame in enumerate(frames, 20)]
     angles = {angle.name: angle for angle in spine_angles(measure_vertebrae(image, labels, places))}
     wedge = np.degrees(2 * np.arctan((BACK - FRONT) / 2 / DEPTH))
     # From L1's upper end plate to L5's lower one; the wedges are lower in front: kyphotic.
@@ -171,7 +164,7 @@ def test_a_real_mask_shows_its_known_fracture() -> None:
     labels = np.asarray(stored.dataobj).astype(np.uint8)
     image = Image.from_array((labels > 0) * 300 - 90, stored.affine)
     found, _ = read_centroids(f"{stem}_seg-subreg_ctd.json", image)
-    places = [Place(c.label, c.point_lps_mm) for c in found if c.label <= 25]
+    places = [Centroid(c.label, c.point_lps_mm) for c in found if c.label <= 25]
     rows = measure_vertebrae(image, labels, places)
     grades = {
         row.label: genant_grade(row, [rows[m] for m in (n - 1, n + 1) if 0 <= m < len(rows)])

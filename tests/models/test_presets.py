@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models import PRESETS, preset_from_dict, preset_to_dict
+from vertseg.geometry.centroid import Centroid
 from vertseg.stages.segmentation import crop_grid
 
 
@@ -69,7 +70,7 @@ def test_small_vertebrae_are_segmented_on_finer_grids_that_hold_them():
         (28, 90),
     ):
         spacing = config.spacing_at(label)
-        grid = crop_grid(label, (10.0, 20.0, 30.0), config)
+        grid = crop_grid(Centroid(label, (10.0, 20.0, 30.0)), config)
         assert set(grid.spacing) == {spacing}
         assert grid.size[0] * spacing > largest_width_mm
         _, _, cranial = config.shift_at(label)

@@ -16,7 +16,7 @@ from vertseg.errors import InputError
 from vertseg.geometry.frames import SpineFrame
 from vertseg.io.case import Case
 from vertseg.io.image import Image
-from vertseg.labels import label_of, name_of
+from vertseg.labels import label_of
 from vertseg.measure import analyse
 from vertseg.measure.body import Body
 from vertseg.measure.flag import Flag, listed
@@ -67,7 +67,7 @@ def chain(labels, steps=None, peak=0.9) -> tuple[Vertebra, ...]:
     steps = steps or [30.0] * len(labels)
     heights = -np.cumsum([0.0, *steps])
     return tuple(
-        Vertebra(label, name_of(label), (0.0, 0.0, float(z)), peak, 100)
+        Vertebra(label, (0.0, 0.0, float(z)), peak, voxels=100)
         for label, z in zip(labels, heights, strict=False)
     )
 
@@ -184,7 +184,7 @@ def test_flags_of_the_chain(image) -> None:
     turned = flags_of(image, chain([20, 21]), upside_down_possible=True)
     assert turned["upside_down"].severity == "check"
     bent = list(chain([20, 21, 22]))
-    bent[2] = Vertebra(22, "L3", (33.0, 0.0, -32.0), 0.9, 100)
+    bent[2] = Vertebra(22, (33.0, 0.0, -32.0), 0.9, voxels=100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
     assert "margin 0.5, flagged below 4" in shifted["level_shift"].sentence
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")

@@ -13,7 +13,8 @@ from vertseg.stages.borders import without_cut, without_cut_masks
 
 def chain(*heights: float) -> SequenceResult:
     vertebrae = tuple(
-        FoundVertebra(8 + i, (0.0, 0.0, z), 0.9, 0.9, 5.0, i) for i, z in enumerate(heights)
+        FoundVertebra(8 + i, (0.0, 0.0, z), 0.9, mass=0.9, margin=5.0, place=i)
+        for i, z in enumerate(heights)
     )
     return SequenceResult(vertebrae, warnings=())
 
@@ -71,10 +72,7 @@ def test_the_border_is_that_of_the_scan_however_it_is_turned():
     affine[:3, 3] = -turn @ np.full(3, 50.0)
     upright = chain(42.0, 18.0, -6.0, -42.0)
     turned = SequenceResult(
-        tuple(
-            FoundVertebra(v.label, tuple(turn @ v.point_lps_mm), 0.9, 0.9, 5.0, v.place)
-            for v in upright.vertebrae
-        ),
+        tuple(replace(v, point_lps_mm=tuple(turn @ v.point_lps_mm)) for v in upright.vertebrae),
         warnings=(),
     )
     kept = without_cut(turned, scan_on(Grid((101, 101, 101), affine).affine_ras)).vertebrae

@@ -32,13 +32,13 @@ def plain(image):
 
 def agreement(result, plain) -> tuple[float, float]:
     """Smallest Dice of a vertebra and largest distance of its centroids, mm."""
-    points = {v.label: np.array(v.centroid_lps_mm) for v in plain.vertebrae}
+    points = {v.label: np.array(v.point_lps_mm) for v in plain.vertebrae}
     assert points.keys() == {v.label for v in result.vertebrae} and len(points) >= 2
     dice, away = [], []
     for vertebra in result.vertebrae:
         a, b = (r.labels == vertebra.label for r in (result, plain))
         dice.append(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
-        away.append(np.linalg.norm(points[vertebra.label] - vertebra.centroid_lps_mm))
+        away.append(np.linalg.norm(points[vertebra.label] - vertebra.point_lps_mm))
     return min(dice), max(away)
 
 

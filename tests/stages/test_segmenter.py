@@ -36,7 +36,7 @@ def expected(segmenter, phantom):
 
 
 def centroids(result):
-    return {v.label: np.array(v.centroid_lps_mm) for v in result.vertebrae}
+    return {v.label: np.array(v.point_lps_mm) for v in result.vertebrae}
 
 
 def assert_same_vertebrae(result, expected, whole, tolerance_mm=1.0):

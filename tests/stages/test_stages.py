@@ -119,7 +119,7 @@ def test_reports_of_parts_are_plain_json(tmp_path) -> None:
 
 def test_doubt_about_the_levels_is_a_warning() -> None:
     image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
-    found = FoundVertebra(20, POINTS[20], 0.9, 0.9, 2.0, 0)
+    found = FoundVertebra(20, POINTS[20], 0.9, mass=0.9, margin=2.0, place=0)
     chain = SequenceResult(*((found,), 1.0, 2.0, Rival({0: 21}, "L1 may be L2"), True), warnings=())
     result = _result(image, _Found(chain), None, FIND, {}, ("slow",))
     assert result.warnings == ("levels are uncertain: L1 may be L2", "slow")

@@ -8,7 +8,6 @@ import nibabel as nib
 import numpy as np
 
 from vertseg.io.image import Image
-from vertseg.labels import name_of
 from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.stages.result import Result, Vertebra
 
@@ -78,7 +77,7 @@ def fake_result(image: Image, points: Points, radius_mm: float = 8.0, **changes)
     for label, point in sorted(points.items(), key=lambda item: -item[1][2]):
         ball = np.linalg.norm(world - np.array(point), axis=-1) <= radius_mm
         labels[ball] = label
-        vertebrae.append(Vertebra(label, name_of(label), point, 0.9, int(ball.sum())))
+        vertebrae.append(Vertebra(label, point, 0.9, voxels=int(ball.sum())))
     values = {
         "image": image,
         "labels": labels,

@@ -175,7 +175,7 @@ class OneCube(FakeSegmenter):
         i, j, k = (slice(at - 15, at + 15) for at in middle)
         result.labels[i, j, k] = 20
         centre = tuple(float(mm) for mm in image.grid.index_to_lps(middle))
-        found = (Vertebra(20, "L1", centre, 0.9, 30**3),)
+        found = (Vertebra(20, centre, 0.9, voxels=30**3),)
         return replace(result, vertebrae=found, status="ok", warnings=())
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vertseg.batch.find import Discovery
 from vertseg.errors import ConfigurationError, InputError
+from vertseg.geometry.centroid import Centroid
 from vertseg.io.annotations import read_points, sorted_files
-from vertseg.io.centroids import Centroid, read_centroids
+from vertseg.io.centroids import read_centroids
 from vertseg.io.image import Image
 from vertseg.labels import is_vertebra, name_of
 
@@ -85,10 +86,7 @@ def read_given(path: Path, image: Image) -> list[Centroid]:
         what = f"{', '.join(outside)} would lie outside the scan"
         remedy = "Check whether the file belongs to this scan."
         raise InputError(what, where, "centroids within the scan", remedy)
-    return [
-        Centroid(label, (float(point[0]), float(point[1]), float(point[2])))
-        for label, point in points.items()
-    ]
+    return [Centroid.at(label, point) for label, point in points.items()]
 
 
 def _by_name(folder: Path, output: Path) -> dict[str, list[Path]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vertseg.batch.options import Options
 from vertseg.errors import OutputError
 from vertseg.io.case import Case
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.io.dicom_seg import write_dicom_seg
 from vertseg.io.heatmap import write_heatmap
 from vertseg.io.mask import write_mask
@@ -53,9 +53,8 @@ def write_outputs(case: Case, options: Options, result: Result) -> dict[str, Pat
             write_dicom_seg(folder / case.dicom_seg, result.labels, case.slices)
             written["dicom_seg"] = case.dicom_seg
     if result.has_centroids:
-        found = [Centroid(v.label, v.centroid_lps_mm, v.peak) for v in result.vertebrae]
         fmt = options.centroid_format
-        write_centroids(folder / case.centroids, found, result.image, fmt)
+        write_centroids(folder / case.centroids, result.vertebrae, result.image, fmt)
         written["centroids"] = case.centroids
     for heatmap in result.heatmaps:
         path = case.heatmap(heatmap.stage)

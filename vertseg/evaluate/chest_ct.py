@@ -22,8 +22,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.errors import VertsegError
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.io.mask import write_mask
 from vertseg.io.read import read_image
 from vertseg.system.atomic import atomic_writer

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 Size = tuple[int, int, int]
+PointLps = tuple[float, float, float]
+"""x, y, z in the scanner's world, LPS mm."""
 
 _ROUNDING_VOXELS = 1e-6
 _LARGEST_MM = 1e12  # far from where products overflow
@@ -93,13 +95,13 @@ class Grid:
         return (float(x), float(y), float(z))
 
     @property
-    def origin(self) -> tuple[float, float, float]:
+    def origin(self) -> PointLps:
         """Centre of voxel (0, 0, 0) in LPS mm."""
         x, y, z = self.affine_lps[:3, 3]
         return (float(x), float(y), float(z))
 
     @property
-    def centre_lps_mm(self) -> tuple[float, float, float]:
+    def centre_lps_mm(self) -> PointLps:
         """Middle of the grid, index (size - 1) / 2, in LPS mm."""
         x, y, z = self.index_to_lps([(n - 1.0) / 2.0 for n in self.size])
         return (float(x), float(y), float(z))

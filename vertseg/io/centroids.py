@@ -13,16 +13,16 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from vertseg.errors import InputError
-from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.grid import FloatArray, Grid, PointLps
 from vertseg.io.markups import is_markups, markups_from_json
-from vertseg.labels import STRUCTURES, name_of
+from vertseg.labels import STRUCTURES
 from vertseg.system.atomic import PathLike, write_json
 
 CentroidFormat = Literal["verse20", "verse19"]
@@ -34,26 +34,6 @@ _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 _KNOWN_LABELS = frozenset(structure.label for structure in STRUCTURES)
 _LARGEST_FILE_BYTES = 16 << 20
 _REMEDY = "Give a VerSe'19 or VerSe'20 centroid file, or 3D Slicer Markups (.mrk.json)."
-
-
-@dataclass(frozen=True)
-class Centroid:
-    """Centre of one vertebra.
-
-    Attributes:
-        label: VerSe label.
-        point_lps_mm: x, y, z in the scanner's world, LPS mm.
-        score: confidence in [0, 1] where a model made it, else None; not stored in files.
-    """
-
-    label: int
-    point_lps_mm: tuple[float, float, float]
-    score: float | None = None
-
-    @property
-    def name(self) -> str:
-        """Short name such as ``"T12"``."""
-        return name_of(self.label)
 
 
 class HasGrid(Protocol):
@@ -99,7 +79,7 @@ def centroids_from_json(
         InputError: not a centroid list, unknown label, coordinate missing or not finite.
     """
     if is_markups(payload):
-        return [Centroid(*found) for found in markups_from_json(payload, where)], "markups"
+        return markups_from_json(payload, where), "markups"
     if not isinstance(payload, list) or not all(isinstance(item, dict) for item in payload):
         raise InputError("not a centroid list", where, "a JSON list of objects", _REMEDY)
     directions = [item["direction"] for item in payload if "direction" in item]
@@ -112,8 +92,7 @@ def centroids_from_json(
             continue
         label, point = _checked_record(item, where)
         index = _frame_to_index(np.array(point) / step_mm, grid, direction)
-        x, y, z = grid.index_to_lps(index)
-        centroids.append(Centroid(label, (float(x), float(y), float(z))))
+        centroids.append(Centroid.at(label, grid.index_to_lps(index)))
     return centroids, fmt
 
 
@@ -151,7 +130,7 @@ def _checked_direction(direction: Any, where: str) -> tuple[str, ...]:
     return letters
 
 
-def _checked_record(item: Record, where: str) -> tuple[int, tuple[float, float, float]]:
+def _checked_record(item: Record, where: str) -> tuple[int, PointLps]:
     try:
         label = float(item["label"])
         x, y, z = float(item["X"]), float(item["Y"]), float(item["Z"])

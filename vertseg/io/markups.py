@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from vertseg.errors import InputError
+from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.grid import PointLps
 from vertseg.labels import label_of
 from vertseg.system.atomic import PathLike, write_json
 
@@ -22,27 +24,13 @@ _SIGNS = {"LPS": (1.0, 1.0), "1": (1.0, 1.0), "RAS": (-1.0, -1.0), "0": (-1.0, -
 _DECIMALS = 3
 _REMEDY = "Save the points again in 3D Slicer, as Markups JSON (.mrk.json)."
 
-PointLps = tuple[float, float, float]
-
-
-class Named(Protocol):
-    """A vertebra with a name and a place."""
-
-    @property
-    def name(self) -> str:
-        """Short name such as ``"T12"``."""
-
-    @property
-    def point_lps_mm(self) -> PointLps:
-        """Centre of the body in LPS mm."""
-
 
 def is_markups(payload: Any) -> bool:
     """Whether a decoded JSON file is meant as 3D Slicer Markups."""
     return isinstance(payload, dict) and "markups" in payload
 
 
-def markups_to_json(centroids: Iterable[Named]) -> dict[str, Any]:
+def markups_to_json(centroids: Iterable[Centroid]) -> dict[str, Any]:
     """Centroids as one list of points, in LPS mm.
 
     Args:
@@ -72,8 +60,8 @@ def markups_to_json(centroids: Iterable[Named]) -> dict[str, Any]:
     return {"@schema": _SCHEMA, "markups": [node]}
 
 
-def markups_from_json(payload: Any, where: str = "") -> list[tuple[int, PointLps]]:
-    """VerSe label and place in LPS mm of each point of a decoded file.
+def markups_from_json(payload: Any, where: str = "") -> list[Centroid]:
+    """Centroids from the points of a decoded file.
 
     Points that were never placed are left out, as are lines, curves and other markups.
 
@@ -90,12 +78,12 @@ def markups_from_json(payload: Any, where: str = "") -> list[tuple[int, PointLps
     return [found for node in nodes for found in _points_of(node, where)]
 
 
-def write_markups(path: PathLike, centroids: Iterable[Named]) -> None:
+def write_markups(path: PathLike, centroids: Iterable[Centroid]) -> None:
     """Write centroids for 3D Slicer; raises OutputError."""
     write_json(path, markups_to_json(centroids))
 
 
-def _points_of(node: dict[str, Any], where: str) -> Iterator[tuple[int, PointLps]]:
+def _points_of(node: dict[str, Any], where: str) -> Iterator[Centroid]:
     if node.get("type") != "Fiducial":
         return
     system = str(node.get("coordinateSystem", "LPS")).upper()
@@ -109,7 +97,7 @@ def _points_of(node: dict[str, Any], where: str) -> Iterator[tuple[int, PointLps
         raise InputError("holds no list of points", where, "3D Slicer Markups", _REMEDY)
     for point in points:
         if point.get("positionStatus", "defined") == "defined":
-            yield _label(point, where), _place(point, _SIGNS[system], where)
+            yield Centroid(_label(point, where), _place(point, _SIGNS[system], where))
 
 
 def _label(point: dict[str, Any], where: str) -> int:

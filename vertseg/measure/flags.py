@@ -81,7 +81,7 @@ def _disagree(vertebra: Vertebra, row: Measurement) -> bool:
         return True
     if row.body is None or row.cut_off:
         return False
-    offset = row.body.frame.from_lps(vertebra.centroid_lps_mm)
+    offset = row.body.frame.from_lps(vertebra.point_lps_mm)
     return float(np.linalg.norm(offset)) > _LARGEST_OFFSET_MM
 
 

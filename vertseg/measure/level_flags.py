@@ -82,7 +82,7 @@ def direction_flags(result: Result) -> Iterator[Flag]:
 
 def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     """Distances that differ from those of other spines of this size, and sharp turns."""
-    points = np.array([vertebra.centroid_lps_mm for vertebra in vertebrae])
+    points = np.array([vertebra.point_lps_mm for vertebra in vertebrae])
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     known = load_statistics().neighbours
@@ -121,7 +121,7 @@ def _angle_deg(first: np.ndarray, second: np.ndarray) -> float:
 
 def peak_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     """Vertebrae whose own heatmap is low."""
-    names = tuple(vertebra.name for vertebra in vertebrae if vertebra.peak < _LOW_PEAK)
+    names = tuple(v.name for v in vertebrae if v.score is not None and v.score < _LOW_PEAK)
     if names:
         what = "they are vertebrae" if len(names) > 1 else "it is a vertebra"
         sentence = f"Weak evidence for {listed(names)}: check that {what}, and the level."

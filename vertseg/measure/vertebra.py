@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.geometry.boxes import Box, label_boxes
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.io.image import Image
@@ -34,18 +34,6 @@ _CORE_SHARE = 0.6
 _FEWEST_CORE_VOXELS = 10
 _PADDING_SHARE = 0.05  # of the voxels around a mask
 _AT_ONCE = 4  # vertebrae
-
-
-class Located(Protocol):
-    """A vertebra with its place, such as one of `vertseg.stages.segmenter`."""
-
-    @property
-    def label(self) -> int:
-        """VerSe label."""
-
-    @property
-    def centroid_lps_mm(self) -> tuple[float, float, float]:
-        """Centre of the body in LPS mm."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ class Measurement:
 
 
 def measure_vertebrae(
-    image: Image, labels: LabelArray, vertebrae: Sequence[Located]
+    image: Image, labels: LabelArray, vertebrae: Sequence[Centroid]
 ) -> tuple[Measurement, ...]:
     """Measure all vertebrae of an image.
 
@@ -130,9 +118,9 @@ def measure_vertebrae(
         One measurement a vertebra, in the same order.
     """
     boxes = label_boxes(labels)
-    frames = frames_along([vertebra.centroid_lps_mm for vertebra in vertebrae])
+    frames = frames_along([vertebra.point_lps_mm for vertebra in vertebrae])
 
-    def measure(pair: tuple[Located, SpineFrame]) -> Measurement:
+    def measure(pair: tuple[Centroid, SpineFrame]) -> Measurement:
         vertebra, frame = pair
         found = boxes.get(vertebra.label)
         if found is None:
@@ -148,7 +136,7 @@ def _without_mask(label: int) -> Measurement:
 
 
 def _measure(
-    image: Image, labels: LabelArray, vertebra: Located, frame: SpineFrame, found: Box
+    image: Image, labels: LabelArray, vertebra: Centroid, frame: SpineFrame, found: Box
 ) -> Measurement:
     box = _widened(found, image.grid)
     grid, mask = image.grid.crop(box), labels[box] == vertebra.label
@@ -171,7 +159,7 @@ def _measure(
         heights=heights,
         body=body,
         metal_ml=int(np.count_nonzero(values > METAL_HU)) * grid.voxel_volume_mm3 / 1000.0,
-        centroid_in_mask=_holds(mask, grid, vertebra.centroid_lps_mm),
+        centroid_in_mask=_holds(mask, grid, vertebra.point_lps_mm),
     )
 
 

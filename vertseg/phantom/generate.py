@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid
 from vertseg.labels import is_vertebra
 from vertseg.phantom.body import paint_body
 from vertseg.phantom.coarse import texture
@@ -108,9 +108,7 @@ def make_phantom(
     strength = np.where(canvas.labels == Tissue.AIR, 0.5, 1.0).astype(np.float32)
     hu = canvas.hu + np.float32(noise_hu) * strength * noise
     centroids = tuple(
-        Centroid(v.label, _point(v.frame.origin))
-        for v in subject.spine.vertebrae
-        if _inside(v, grid)
+        Centroid.at(v.label, v.frame.origin) for v in subject.spine.vertebrae if _inside(v, grid)
     )
     rounded = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
     return Phantom(canvas.labels, rounded, grid, centroids, subject)
@@ -188,7 +186,3 @@ def _noise_sigma(grid: Grid) -> tuple[float, float, float]:
 
 def _inside(vertebra: PosedVertebra, grid: Grid) -> bool:
     return bool(grid.contains(vertebra.frame.to_lps(corners(*body_box(vertebra)))).all())
-
-
-def _point(point: FloatArray) -> tuple[float, float, float]:
-    return float(point[0]), float(point[1]), float(point[2])

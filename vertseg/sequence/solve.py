@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from vertseg.labels import name_of
+from vertseg.geometry.centroid import Centroid
 from vertseg.sequence.best_path import BestPaths, Path, best_paths
 from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.evidence import STATES, explained_share, place_mass, presence
@@ -26,30 +26,22 @@ from vertseg.sequence.offsets import OffsetStatistics, load_statistics
 from vertseg.sequence.words import UPSIDE_DOWN, difference, unusual_links
 
 
-@dataclass(frozen=True)
-class FoundVertebra:
+@dataclass(frozen=True, kw_only=True)
+class FoundVertebra(Centroid):
     """One vertebra of the chain.
 
+    Its score is the height of its own channel's heatmap at this place (0 for labels without a
+    channel), None where nobody asked a network.
+
     Attributes:
-        label: its id.
-        point_lps_mm: its place.
-        score: height of its own channel's heatmap at this place (0 for labels without a channel).
         mass: how sure the heatmaps are that some vertebra is here, 0 to 1.
         margin: nats between the best chain and the best one that labels this place otherwise.
         place: row of the input arrays.
     """
 
-    label: int
-    point_lps_mm: tuple[float, float, float]
-    score: float
     mass: float
     margin: float
     place: int
-
-    @property
-    def name(self) -> str:
-        """Short name, such as ``"T12"``."""
-        return name_of(self.label)
 
 
 @dataclass(frozen=True)
@@ -138,9 +130,11 @@ def solve_sequence(
     for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
         label = STATES[state]
         x, y, z = points[row].tolist()
-        own = values[row, labels.index(label)] if label in labels else 0.0
-        found = FoundVertebra(label, (x, y, z), float(own), float(mass[row]), margin, int(row))
-        vertebrae.append(found)
+        own = float(values[row, labels.index(label)]) if label in labels else 0.0
+        sure = float(mass[row])
+        vertebrae.append(
+            FoundVertebra(label, (x, y, z), own, mass=sure, margin=margin, place=int(row))
+        )
     return _result(tuple(vertebrae), best, rival, upwards, chains, config)
 
 

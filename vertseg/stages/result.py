@@ -8,30 +8,25 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.grid import PointLps
 from vertseg.io.heatmap import Heatmap
 from vertseg.io.image import Image
 from vertseg.stages import ALL_STAGES, SPINE_ONLY, Stage, Stages
 
-PointLps = tuple[float, float, float]
 
-
-@dataclass(frozen=True)
-class Vertebra:
+@dataclass(frozen=True, kw_only=True)
+class Vertebra(Centroid):
     """One vertebra that was found.
 
+    Its point is the centre of the vertebral body, its score the height of its heatmap, 0 to 1, or
+    None where the centroid was given.
+
     Attributes:
-        label: VerSe id.
-        name: short name, such as ``T12``.
-        centroid_lps_mm: centre of the vertebral body.
-        peak: height of its heatmap, 0 to 1; NaN where the centroid was given.
         voxels: size of its mask in voxels of the scan.
         margin: nats between the chosen chain and the best one that labels this place otherwise.
     """
 
-    label: int
-    name: str
-    centroid_lps_mm: tuple[float, float, float]
-    peak: float
     voxels: int
     margin: float = float("inf")
 

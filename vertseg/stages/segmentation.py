@@ -11,21 +11,21 @@ from scipy import ndimage
 
 from models.presets import StageConfig
 from vertseg.geometry.boxes import Box, empty_labels, filled_box, paste_region
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.grid import Grid, PointLps
 from vertseg.io.image import Image
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
 from vertseg.stages.network import Float32Array, StageNetwork
 from vertseg.stages.preprocess import is_padding, resample, resample_to
 from vertseg.system.threads import mapped_ahead
 
-PointLps = tuple[float, float, float]
 Response = tuple[int, Float32Array, Grid]
 _FULL = 255
 
 
 def segment_vertebrae(
     image: Image,
-    vertebrae: Sequence[tuple[int, PointLps]],
+    vertebrae: Sequence[Centroid],
     network: StageNetwork,
     at_once: AtOnce = ONE_BY_ONE,
     on_vertebra: Callable[[int, int], None] | None = None,
@@ -37,12 +37,12 @@ def segment_vertebrae(
 
     Args:
         image: the scan.
-        vertebrae: pairs of label and centroid in LPS mm.
+        vertebrae: their labels and centroids.
         network: the segmentation U-Net.
         at_once: crops in a batch, and threads that take batches.
         on_vertebra: called with (vertebrae done, vertebrae).
     """
-    crops = [crop_grid(label, point, network.config) for label, point in vertebrae]
+    crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]
     merger = _Merger(image.grid, crops, network.config.threshold)
     responses = vertebra_responses(image, vertebrae, network, at_once)
     for done, (label, response, grid) in enumerate(responses, start=1):
@@ -54,7 +54,7 @@ def segment_vertebrae(
 
 def vertebra_responses(
     image: Image,
-    vertebrae: Sequence[tuple[int, PointLps]],
+    vertebrae: Sequence[Centroid],
     network: StageNetwork,
     at_once: AtOnce = ONE_BY_ONE,
 ) -> Iterator[Response]:
@@ -65,20 +65,24 @@ def vertebra_responses(
 
     Args:
         image: the scan.
-        vertebrae: pairs of label and centroid in LPS mm.
+        vertebrae: their labels and centroids.
         network: the segmentation U-Net.
         at_once: crops in a batch, and threads that take batches.
     """
     config = network.config
 
-    def responses_of(part: Sequence[tuple[int, PointLps]]) -> list[Response]:
-        crops = [_crop(image, label, point, config) for label, point in part]
+    def responses_of(part: Sequence[Centroid]) -> list[Response]:
+        crops = [_crop(image, vertebra, config) for vertebra in part]
         crops = [crop for crop in crops if not is_padding(crop.values[..., 0])]
         if not crops:
             return []
         maps = network(np.stack([crop.values for crop in crops]))[..., 0]
         return [
-            (c.label, keep_main_part(map_, c.grid, c.point_lps_mm, config.threshold), c.grid)
+            (
+                c.vertebra.label,
+                keep_main_part(map_, c.grid, c.vertebra.point_lps_mm, config.threshold),
+                c.grid,
+            )
             for c, map_ in zip(crops, maps, strict=True)
         ]
 
@@ -104,10 +108,10 @@ def merge_responses(
     return merger.finish()
 
 
-def crop_grid(label: int, point_lps_mm: PointLps, config: StageConfig) -> Grid:
-    """The network's grid for the vertebra at `point_lps_mm`, shifted to its posterior parts."""
-    centre = np.add(point_lps_mm, config.shift_at(label))
-    return Grid.axis_aligned(centre, config.size, (config.spacing_at(label),) * 3)
+def crop_grid(vertebra: Centroid, config: StageConfig) -> Grid:
+    """The network's grid for a vertebra, shifted to its posterior parts."""
+    centre = np.add(vertebra.point_lps_mm, config.shift_at(vertebra.label))
+    return Grid.axis_aligned(centre, config.size, (config.spacing_at(vertebra.label),) * 3)
 
 
 def crop_input(
@@ -150,15 +154,14 @@ def keep_main_part(
 class _Crop:
     """What the network sees of one vertebra: values (x, y, z, 2) on a grid."""
 
-    label: int
-    point_lps_mm: PointLps
+    vertebra: Centroid
     grid: Grid
     values: Float32Array
 
 
-def _crop(image: Image, label: int, point: PointLps, config: StageConfig) -> _Crop:
-    grid = crop_grid(label, point, config)
-    return _Crop(label, point, grid, crop_input(image, grid, point, config))
+def _crop(image: Image, vertebra: Centroid, config: StageConfig) -> _Crop:
+    grid = crop_grid(vertebra, config)
+    return _Crop(vertebra, grid, crop_input(image, grid, vertebra.point_lps_mm, config))
 
 
 class _Merger:

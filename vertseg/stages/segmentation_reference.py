@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.boxes import empty_labels
+from vertseg.geometry.centroid import Centroid
 from vertseg.io.image import Image
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import resample_to
 from vertseg.stages.segmentation import (
-    PointLps,
     crop_grid,
     crop_input,
     drop_fragments,
@@ -22,7 +22,7 @@ from vertseg.stages.segmentation import (
 
 def segment_plainly(
     image: Image,
-    vertebrae: Sequence[tuple[int, PointLps]],
+    vertebrae: Sequence[Centroid],
     network: StageNetwork,
     on_vertebra: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.uint8]:
@@ -30,22 +30,23 @@ def segment_plainly(
 
     Args:
         image: the scan.
-        vertebrae: pairs of label and centroid in LPS mm.
+        vertebrae: their labels and centroids.
         network: the segmentation U-Net.
         on_vertebra: called with (vertebrae done, vertebrae).
     """
     labels = empty_labels(image.grid)
     best = np.full(labels.shape, network.config.threshold, np.float32)
-    for done, (label, point) in enumerate(vertebrae, start=1):
-        crop = crop_grid(label, point, network.config)
+    for done, vertebra in enumerate(vertebrae, start=1):
+        point = vertebra.point_lps_mm
+        crop = crop_grid(vertebra, network.config)
         maps = network(crop_input(image, crop, point, network.config)[None])
         response = keep_main_part(maps[0, ..., 0], crop, point, network.config.threshold)
         everywhere = resample_to(response, crop, image.grid)
         wins = everywhere > best
         best[wins] = everywhere[wins]
-        labels[wins] = label
+        labels[wins] = vertebra.label
         if on_vertebra is not None:
             on_vertebra(done, len(vertebrae))
-    for label, _ in vertebrae:
-        drop_fragments(labels, label)
+    for vertebra in vertebrae:
+        drop_fragments(labels, vertebra.label)
     return labels

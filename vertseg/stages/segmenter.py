@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ import numpy.typing as npt
 
 from vertseg.errors import ConfigurationError
 from vertseg.geometry.boxes import empty_labels, label_boxes
-from vertseg.io.centroids import Centroid
+from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.grid import PointLps
 from vertseg.io.heatmap import Heatmap, KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
@@ -24,7 +26,7 @@ from vertseg.stages.at_once import crops_at_once
 from vertseg.stages.borders import without_cut_masks
 from vertseg.stages.device import choose_device
 from vertseg.stages.modes import Mode, preset_for
-from vertseg.stages.result import PointLps, Result, Vertebra
+from vertseg.stages.result import Result, Vertebra
 from vertseg.stages.weights import load_weights
 
 if TYPE_CHECKING:
@@ -144,7 +146,6 @@ class Segmenter:
         from vertseg.stages.segmentation import segment_vertebrae
         from vertseg.stages.segmentation_reference import segment_plainly
 
-        places = [(v.label, v.point_lps_mm) for v in chain.vertebrae]
         network = self._segmentation
         with _timed(seconds, Stage.SEGMENTATION):
 
@@ -152,8 +153,8 @@ class Segmenter:
                 report(Stage.SEGMENTATION, done, total)
 
             if self._plain:
-                return segment_plainly(image, places, network, on_vertebra)
-            return segment_vertebrae(image, places, network, self._at_once, on_vertebra)
+                return segment_plainly(image, chain.vertebrae, network, on_vertebra)
+            return segment_vertebrae(image, chain.vertebrae, network, self._at_once, on_vertebra)
 
     def _find(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
@@ -219,10 +220,9 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
     """Given centroids as a chain of which no network has said how sure it is."""
-    unknown = float("nan")
     ordered = sorted(centroids, key=lambda c: ORDER_CRANIAL_TO_CAUDAL.index(c.label))
     found = (
-        FoundVertebra(c.label, c.point_lps_mm, unknown, unknown, float("inf"), place)
+        FoundVertebra(c.label, c.point_lps_mm, mass=math.nan, margin=math.inf, place=place)
         for place, c in enumerate(ordered)
     )
     warnings = () if ordered else ("no vertebra is in the centroid file",)
@@ -242,9 +242,9 @@ def _result(
     voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
     vertebrae = tuple(
         Vertebra(
-            *(v.label, v.name, v.point_lps_mm, v.score),
-            voxels.get(v.label, 0),
-            float(v.margin),
+            *(v.label, v.point_lps_mm, v.score),
+            voxels=voxels.get(v.label, 0),
+            margin=float(v.margin),
         )
         for v in chain.vertebrae
     )
@@ -261,7 +261,7 @@ def _result(
         status="ok" if vertebrae or (found.course and stages == SPINE_ONLY) else "no_spine",
         warnings=warnings,
         seconds=seconds,
-        margin=float(chain.margin) if chain.rival else float("inf"),
+        margin=float(chain.margin) if chain.rival else math.inf,
         rival=chain.rival.description if chain.rival else "",
         level_shift_possible=chain.level_shift_possible,
         upside_down_possible=chain.upside_down_possible,

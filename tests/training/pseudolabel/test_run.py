@@ -9,7 +9,8 @@ import pytest
 
 from models import PRESETS
 from vertseg.errors import NoInputError
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.geometry.centroid import Centroid
+from vertseg.io.centroids import write_centroids
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.training.pseudolabel.run import averaged_responses, label_around, pseudolabel
@@ -94,7 +95,8 @@ def test_pieces_metal_and_distance(image):
 def test_overlap_is_counted_between_neighbours_only(image):
     from vertseg.stages.segmentation import vertebra_responses
 
-    points = [(20, tuple(POINTS[20])), (22, tuple(POINTS[20])), (21, tuple(POINTS[20] - (0, 0, 5)))]
+    points = [Centroid.at(20, POINTS[20]), Centroid.at(22, POINTS[20])]
+    points.append(Centroid.at(21, POINTS[20] - (0, 0, 5)))
     responses = list(vertebra_responses(image, points, BallNetwork()))
     shares = overlaps(responses, 0.5)
     assert 0.7 < shares[20] < 0.9 and 0.7 < shares[22] < 0.9
@@ -147,7 +149,7 @@ class TippedNetwork(BallNetwork):
 
 def test_views_are_brought_back_before_they_are_averaged(image):
     network = TippedNetwork()
-    ((label, mean, grid),) = averaged_responses(image, [(20, tuple(POINTS[20]))], network)
+    ((label, mean, grid),) = averaged_responses(image, [Centroid.at(20, POINTS[20])], network)
     assert (label, network.calls) == (20, 4)
     world = grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1))
     away = np.linalg.norm(world - POINTS[20], axis=-1)

@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from models import NetworkConfig, StageConfig
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.image import Image
 from vertseg.phantom import make_phantom
@@ -106,12 +107,11 @@ def test_of_a_vertebra_of_a_scan_with_its_mask(phantom):
         for name, value in segmentation_sample(drawn(recipe, source)).items()
     }
     left_mm = np.sqrt(4.5**2 - (PRESMOOTHING * SOURCE_MM) ** 2)
-    point = tuple(phantom.grid.index_to_lps(source.landmarks[L2]))
+    vertebra = Centroid.at(L2, phantom.grid.index_to_lps(source.landmarks[L2]))
     config = dataclasses.replace(recipe.config, smoothing_sigma_mm=float(left_mm))
-    grid = crop_grid(L2, point, config)
-    np.testing.assert_allclose(
-        sample["image"], crop_input(phantom.image, grid, point, config), atol=2e-5
-    )
+    grid = crop_grid(vertebra, config)
+    expected = crop_input(phantom.image, grid, vertebra.point_lps_mm, config)
+    np.testing.assert_allclose(sample["image"], expected, atol=2e-5)
     mask = Image.from_array((phantom.labels == L2).astype(np.float32), phantom.grid.affine_ras)
     inside = resample(mask, grid, 0.0, normalise=False)
     np.testing.assert_allclose(sample["target"], inside, atol=1e-3)

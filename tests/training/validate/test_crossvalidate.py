@@ -64,7 +64,7 @@ def networks():
 
 def chain(points):
     found = (
-        FoundVertebra(label, tuple(point), 1.0, 1.0, 9.0, row)
+        FoundVertebra(label, tuple(point), 1.0, mass=1.0, margin=9.0, place=row)
         for row, (label, point) in enumerate(points.items())
     )
     return SequenceResult(tuple(found))

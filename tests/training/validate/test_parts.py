@@ -4,8 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid, read_centroids, write_centroids
+from vertseg.io.centroids import read_centroids, write_centroids
 from vertseg.io.read import read_image
 from vertseg.training.validate.parts import write_parts
 

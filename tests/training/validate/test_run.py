@@ -12,8 +12,9 @@ from vertseg.errors import ConfigurationError
 from vertseg.evaluate.cases import Annotation
 from vertseg.evaluate.chest_ct import SampleError
 from vertseg.evaluate.scores import VertebraScore
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.training.data.real import HELD_OUT
 from vertseg.training.validate import run as module
 from vertseg.training.validate.tables import is_shifted

@@ -18,15 +18,15 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from vertseg.errors import InputError, NoInputError
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.io.image import Image
 from vertseg.io.mask import write_mask
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import resample_to
 from vertseg.stages.segmentation import (
-    PointLps,
     Response,
     crop_grid,
     crop_input,
@@ -91,7 +91,7 @@ def label_around(
         limits: of the rules.
     """
     order = sorted(points_lps_mm, key=ORDER_CRANIAL_TO_CAUDAL.index)
-    given = [(label, _tuple(points_lps_mm[label])) for label in order]
+    given = [Centroid.at(label, points_lps_mm[label]) for label in order]
     responses = list(averaged_responses(image, given, network))
     threshold = _THRESHOLD
     shared = overlaps(responses, threshold)
@@ -103,18 +103,18 @@ def label_around(
 
 
 def averaged_responses(
-    image: Image, vertebrae: Sequence[tuple[int, PointLps]], network: StageNetwork
+    image: Image, vertebrae: Sequence[Centroid], network: StageNetwork
 ) -> Iterator[Response]:
     """Label, mean response over some shifted, scaled and mirrored views without islands or holes,
     and its grid, of each vertebra in turn.
 
     Args:
         image: the scan.
-        vertebrae: pairs of label and centroid in LPS mm.
+        vertebrae: their labels and centroids.
         network: of the segmentation stage.
     """
-    for label, point in vertebrae:
-        grid = crop_grid(label, point, network.config)
+    for vertebra in vertebrae:
+        grid, point = crop_grid(vertebra, network.config), vertebra.point_lps_mm
         mean = np.zeros(grid.size, np.float32)
         for shift_mm, zoom, mirrored in _VIEWS:
             centre = np.asarray(grid.centre_lps_mm) + shift_mm
@@ -125,7 +125,7 @@ def averaged_responses(
             mean += resample_to(np.ascontiguousarray(response), view, grid) / len(_VIEWS)
         mean = keep_main_part(mean, grid, point, _THRESHOLD)
         holes = ndimage.binary_fill_holes(mean > _THRESHOLD) & (mean <= _THRESHOLD)
-        yield label, np.where(holes, np.float32(1), mean), grid
+        yield vertebra.label, np.where(holes, np.float32(1), mean), grid
 
 
 def pseudolabel(
@@ -194,7 +194,7 @@ def _write(
         return
     folder = to / "derivatives" / f"sub-{name.split('_')[0]}"
     write_mask(folder / f"sub-{name}_seg-vert_msk.nii.gz", found.kept(), image)
-    centroids = [Centroid(label, _tuple(points[label])) for label in kept]
+    centroids = [Centroid.at(label, points[label]) for label in kept]
     write_centroids(folder / f"sub-{name}_seg-subreg_ctd.json", centroids, image)
 
 
@@ -210,8 +210,3 @@ def _in_words(verdicts: Sequence[Verdict]) -> str:
     kept = sum(verdict.kept for verdict in verdicts)
     lost = [f"{v.name}: {', '.join(v.reasons)}" for v in verdicts if not v.kept]
     return "; ".join([f"{kept} of {len(verdicts)} kept", *lost])
-
-
-def _tuple(point: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = map(float, point)
-    return x, y, z

@@ -17,8 +17,9 @@ import numpy as np
 from scipy import ndimage
 
 from models import PRESETS
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.io.mask import write_mask
 from vertseg.io.read import read_image
 from vertseg.labels import name_of
@@ -178,9 +179,7 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
         if np.all(np.abs(point - body.origin_lps_mm - extent) < extent - (5.0, 5.0, half[label]))
     }
     mask = outlined(body.labels, inside, body.spacing_mm, zoom, size)
-    centroids = tuple(
-        Centroid(label, (float(p[0]), float(p[1]), float(p[2]))) for label, p in inside.items()
-    )
+    centroids = tuple(Centroid.at(label, point) for label, point in inside.items())
     name = f"factory{number:03d}"
     return FactoryCase(name, marks, np.rint(values).astype(np.int16), mask, centroids, grid)
 

@@ -26,9 +26,10 @@ from vertseg.evaluate.cases import Annotation, read_pair
 from vertseg.evaluate.chest_ct import SampleError, fetch_chest_ct
 from vertseg.evaluate.scores import VertebraScore, average
 from vertseg.evaluate.tables import as_markdown
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.annotations import find_case_files
-from vertseg.io.centroids import Centroid, write_centroids
+from vertseg.io.centroids import write_centroids
 from vertseg.stages.weights import MANIFEST, load_weights
 from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS, UNSURE_LEVELS
 from vertseg.training.validate.cases import MARKS, write_cases
@@ -207,7 +208,7 @@ def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
         points = annotation.points_lps_mm or _bodies_of_mask(annotation)
         if not points or annotation.grid is None:
             continue
-        centroids = [Centroid(k, (float(x), float(y), float(z))) for k, (x, y, z) in points.items()]
+        centroids = [Centroid.at(label, point) for label, point in points.items()]
         link = to / "rawdata" / files.scan.name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():

@@ -12,6 +12,7 @@ from scipy import ndimage
 from vertseg.errors import InputError
 from vertseg.evaluate.cases import Annotation
 from vertseg.evaluate.scores import VertebraScore, score_case
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.stages import Stage
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
@@ -101,7 +102,7 @@ def score_stages(data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ON
     predicted = Annotation({v.label: np.array(v.point_lps_mm) for v in chain.vertebrae})
     reference = Annotation(dict(points))
     if data.mask is not None and data.mask_grid is not None:
-        given = [(label, _tuple(point)) for label, point in points.items()]
+        given = [Centroid.at(label, point) for label, point in points.items()]
         labels = segment_vertebrae(image, given, networks.segmentation, at_once)
         fed = np.where(np.isin(data.mask, [*points]), data.mask, 0).astype(np.uint8)
         reference = replace(reference, mask=fed, grid=data.mask_grid)
@@ -138,8 +139,3 @@ def _centre(region: SpineRegion) -> np.ndarray:
     """x and y in mm of the centre of mass."""
     centre = ndimage.center_of_mass(region.heatmap)
     return np.asarray(region.grid.index_to_lps(centre))[:2]
-
-
-def _tuple(point: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = map(float, point)
-    return x, y, z
