@@ -38,13 +38,13 @@ def seen(monkeypatch):
     rounds: list[int] = []
 
     def predict(image, spine, network, overlap=None, on_tile=None):
-        grid, tiles = vertebrae._plan(spine, CONFIG, overlap)
+        grid, tiles = vertebrae.plan_tiles(spine, CONFIG, overlap)
         rounds.append(len(tiles))
         heatmap = np.zeros((*grid.size, len(CONFIG.labels)), np.float32)
         axes = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), -1)
         for label, point in truth.items():
             index = np.asarray(grid.lps_to_index(point))
-            if any(tile.depth(index) * CONFIG.spacing_mm > 12 for tile in tiles):
+            if any(vertebrae.depth_in(tile, index) * CONFIG.spacing_mm > 12 for tile in tiles):
                 shape = np.exp(-0.5 * ((axes - index) ** 2).sum(-1) / 1.25**2)
                 heatmap[..., CONFIG.labels.index(label)] = 0.9 * shape
         return heatmap, grid

@@ -1,9 +1,10 @@
-"""Tiles cover every voxel for every length; merging takes the maximum."""
+"""Tiles cover every voxel for every length; what is predicted on them is merged by maximum."""
 
 import numpy as np
 import pytest
 
-from vertseg.stages.tiles import merge_maximum, tile_starts
+from vertseg.geometry.boxes import box_at
+from vertseg.stages.tiles import predict_tiles, tile_starts
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(128, 96), (128, 0), (16, 15), (7, 3), (1, 0)])
@@ -35,23 +36,25 @@ def test_bad_arguments_are_refused(arguments: tuple[int, int, int]) -> None:
         tile_starts(*arguments)
 
 
-def test_merge_equals_the_original_where_tiles_agree() -> None:
-    volume = np.random.default_rng(1).normal(size=(3, 2, 37, 4)).astype(np.float32) - 5
-    starts = tile_starts(37, 16, 12)
-    tiles = ((start, volume[:, :, start : start + 16]) for start in starts)
-    merged = merge_maximum(tiles, 37)
-    assert merged.dtype == np.float32
-    np.testing.assert_array_equal(merged, volume)
+def test_tiles_of_a_local_operation_give_that_of_the_whole() -> None:
+    volume = np.random.default_rng(1).uniform(0.1, 1.0, (3, 2, 37)).astype(np.float32)
+    tiles = [box_at((0, 0, z), (3, 2, 16)) for z in tile_starts(37, 16, 12)]
+    seen = []
+    maps = predict_tiles(both_signs, volume, tiles, 2, lambda *count: seen.append(count))
+    assert maps.dtype == np.float32
+    np.testing.assert_array_equal(maps[..., 0], volume)
+    np.testing.assert_array_equal(maps[..., 1], 0)  # none below 0
+    assert seen == [(done, len(tiles)) for done in range(1, len(tiles) + 1)]
 
 
-def test_merge_takes_the_maximum_and_crops_what_reaches_beyond() -> None:
-    first, second = np.full((1, 1, 4), -2.0), np.full((1, 1, 4), -1.0)
-    merged = merge_maximum([(0, first), (2, second)], 5)
-    np.testing.assert_array_equal(merged[0, 0], [-2, -2, -1, -1, -1])
+def test_overlapping_tiles_are_merged_by_maximum_and_padding_is_left_out() -> None:
+    volume = np.full((1, 1, 6), -0.5, np.float32)
+    volume[..., 1:3] = 0.1
+    volume[..., 2] = 0.2
+    tiles = [box_at((0, 0, z), (1, 1, 2)) for z in (0, 1, 2, 4)]
+    maps = predict_tiles(lambda tile: np.full((*tile.shape, 1), tile.max()), volume, tiles, 1)
+    np.testing.assert_allclose(maps[0, 0, :, 0], [0.1, 0.2, 0.2, 0.2, 0, 0])
 
 
-def test_merge_refuses_holes() -> None:
-    with pytest.raises(ValueError, match="no tile"):
-        merge_maximum([(0, np.zeros((1, 1, 4)))], 6)
-    with pytest.raises(ValueError, match="no tile"):
-        merge_maximum([], 6)
+def both_signs(tile: np.ndarray) -> np.ndarray:
+    return np.stack([tile, -tile], axis=-1)

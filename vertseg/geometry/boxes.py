@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -9,6 +11,12 @@ from scipy import ndimage
 from vertseg.geometry.grid import Grid, apply_affine
 
 Box = tuple[slice, slice, slice]
+
+
+def box_at(start: Sequence[int], size: Sequence[int]) -> Box:
+    """The box of `size` voxels whose first one is `start`, both (3,)."""
+    i, j, k = (slice(int(s), int(s) + n) for s, n in zip(start, size, strict=True))
+    return i, j, k
 
 
 def empty_labels(grid: Grid) -> npt.NDArray[np.uint8]:

@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from vertseg.geometry.boxes import box_at
 from vertseg.geometry.grid import Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
-from vertseg.stages.at_once import CALLS_AT_ONCE
 from vertseg.stages.network import Float32Array, StageNetwork
-from vertseg.stages.preprocess import is_padding, resample
-from vertseg.stages.tiles import tile_starts
-from vertseg.system.threads import mapped_ahead
+from vertseg.stages.preprocess import resample
+from vertseg.stages.tiles import predict_tiles, tile_starts
 
 _TILE_OVERLAP = 16
 _SMALLEST_ML = 4.0
@@ -79,19 +78,11 @@ def find_spine(
     config = network.config
     grid = _grid(image.grid, config.size, config.spacing_mm)
     volume = resample(image, grid, config.smoothing_sigma_mm)
-    heatmap = np.zeros(grid.size, np.float32)
     axes = [tile_starts(n, t, _TILE_OVERLAP) for n, t in zip(grid.size, config.size, strict=True)]
-    tiles = [
-        tuple(slice(s, s + n) for s, n in zip(start, config.size, strict=True))
-        for start in product(*axes)
+    tiles = [box_at(start, config.size) for start in product(*axes)]
+    heatmap = predict_tiles(lambda tile: network(tile[None, ..., None])[0], volume, tiles, 1)[
+        ..., 0
     ]
-
-    def response_of(tile: tuple[slice, ...]) -> Float32Array:
-        return network(volume[tile][None, ..., None])[0, ..., 0]
-
-    tiles = [tile for tile in tiles if not is_padding(volume[tile])]
-    for tile, response in zip(tiles, mapped_ahead(response_of, tiles, CALLS_AT_ONCE), strict=True):
-        np.maximum(heatmap[tile], response, out=heatmap[tile])
     heatmap[~_seen(grid, image.grid)] = 0.0
     if keep is not None:
         keep(heatmap, grid)

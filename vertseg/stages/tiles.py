@@ -1,8 +1,16 @@
-"""Cutting an axis into overlapping tiles, and merging what a network says on each of them."""
+"""Overlapping tiles: where they lie along an axis, and what a network says on all of them."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from vertseg.geometry.boxes import Box
+from vertseg.geometry.resampling import Float32Array
+from vertseg.stages.at_once import CALLS_AT_ONCE
+from vertseg.stages.preprocess import is_padding
+from vertseg.system.threads import mapped_ahead
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
@@ -10,7 +18,7 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
     Tiles follow each other by ``tile - overlap`` voxels; the last one is flush with the end of the
     axis, so it may overlap its predecessor more. An axis shorter than a tile gets one tile at 0,
-    which then reaches beyond the end (the caller pads, `merge_maximum` crops).
+    which then reaches beyond the end.
 
     Args:
         length: number of voxels along the axis, at least 1.
@@ -33,38 +41,37 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     return [*range(0, last, tile - overlap), last]
 
 
-def merge_maximum(
-    tiles: Iterable[tuple[int, np.ndarray]], length: int, axis: int = 2
-) -> np.ndarray:
-    """Voxelwise maximum of overlapping tiles along one axis.
+def predict_tiles(
+    network: Callable[[Float32Array], Float32Array],
+    volume: Float32Array,
+    tiles: Sequence[Box],
+    channels: int,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Float32Array:
+    """The voxelwise maximum of what a network says on each tile, none below 0.
 
-    The merged array starts at minus infinity, so negative responses survive. Tiles are consumed
-    one at a time: an iterator that predicts them needs memory for one tile and the result only.
+    Tiles with nothing in them are left out. While one tile is predicted, another one is merged.
 
     Args:
-        tiles: pairs (start index, array); all arrays have the same shape and dtype (floating).
-        length: size of the result along ``axis``; what a tile has beyond it is cropped.
-        axis: the axis along which the tiles were cut (2, z, for arrays (x, y, z, channels)).
+        network: from a tile (x, y, z) to its maps (x, y, z, channels); called by several threads.
+        volume: (x, y, z) network input.
+        tiles: boxes within `volume`.
+        channels: maps that the network gives.
+        on_tile: called with (tiles done, tiles).
 
     Returns:
-        Array of the tiles' dtype whose size along ``axis`` is ``length``.
-
-    Raises:
-        ValueError: no tile given, a negative start, or voxels that no tile covers.
+        (x, y, z, channels); 0 where no tile was predicted.
     """
-    merged: np.ndarray | None = None
-    covered = np.zeros(length, bool)
-    for start, tile in tiles:
-        if start < 0:
-            raise ValueError(f"a tile must start at 0 or later, got {start}")
-        if merged is None:
-            shape = [*tile.shape]
-            shape[axis] = length
-            merged = np.full(shape, -np.inf, tile.dtype)
-        target = np.moveaxis(merged, axis, 0)[start : start + tile.shape[axis]]
-        np.maximum(target, np.moveaxis(tile, axis, 0)[: len(target)], out=target)
-        covered[start : start + tile.shape[axis]] = True
-    if merged is None or not covered.all():
-        missing = np.flatnonzero(~covered)
-        raise ValueError(f"{len(missing)} of {length} positions are covered by no tile")
+    merged = np.zeros((*volume.shape, channels), np.float32)
+
+    def maps_of(tile: Box) -> Float32Array | None:
+        seen = volume[tile]
+        return None if is_padding(seen) else network(seen)
+
+    found = mapped_ahead(maps_of, tiles, CALLS_AT_ONCE)
+    for done, (tile, maps) in enumerate(zip(tiles, found, strict=True), start=1):
+        if maps is not None:
+            np.maximum(merged[tile], maps, out=merged[tile])
+        if on_tile is not None:
+            on_tile(done, len(tiles))
     return merged

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from models.layers import linear_kernel
 from models.presets import StageConfig
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.boxes import Box, box_at
+from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import label_of
@@ -21,7 +22,7 @@ from vertseg.stages.network import Float32Array, StageNetwork
 from vertseg.stages.peaks import find_places
 from vertseg.stages.preprocess import is_padding, resample
 from vertseg.stages.spine import SpineRegion
-from vertseg.stages.tiles import tile_starts
+from vertseg.stages.tiles import predict_tiles, tile_starts
 from vertseg.system.threads import mapped_ahead
 
 _MARGIN_MM = 30.0
@@ -35,25 +36,6 @@ _SCALES = (1.0, 0.93, 1.07)
 
 A few vertebrae bear little evidence of their levels; the mean over sizes names more of them right.
 """
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A window of the stage's grid, in voxels."""
-
-    start: tuple[int, int, int]
-    size: tuple[int, int, int]
-
-    @property
-    def box(self) -> tuple[slice, slice, slice]:
-        """Slices of the window."""
-        x, y, z = (slice(s, s + n) for s, n in zip(self.start, self.size, strict=True))
-        return x, y, z
-
-    def depth(self, index: npt.NDArray[np.float64]) -> float:
-        """Voxels from a place to the nearest face of the window; negative outside."""
-        ahead = index - np.array(self.start)
-        return float(min(ahead.min(), (np.array(self.size) - 1 - ahead).min()))
 
 
 def find_vertebrae(
@@ -119,10 +101,10 @@ def _grown(
     if len(points) < 2:
         return None
 
-    def depth_mm(region: SpineRegion, place: npt.NDArray[np.float64]) -> float:
-        grid, tiles = _plan(region, config, overlap)
+    def depth_mm(region: SpineRegion, place: FloatArray) -> float:
+        grid, tiles = plan_tiles(region, config, overlap)
         index = np.asarray(grid.lps_to_index(place))
-        return max(tile.depth(index) for tile in tiles) * config.spacing_mm
+        return max(depth_in(tile, index) for tile in tiles) * config.spacing_mm
 
     for end, before, last in ((0, 1, _UPPERMOST), (-1, -2, _LOWERMOST)):
         steps = np.arange(1, _STEPS_AHEAD + 1)[:, None]
@@ -150,26 +132,15 @@ def predict_heatmaps(
     A scan that one tile holds is looked at in several sizes.
     """
     config = network.config
-    grid, tiles = _plan(spine, config, overlap)
+    grid, tiles = plan_tiles(spine, config, overlap)
     volume = resample(image, grid, config.smoothing_sigma_mm)
     if len(tiles) == 1:
         merged = _mean_over_scales(volume, image, grid, network)
         if on_tile is not None:
             on_tile(1, 1)
         return merged, grid
-    merged = np.zeros((*grid.size, len(config.labels)), np.float32)
-
-    def response_of(tile: _Tile) -> Float32Array | None:
-        seen = volume[tile.box]
-        return None if is_padding(seen) else _symmetric(network, seen)
-
-    responses = mapped_ahead(response_of, tiles, CALLS_AT_ONCE)
-    for done, (tile, response) in enumerate(zip(tiles, responses, strict=True), start=1):
-        if response is not None:
-            np.maximum(merged[tile.box], response, out=merged[tile.box])
-        if on_tile is not None:
-            on_tile(done, len(tiles))
-    return merged, grid
+    symmetric = partial(_symmetric, network)
+    return predict_tiles(symmetric, volume, tiles, len(config.labels), on_tile), grid
 
 
 def _mean_over_scales(
@@ -209,7 +180,9 @@ def _symmetric(network: StageNetwork, tile: Float32Array) -> Float32Array:
     return straight
 
 
-def _plan(spine: SpineRegion, config: StageConfig, overlap: int | None) -> tuple[Grid, list[_Tile]]:
+def plan_tiles(
+    spine: SpineRegion, config: StageConfig, overlap: int | None
+) -> tuple[Grid, list[Box]]:
     """A grid around all tiles, and the tiles: each centred on the part of the spine it shows.
 
     Voxels lie on a lattice fixed in the world, so that the same body gives the same voxels
@@ -233,12 +206,14 @@ def _plan(spine: SpineRegion, config: StageConfig, overlap: int | None) -> tuple
     extent = np.array([x, y, length]) - 1
     centre = np.array([*origin, bottom]) + 0.5 * extent * spacing_mm
     grid = Grid.axis_aligned(centre, (x, y, length), (spacing_mm,) * 3)
-    tiles = [
-        _Tile((int(shift[0]), int(shift[1]), start), size)
-        for shift, start in zip(shifts, starts, strict=True)
-    ]
+    tiles = [box_at((*shift, z), size) for shift, z in zip(shifts, starts, strict=True)]
     return grid, tiles
 
 
-def _on_lattice(position_mm: npt.ArrayLike, spacing_mm: float) -> npt.NDArray[np.float64]:
+def depth_in(tile: Box, index: FloatArray) -> float:
+    """Voxels from a place (3,) to the nearest face of a tile; negative outside."""
+    return float(min(min(i - s.start, s.stop - 1 - i) for i, s in zip(index, tile, strict=True)))
+
+
+def _on_lattice(position_mm: npt.ArrayLike, spacing_mm: float) -> FloatArray:
     return np.rint(np.asarray(position_mm, float) / spacing_mm) * spacing_mm
