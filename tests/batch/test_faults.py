@@ -169,7 +169,7 @@ def test_an_input_that_changes_while_it_is_read(folders, monkeypatch) -> None:
             os.utime(path, ns=(1, 1))
         return image
 
-    monkeypatch.setattr("vertseg.batch.one_case.read_image", read_and_change)
+    monkeypatch.setattr("vertseg.batch.scan.read_image", read_and_change)
     outcome, segmenter = run(folders)
     assert outcome.exit_code == 3 and segmenter.calls == 0
     assert all("changed while it was read" in error.what for _, error in outcome.failures)

@@ -14,18 +14,20 @@ import pytest
 from tests.support.paths import ROOT
 from vertseg.errors import OutputError
 from vertseg.system.atomic import atomic_writer, discard_partials
-from vertseg.system.locks import locked
+from vertseg.system.locks import Lock, locked
 
 
 def test_a_lock_is_free_then_busy_then_free_and_leaves_nothing(tmp_path) -> None:
     path = tmp_path / "deep" / ".a.lock"
-    with locked(path, wait=False) as first:
-        with locked(path, wait=False) as second:
-            assert (first, second) == ("free", "busy")
-        assert path.exists()
+    first, second = Lock(path), Lock(path)
+    assert (first.acquire(), second.acquire(wait=False)) == ("free", "busy")
+    second.release()
+    assert path.exists()
+    first.release()
     assert not path.exists()
-    with locked(path, wait=False) as again:
-        assert again == "free"
+    assert second.acquire(wait=False) == "free"
+    second.release()
+    assert not path.exists()
 
 
 def test_a_killed_process_leaves_a_lock_that_can_be_taken(tmp_path) -> None:
@@ -37,8 +39,9 @@ def test_a_killed_process_leaves_a_lock_that_can_be_taken(tmp_path) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT)
     assert killed.returncode == -9
-    with locked(path, wait=False, keep_if_left=True) as state:
-        assert state == "left"
+    lock = Lock(path)
+    assert lock.acquire(wait=False) == "left"
+    lock.release(keep_file=True)
     with locked(path) as state:
         assert state == "left"
     assert not path.exists()

@@ -1,16 +1,17 @@
 """What runs in threads: order, errors and early ends are kept, and things really overlap."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
-from vertseg.batch import one_case as process
-from vertseg.batch import overlap as read_ahead
+from vertseg.batch import case_job, overlap, scan
 from vertseg.batch.options import Options
-from vertseg.batch.overlap import Handover, ReadAhead
+from vertseg.batch.overlap import ReadAhead, WriteBehind
 from vertseg.batch.run import run_batch
 from vertseg.io.case import Case
+from vertseg.report.run_info import RunInfo
 from vertseg.system.memory import MemoryShortage
 from vertseg.system.threads import ahead, mapped_ahead
 
@@ -82,7 +83,7 @@ def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monk
     for name in "ab":
         write_scan(source / f"{name}.nii.gz")
     second_read, first_written, seen = threading.Event(), threading.Event(), []
-    read_image, write_report = process.read_image, process.write_report
+    read_image, write_report = scan.read_image, case_job.write_report
 
     def read(path):
         image = read_image(path)
@@ -106,17 +107,22 @@ def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monk
             second_begun.set()
             seen.append(first_written.wait(PATIENCE_S))
 
-    monkeypatch.setattr(process, "read_image", read)
-    monkeypatch.setattr(process, "write_report", write)
+    monkeypatch.setattr(scan, "read_image", read)
+    monkeypatch.setattr(case_job, "write_report", write)
     outcome = run_batch(Options(source, output), lambda _: FakeSegmenter(POINTS, before=networks))
     assert outcome.exit_code == 0 and seen == [True] * 3
     assert [report["case"] for report in outcome.written] == ["a.nii.gz", "b.nii.gz"]
 
 
+def job_of(path) -> case_job.CaseJob:
+    options = Options(path.parent, path.parent / "out")
+    return case_job.CaseJob(Case.from_path(path, path.parent), options)
+
+
 def test_a_scan_for_which_memory_was_short_is_read_again(tmp_path, monkeypatch) -> None:
     path = tmp_path / "a.nii.gz"
     write_scan(path)
-    read_scan, tries = read_ahead.read_scan, []
+    read_scan, tries = case_job.read_scan, []
 
     def short_at_first(case, force):
         tries.append(case)
@@ -124,32 +130,43 @@ def test_a_scan_for_which_memory_was_short_is_read_again(tmp_path, monkeypatch) 
             raise MemoryShortage("needs more", str(case.where))
         return read_scan(case, force)
 
-    monkeypatch.setattr(read_ahead, "read_scan", short_at_first)
-    case = Case.from_path(path, tmp_path)
-    with ReadAhead(force=False) as reader:
-        reader.begin(case)
-        assert reader.take(case).image.grid.size == (24, 26, 40)
+    monkeypatch.setattr(case_job, "read_scan", short_at_first)
+    job = job_of(path)
+    with ReadAhead() as reader:
+        reader.begin(job)
+        assert reader.take(job).image.grid.size == (24, 26, 40)
     assert len(tries) == 2
 
 
 def test_nothing_is_read_ahead_without_room(tmp_path, monkeypatch) -> None:
     path = tmp_path / "a.nii.gz"
     write_scan(path)
-    monkeypatch.setattr(read_ahead, "free_bytes", lambda: path.stat().st_size)
-    with ReadAhead(force=False) as reader:
-        reader.begin(Case.from_path(path, tmp_path))
-        assert not reader._begun
+    monkeypatch.setattr(overlap, "free_bytes", lambda: path.stat().st_size)
+    with ReadAhead() as reader:
+        reader.begin(job_of(path))
+        assert reader._begun is None
 
 
 def test_what_the_other_thread_raises_is_raised_at_the_end() -> None:
-    def steps():
-        yield
+    def fail() -> None:
         raise ZeroDivisionError("oops")
 
-    def left_out():
-        return False
-        yield
+    with pytest.raises(ZeroDivisionError), WriteBehind() as writer:
+        writer.begin(lambda: None)
+        writer.begin(fail)
 
-    with pytest.raises(ZeroDivisionError), Handover() as writer:
-        assert writer.run(left_out()) is False
-        assert writer.run(steps()) is True
+
+def test_a_job_keeps_its_lock_from_thread_to_thread_and_lets_go_at_its_end(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    options = Options(tmp_path / "in", tmp_path / "out")
+    case = Case.from_path(tmp_path / "in" / "a.nii.gz", tmp_path / "in")
+    segmenter = FakeSegmenter(POINTS)
+    run = RunInfo.of(segmenter, options)
+    job, other = case_job.CaseJob(case, options), case_job.CaseJob(case, options)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(job.read)
+        assert job.claim(run) == "mine" and other.claim(run) == "busy"
+        job.compute(read.result(), segmenter, run, lambda *_: None)
+        report = pool.submit(job.finish, run).result()
+    assert report["status"] == "ok" and other.claim(run) == "complete"
+    assert not list((tmp_path / "out").glob(".*"))

@@ -1,16 +1,13 @@
-"""Reading the next scan while the networks run on this one.
-
-Ending one case in another thread while the next one begins.
-"""
+"""Reading the next scan and writing the last one while the networks run on this one."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
 
-from vertseg.batch.one_case import Scan, read_scan
+from vertseg.batch.case_job import CaseJob
+from vertseg.batch.scan import Scan
 from vertseg.errors import InputError
 from vertseg.io.case import Case
 from vertseg.system.memory import MemoryShortage, free_bytes
@@ -21,18 +18,14 @@ to about three times their size, and the scan at hand needs its memory, too."""
 
 
 class ReadAhead:
-    """Reads one scan while another one is worked on.
+    """Reads the scan of one job while another one is worked on.
 
     What there was no memory for beside the other scan is read again in its turn.
-
-    Args:
-        force: see `read_scan`.
     """
 
-    def __init__(self, force: bool) -> None:
-        self._force = force
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "read")
-        self._begun: dict[str, Future[Scan]] = {}
+        self._begun: tuple[CaseJob, Future[Scan]] | None = None
 
     def __enter__(self) -> ReadAhead:
         return self
@@ -43,24 +36,24 @@ class ReadAhead:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._begun.clear()
+        self._begun = None
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, case: Case) -> None:
+    def begin(self, job: CaseJob) -> None:
         """Begin to read, if there is room; what was begun before and not taken is dropped."""
-        self._begun.clear()
-        if _has_room(case):
-            self._begun[case.name] = self._pool.submit(read_scan, case, self._force)
+        self._begun = None
+        if _has_room(job.case):
+            self._begun = (job, self._pool.submit(job.read))
 
-    def take(self, case: Case) -> Scan:
-        """The scan, read before or now; raises what `read_scan` raises."""
-        begun = self._begun.pop(case.name, None)
-        if begun is None:
-            return read_scan(case, self._force)
+    def take(self, job: CaseJob) -> Scan:
+        """The scan, read before or now; raises what `CaseJob.read` raises."""
+        begun, self._begun = self._begun, None
+        if begun is None or begun[0] is not job:
+            return job.read()
         try:
-            return begun.result()
+            return begun[1].result()
         except (MemoryShortage, MemoryError):
-            return read_scan(case, self._force)
+            return job.read()
 
 
 def _has_room(case: Case) -> bool:
@@ -72,24 +65,18 @@ def _has_room(case: Case) -> bool:
     return free is None or free > _ROOM * size
 
 
-_Value = TypeVar("_Value")
+class WriteBehind:
+    """Runs the last part of a job in another thread while the next job is worked on.
 
-Steps = Generator[None, None, _Value]
-"""Work in two parts: what follows its first ``yield`` may be run in another thread."""
-
-
-class Handover:
-    """Runs the first parts in the caller's thread and the second ones in another, in order.
-
-    At most one second part is under way; on leaving, its end is waited for. What it raises is
-    raised in the caller's thread, later.
+    At most one is under way; on leaving, its end is waited for. What it raises is raised in the
+    caller's thread, later.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "write")
-        self._last: Future[bool] | None = None
+        self._last: Future[None] | None = None
 
-    def __enter__(self) -> Handover:
+    def __enter__(self) -> WriteBehind:
         return self
 
     def __exit__(
@@ -100,26 +87,15 @@ class Handover:
     ) -> None:
         self._pool.shutdown()
         if error is None:
-            self._wait()
+            self.wait()
 
-    def run(self, steps: Steps[bool]) -> bool:
-        """What `steps` returns if it ends in its first part; True if it is handed over."""
-        try:
-            next(steps)
-        except StopIteration as end:
-            return bool(end.value)
-        self._wait()
-        self._last = self._pool.submit(_run_on, steps)
-        return True
+    def begin(self, work: Callable[[], None]) -> None:
+        """Hand over some work, once the last one has ended."""
+        self.wait()
+        self._last = self._pool.submit(work)
 
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
-
-
-def _run_on(steps: Steps[bool]) -> bool:
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return bool(end.value)
+    def wait(self) -> None:
+        """Until nothing is under way."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()

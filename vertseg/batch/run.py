@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertseg.batch.case_job import CaseJob
 from vertseg.batch.find import Discovery, find_cases
 from vertseg.batch.given import give_centroids
 from vertseg.batch.layouts import describe_dataset
-from vertseg.batch.one_case import Scan, process_case
 from vertseg.batch.options import Options
 from vertseg.batch.outcome import Outcome, note_refused, write_overview
-from vertseg.batch.outputs import (
-    INPUT_CHANGED,
-    all_outputs,
-    reason_to_run,
-    remove_outputs,
-    wanted_outputs,
-)
-from vertseg.batch.overlap import Handover, ReadAhead, Steps
+from vertseg.batch.overlap import ReadAhead, WriteBehind
 from vertseg.batch.shards import Shard
-from vertseg.errors import ConfigurationError, OutputError, VertsegError
+from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.io.case import Case
 from vertseg.io.dicom_seg import check_highdicom
-from vertseg.report.build import build_failure
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import Report, read_report, write_report
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
-from vertseg.system.atomic import discard_partials
-from vertseg.system.locks import locked
 from vertseg.system.log import Progress
 from vertseg.system.memory import is_out_of_memory
 from vertseg.system.signals import Stopped, stop_on_signals
@@ -44,6 +35,8 @@ if TYPE_CHECKING:
     from vertseg.stages.segmenter import Segmenter
 
 _LOGGER = logging.getLogger(__name__)
+
+_WAS_KILLED = "a run was killed in it"
 
 
 def load_segmenter(options: Options) -> Segmenter:
@@ -111,14 +104,16 @@ def _share(found: Discovery, shard: Shard | None) -> Discovery:
 def _run_all(
     options: Options, load: Callable[[Options], Segmenter], found: Discovery, outcome: Outcome
 ) -> None:
+    jobs = [CaseJob(case, options) for case in found.cases]
     try:
-        with stop_on_signals(), ReadAhead(options.force) as reader, Handover() as writer:
-            if found.cases:
-                reader.begin(found.cases[0])
+        with stop_on_signals(), ReadAhead() as reader, WriteBehind() as writer:
+            if jobs:
+                reader.begin(jobs[0])
             segmenter = load(options)
             run = RunInfo.of(segmenter, options)
             _announce(options, found, run)
-            _Runner(options, segmenter, run, outcome, reader, writer).run_all(found)
+            note_refused(found, options, run, outcome)
+            _Runner(options, segmenter, run, outcome).run_all(jobs, reader, writer)
     except Stopped as stop:
         outcome.stopped = stop.exit_code
         _LOGGER.warning("Stopped by %s; what is written is whole, --resume does the rest.", stop)
@@ -151,98 +146,85 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
         _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
 
 
-@dataclass
 class _Runner:
-    """Does the cases of a run one after another and notes what becomes of them.
+    """Does the jobs of a run one after another and notes what becomes of them.
 
-    While the networks are at a case, the next one is read and the last one is written: the lock
-    and the guard of a case go along with its generator to the other thread.
+    While the networks are at a case, the next one is read and the last one is written.
     """
 
-    options: Options
-    segmenter: Segmenter
-    run: RunInfo
-    outcome: Outcome
-    reader: ReadAhead
-    writer: Handover
-    following: Case | None = None
+    def __init__(
+        self, options: Options, segmenter: Segmenter, run: RunInfo, outcome: Outcome
+    ) -> None:
+        self._options = options
+        self._segmenter = segmenter
+        self._run = run
+        self._outcome = outcome
 
-    def run_all(self, found: Discovery) -> None:
-        note_refused(found, self.options, self.run, self.outcome)
-        pending = deque((case, False) for case in found.cases)
-        done, total = 0, len(pending)
-        with Progress(total) as progress:
+    def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
+        """Do all; those that another run is at, or in which a run was killed, come last."""
+        pending = deque((job, False) for job in jobs)
+        done = 0
+        with Progress(len(jobs)) as progress:
             while pending:
-                case, is_put_off = pending.popleft()
-                progress.start(case.name)
-                self.following = pending[0][0] if pending else None
-                place = f"[{done + 1}/{total}]"
-                if self.writer.run(self._guard(case, place, progress, is_put_off)):
-                    done += 1
-                    progress.finish()
-                else:
-                    pending.append((case, True))
+                job, is_put_off = pending.popleft()
+                progress.start(job.case.name)
+                place = f"[{done + 1}/{len(jobs)}]"
+                with self._guarded(job, place):
+                    claim = job.claim(self._run, wait=is_put_off)
+                    if claim in ("busy", "left"):
+                        other = "another run is at it" if claim == "busy" else _WAS_KILLED
+                        _LOGGER.info("%s: put off, %s", job.case.name, other)
+                        pending.append((job, True))
+                        continue
+                    if claim == "complete":
+                        self._note_complete(job, place)
+                    else:
+                        following = pending[0][0] if pending else None
+                        self._compute(job, following, reader, progress)
+                        writer.begin(partial(self._finish, job, place))
+                done += 1
+                progress.finish()
 
-    def _guard(self, case: Case, place: str, progress: Progress, is_put_off: bool) -> Steps[bool]:
-        """Do a case; whatever goes wrong stays within it. False if it is to be put off."""
+    def _note_complete(self, job: CaseJob, place: str) -> None:
+        report = job.report()
+        if report is not None:
+            self._outcome.resumed.append(report)
+            _LOGGER.info("%s %s: complete already", place, job.case.name)
+
+    def _compute(
+        self, job: CaseJob, following: CaseJob | None, reader: ReadAhead, progress: Progress
+    ) -> None:
+        progress.stage("read", 0, 1)
+        scan = reader.take(job)
+        if following is not None and not following.is_complete(self._run):
+            reader.begin(following)
+        job.compute(scan, self._segmenter, self._run, progress.stage)
+
+    def _finish(self, job: CaseJob, place: str) -> None:
+        with self._guarded(job, place):
+            report = job.finish(self._run)
+            self._outcome.written.append(report)
+            _LOGGER.info("%s %s: %s", place, job.case.name, case_in_words(report))
+
+    @contextmanager
+    def _guarded(self, job: CaseJob, place: str) -> Iterator[None]:
+        """Whatever goes wrong with a case stays within it."""
         try:
-            words = yield from self._do_in_turn(case, progress, is_put_off)
-            if not words:
-                return False
-            _LOGGER.info("%s %s: %s", place, case.name, words)
+            yield
         except ConfigurationError:
+            job.release()
             raise
         except Exception as caught:
-            error = _as_user_error(caught, case)
-            trace = caught if self.options.verbose else None
+            error = _as_user_error(caught, job.case)
+            trace = caught if self._options.verbose else None
             _LOGGER.error("%s FAILED %s", place, error, exc_info=trace)
-            report = _write_failure(case, self.options.output, error, self.run)
-            self.outcome.failures.append((report, error))
-        return True
-
-    def _do_in_turn(self, case: Case, progress: Progress, is_put_off: bool) -> Steps[str]:
-        """Do a case that no other run is at; empty if it is to come after all others.
-
-        A case in which a run was killed may kill this one too, so it is put off once.
-        """
-        output = self.options.output
-        if self.options.resume and not reason_to_run(case, output, self.run):
-            return (yield from self._do_or_leave_out(case, progress))
-        lock = (output / case.report).with_name(f".{case.stem}.lock")
-        with locked(lock, wait=is_put_off, keep_if_left=not is_put_off) as state:
-            if state != "free" and not is_put_off:
-                other = "another run is at it" if state == "busy" else "a run was killed in it"
-                _LOGGER.info("%s: put off, %s", case.name, other)
-                return ""
-            if state == "left":
-                for name in all_outputs(case):
-                    discard_partials(output / name)
-            return (yield from self._do_or_leave_out(case, progress))
-
-    def _do_or_leave_out(self, case: Case, progress: Progress) -> Steps[str]:
-        output = self.options.output
-        reason = reason_to_run(case, output, self.run)
-        complete = read_report(output / case.report) if not reason else None
-        if self.options.resume and complete is not None:
-            self.outcome.resumed.append(complete)
-            return "complete already"
-        _LOGGER.debug("%s: is done because %s", case.name, reason or "--no-resume asks for it")
-        keep = () if reason == INPUT_CHANGED else wanted_outputs(case, self.run.options)
-        remove_outputs(case, output, keep)
-        report = yield from process_case(
-            case, self._read, self.options, self.segmenter, self.run, progress.stage
-        )
-        self.outcome.written.append(report)
-        return case_in_words(report)
-
-    def _read(self, case: Case) -> Scan:
-        """The scan of a case; the next one is then begun, if it is to be done."""
-        scan = self.reader.take(case)
-        if self.following is not None:
-            complete = not reason_to_run(self.following, self.options.output, self.run)
-            if not (self.options.resume and complete):
-                self.reader.begin(self.following)
-        return scan
+            report, trouble = job.fail(error, self._run)
+            if trouble is not None:
+                _LOGGER.debug("no report of the failure: %s", trouble)
+            self._outcome.failures.append((report, error))
+        except BaseException:
+            job.release()
+            raise
 
 
 def _as_user_error(caught: Exception, case: Case) -> VertsegError:
@@ -254,12 +236,3 @@ def _as_user_error(caught: Exception, case: Case) -> VertsegError:
     what = f"an error of the program, {type(caught).__name__}: {caught}".rstrip(": ")
     remedy = "Run with --verbose and report the traceback."
     return VertsegError(what, str(case.where), remedy=remedy)
-
-
-def _write_failure(case: Case, output: Path, error: VertsegError, run: RunInfo) -> Report:
-    report = build_failure(case, error, run)
-    try:
-        write_report(output / case.report, report)
-    except OutputError as trouble:
-        _LOGGER.debug("no report of the failure: %s", trouble)
-    return report

@@ -27,37 +27,64 @@ State = Literal["free", "left", "busy"]
 """``free``: nobody was here; ``left``: a run was killed here; ``busy``: another run is here."""
 
 
-@contextmanager
-def locked(path: Path, wait: bool = True, keep_if_left: bool = False) -> Iterator[State]:
-    """Hold a lock while the block runs, unless the state says that another run holds it.
+class Lock:
+    """The lock of one case or file; may be acquired in one thread and released in another.
 
-    On a file system that has no locks the block runs without one, and a warning says so once.
+    On a file system that has no locks it is held without one, and a warning says so once.
 
     Args:
         path: the lock's file; missing folders are made.
-        wait: until another run lets go, so that the state is never ``busy``.
-        keep_if_left: keep a file that a killed run has left, for whoever comes later.
-
-    Raises:
-        OutputError: the file cannot be made.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, state = _acquire(path, wait)
-    except OSError as error:
-        what = f"cannot be written: {error.strerror or error}"
-        remedy = "Make the output folder writable for this user."
-        raise OutputError(what, str(path), remedy=remedy) from error
-    try:
-        yield state
-    finally:
-        if state == "free" or (state == "left" and not keep_if_left):
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, wait: bool = True) -> State:
+        """Take the lock, unless the state says that another run holds it.
+
+        Args:
+            wait: until another run lets go, so that the state is never ``busy``.
+
+        Raises:
+            OutputError: the file cannot be made.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor, state = _acquire(self._path, wait)
+        except OSError as error:
+            what = f"cannot be written: {error.strerror or error}"
+            remedy = "Make the output folder writable for this user."
+            raise OutputError(what, str(self._path), remedy=remedy) from error
+        return state
+
+    def release(self, keep_file: bool = False) -> None:
+        """Let go, if it is held.
+
+        Args:
+            keep_file: which a killed run has left, for whoever comes later.
+        """
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        if not keep_file:
             with suppress(OSError):
-                path.unlink()
+                self._path.unlink()
         os.close(descriptor)
 
 
-def _acquire(path: Path, wait: bool) -> tuple[int, State]:
+@contextmanager
+def locked(path: Path) -> Iterator[State]:
+    """Hold a lock while the block runs; yields its state when it was taken, see `Lock`."""
+    lock = Lock(path)
+    state = lock.acquire()
+    try:
+        yield state
+    finally:
+        lock.release()
+
+
+def _acquire(path: Path, wait: bool) -> tuple[int | None, State]:
     while True:
         state: State = "left" if path.exists() else "free"
         # For writing, too: NFS makes it a lock on bytes, which only a writer may hold alone.
@@ -65,7 +92,8 @@ def _acquire(path: Path, wait: bool) -> tuple[int, State]:
         try:
             _flock(descriptor, wait)
         except BlockingIOError:
-            return descriptor, "busy"
+            os.close(descriptor)
+            return None, "busy"
         except BaseException:
             os.close(descriptor)
             raise

@@ -1,0 +1,62 @@
+"""Reading the scan of a case."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vertseg.errors import InputError
+from vertseg.io.case import Case
+from vertseg.io.dicom_read import read_dicom_series
+from vertseg.io.image import Image
+from vertseg.io.read import read_image
+from vertseg.system.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan that was read.
+
+    Attributes:
+        image: what was in it.
+        fingerprint: of its files.
+        seconds: that it took.
+    """
+
+    image: Image
+    fingerprint: Fingerprint
+    seconds: float
+
+
+def read_scan(case: Case, force: bool = False) -> Scan:
+    """Read the scan of a case.
+
+    Args:
+        case: which.
+        force: take values that do not look like HU, too.
+
+    Raises:
+        InputError: the scan cannot be used.
+    """
+    start = time.perf_counter()
+    with ThreadPoolExecutor(1, "fingerprint") as pool:
+        taken = pool.submit(Fingerprint.of, *case.files)
+        try:
+            image = _read(case, force)
+        finally:  # what the fingerprint finds wrong, such as a file without an end, comes first
+            fingerprint = taken.result()
+    if not fingerprint.still_fits(*case.files):
+        remedy = "Run again when it is written."
+        raise InputError("changed while it was read", str(case.where), remedy=remedy)
+    return Scan(image, fingerprint, time.perf_counter() - start)
+
+
+def _read(case: Case, force: bool) -> Image:
+    where = str(case.where)
+    image = read_dicom_series(case.slices, where) if case.slices else read_image(case.path)
+    if image.intensities == "unknown" and not force:
+        what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
+        remedy = "Store the scan in HU, or take it as it is with --force."
+        raise InputError(what.split(":")[0], where, "CT in Hounsfield units", remedy)
+    return image
