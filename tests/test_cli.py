@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +157,17 @@ def test_a_single_file_is_taken(tmp_path) -> None:
     assert main(paths, lambda _: FakeSegmenter(POINTS)) == 0
     assert (tmp_path / "out" / "b_seg.nii.gz").is_file()
     assert not (tmp_path / "out" / "a_seg.nii.gz").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_during_the_search_stops_the_run(tmp_path, monkeypatch, number, code) -> None:
+    """Process 1 of a container gets no signal that it has no handler for."""
+
+    def find_cases(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        raise AssertionError("not stopped")
+
+    monkeypatch.setattr("vertseg.batch.run.find_cases", find_cases)
+    before = signal.getsignal(number)
+    assert run(tmp_path) == code
+    assert signal.getsignal(number) == before

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vertseg.batch.outcome import Outcome
     from vertseg.stages.segmenter import Segmenter
 from vertseg.system.log import set_up_logging
+from vertseg.system.signals import Stopped, stop_on_signals
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -65,15 +66,17 @@ def main(
     options = parse(arguments)
     set_up_logging(options.verbose)
     try:
-        if options.selftest:
-            return _selftest(options)
-        options = _checked(options)
-        outcome = _run(options, load)
+        with stop_on_signals():
+            if options.selftest:
+                return _selftest(options)
+            options = _checked(options)
+            outcome = _run(options, load)
     except VertsegError as error:
         _LOGGER.error("%s", error, exc_info=error if options.verbose else None)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    except Stopped as stop:
+        _LOGGER.warning("Stopped by %s.", stop)
+        return stop.exit_code
     _show(outcome, options)
     return outcome.exit_code
 

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.paths import ROOT
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
-from vertseg.system.child import IsolationError, isolated
+from vertseg.system.child import IsolationError, abandon, isolated
 
 
 def test_values_and_errors_come_through() -> None:
@@ -48,6 +49,15 @@ def test_a_job_that_only_waits_is_ended_by_the_clock(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(IsolationError, match="more than 2 s"):
         list(isolated(open, tmp_path / "pipe", seconds=1, patience=1))
+
+
+def test_a_job_can_be_abandoned_from_another_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(lambda: list(isolated(sum, itertools.count(), seconds=300)))
+        while not job.done():
+            abandon()
+        assert isinstance(job.exception(), IsolationError)
+    assert list(isolated(range, 3)) == [0, 1, 2]
 
 
 KILLED_RUN = """

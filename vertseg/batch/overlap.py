@@ -10,6 +10,7 @@ from vertseg.batch.case_job import CaseJob
 from vertseg.batch.scan import Scan
 from vertseg.errors import InputError
 from vertseg.io.case import Case
+from vertseg.system.child import abandon
 from vertseg.system.memory import MemoryShortage, free_bytes
 
 _ROOM = 16
@@ -38,6 +39,7 @@ class ReadAhead:
     ) -> None:
         self._begun = None
         self._pool.shutdown(wait=False, cancel_futures=True)
+        abandon()  # or the end of the program would wait for a scan that nobody needs
 
     def begin(self, job: CaseJob) -> None:
         """Begin to read, if there is room; what was begun before and not taken is dropped."""

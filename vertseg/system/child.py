@@ -77,6 +77,11 @@ def isolated(
                 worker.stop()
 
 
+def abandon() -> None:
+    """End the job that is under way, if there is one; whoever waits for it gets an error."""
+    _Worker.stop_current()
+
+
 class _Worker:
     """The other process and the line to it."""
 
@@ -85,6 +90,7 @@ class _Worker:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         ends, self._lifeline = os.pipe()
+        self._ending, self._ended = threading.Lock(), False
         descriptors = (theirs.fileno(), ends)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs, open(ends, "rb"):
@@ -110,8 +116,9 @@ class _Worker:
     @classmethod
     def stop_current(cls) -> None:
         """End the worker, if there is one."""
-        if cls.current is not None:
-            cls.current.stop()
+        current = cls.current
+        if current is not None:
+            current.stop()
 
     def last_words(self, processor_seconds: int, seconds: int) -> str:
         """Why the process ended."""
@@ -124,8 +131,13 @@ class _Worker:
         return f"the library that reads it has crashed ({name})"
 
     def stop(self) -> None:
-        """End it, whatever it is doing."""
-        _Worker.current = None
+        """End it, whatever it is doing; once."""
+        with self._ending:
+            if self._ended:
+                return
+            self._ended = True
+        if _Worker.current is self:
+            _Worker.current = None
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):  # a dead disk holds even a killed process
             self._process.wait(_LAST_SECONDS)
