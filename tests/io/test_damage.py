@@ -22,7 +22,7 @@ from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
-from vertseg.io.dicom_read import read_dicom_series
+from vertseg.io.dicom_read import read_series
 from vertseg.io.read import read_image
 
 COUNT = int(os.environ.get("VERTSEG_DAMAGED_FILES", "400"))
@@ -147,10 +147,10 @@ def test_a_series_with_a_damaged_slice(small, data) -> None:
     path.write_bytes(content)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("vertseg.io.dicom_header._SECONDS", 3)
+            patch.setattr("vertseg.io.dicom_search._SECONDS", 3)
             cases = find_cases(small / "in").cases
         for case in cases:
-            image = read_dicom_series(case.slices, case.name)
+            image = read_series(case.series, case.name)
             assert np.isfinite(image.array).all()
     except InputError as error:
         assert "in" in str(error)

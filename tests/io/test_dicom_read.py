@@ -15,11 +15,11 @@ from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
-from vertseg.io.dicom_read import read_dicom_series
+from vertseg.io.dicom_read import read_dicom_folder
 
 
 def read(folder):
-    return read_dicom_series(sorted(folder.iterdir()), str(folder))
+    return read_dicom_folder(folder)
 
 
 def places(count=14, spacing=3.0) -> np.ndarray:
@@ -109,21 +109,20 @@ def test_what_is_no_scan_is_left_out_and_said_so(tmp_path) -> None:
     write_series(tmp_path / "a", g0008_0060="SEG")
     write_series(tmp_path / "b", g0008_0008="ORIGINAL\\PRIMARY\\LOCALIZER")
     write_series(tmp_path / "labels" / "c")
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "broken.dcm").write_bytes(bytes(128) + b"DICM" + bytes(40))
+    write_series(tmp_path / "d", g0008_0060="PR")
     write_itk(tmp_path / "scan.mha")
     found = find_cases(tmp_path)
     assert [case.name for case in found.cases] == ["scan.mha"]
     reasons = {left.path.parent.name: left.reason for left in found.skipped}
     assert "segmentation" in reasons["a"] and "scout" in reasons["b"]
-    assert "labels" in reasons["c"] and "damaged" in reasons["d"]
+    assert "labels" in reasons["c"] and "display" in reasons["d"]
 
 
 REFUSED = {
     "modality": ({"g0008_0060": "MR"}, "modality MR"),
     "few": ({"image": itk_image(directions=FLAT)[:, :, :2]}, "only 2 slices"),
     "missing": ({"positions": np.delete(places(15), 7, axis=0)}, "6.00 mm apart, others 3.00"),
-    "twice": ({"positions": places()[[*range(13), 12]]}, "two slices at the place"),
+    "twice": ({"positions": places()[[*range(13), 12]]}, "two slices at one place"),
     "aside": ({"positions": places() + np.outer(np.arange(14) == 6, (9, 0, 0))}, "away from"),
     "nowhere": ({"g0020_0032": "", "g0020_0037": ""}, "position|place"),
 }
@@ -148,13 +147,13 @@ def test_slightly_uneven_slices_are_taken_with_a_warning(tmp_path) -> None:
     uneven = places()
     uneven[6, 2] += 0.15
     write_series(tmp_path / "s", itk_image(directions=FLAT), positions=uneven)
-    assert "differ by up to 5%" in read(tmp_path / "s").warnings[0]
+    assert "up to 5% of their distance" in read(tmp_path / "s").warnings[0]
 
 
 def test_slices_of_two_kinds_and_damaged_slices_are_refused(tmp_path) -> None:
     write_series(tmp_path / "s", itk_image(directions=FLAT))
     (tmp_path / "s" / "IM005.dcm").write_bytes((tmp_path / "s" / "IM005.dcm").read_bytes()[:-60])
-    with pytest.raises(InputError, match=r"IM005\.dcm cannot be read"):
+    with pytest.raises(InputError, match=r"IM005\.dcm is cut short"):
         read(tmp_path / "s")
     (tmp_path / "s" / "IM005.dcm").unlink()
     write_series(tmp_path / "s", itk_image(directions=SAGITTAL), prefix="X")

@@ -113,13 +113,27 @@ def test_a_header_that_crashes_the_library(tmp_path) -> None:
     assert [report["case"] for report in outcome.written] == ["b.nii.gz"]
 
 
-def test_a_truncated_slice_over_which_the_library_loops_for_ever(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("vertseg.io.dicom_header._SECONDS", 3)
+def test_jobs_of_several_threads_are_done_at_once_and_one_process_is_kept() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        numbers = list(pool.map(lambda _: list(isolated(_own_number)), range(3)))
+    assert all(len(found) == 1 for found in numbers)
+    assert list(isolated(_own_number)) in numbers
+
+
+def _own_number() -> list[int]:
+    time.sleep(0.5)
+    return [os.getpid()]
+
+
+def test_a_slice_cut_within_its_first_elements_is_named_and_the_others_are_done(tmp_path) -> None:
+    """The library that unpacks values loops for ever over such a file."""
     write_series(tmp_path / "in" / "s")
     whole = sorted((tmp_path / "in" / "s").iterdir())[0]
     content = whole.read_bytes()
     place = content.index(b"\x02\x00\x12\x00UI")
     whole.with_name("cut.dcm").write_bytes(content[: place + 14])
+    write_scan(tmp_path / "in" / "b.nii.gz")
     outcome = run_batch(Options(tmp_path / "in", tmp_path / "out"), lambda _: FakeSegmenter(POINTS))
-    assert outcome.exit_code == 0
-    assert [report["case"] for report in outcome.written] == ["s"]
+    assert [report["case"] for report in outcome.written] == ["b.nii.gz"]
+    ((report, error),) = outcome.failures
+    assert report["case"] == "s" and "cut.dcm" in error.what and error.remedy

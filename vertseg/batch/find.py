@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -75,8 +75,7 @@ def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discove
     """
     start = Path(root)
     if os.path.isfile(start):
-        cases = [Case.from_path(start, start.parent)] if split_suffix(start.name)[1] else []
-        skipped: list[Skipped] = []
+        cases, skipped = _single(start)
     elif os.path.isdir(start):
         cases, skipped = _sort_out(start)
         cases = recognise_layout(cases, start)
@@ -91,6 +90,15 @@ def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discove
     return Discovery(tuple(kept), tuple(skipped), tuple(refused))
 
 
+def _single(file: Path) -> tuple[list[Case], list[Skipped]]:
+    """The case of a file that was given by itself, such as one DICOM file with many frames."""
+    if split_suffix(file.name)[1]:
+        return [Case.from_path(file, file.parent)], []
+    found, left = find_series([file])
+    skipped = [Skipped(other.path, other.reason) for other in left]
+    return [Case(file, Path(), file.stem, False, series=series) for series in found], skipped
+
+
 def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoInputError:
     what = f"no scan fits the pattern {only!r}" if only is not None else "holds no scan"
     if skipped:
@@ -102,35 +110,33 @@ def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoIn
 def _sort_out(root: Path) -> tuple[list[Case], list[Skipped]]:
     cases: list[Case] = []
     skipped: list[Skipped] = []
-    for folder, files in _walk(root):
-        scans = [path for path in files if split_suffix(path.name)[1]]
-        for path in scans:
-            reason = _reason_to_skip(path, root)
-            if reason:
+    others: list[Path] = []
+    for _, files in _walk(root):
+        for path in files:
+            if not split_suffix(path.name)[1]:
+                others.append(path)
+            elif reason := _reason_to_skip(path, root):
                 skipped.append(Skipped(path, reason))
             else:
                 cases.append(Case.from_path(path, root))
-        series, others = _dicom_cases(folder, set(files).difference(scans), root)
-        cases += series
-        skipped += others
+    series, left = _dicom_cases(others, root)
+    cases += series
+    skipped += left
     return sorted(cases, key=lambda case: case.where), sorted(skipped, key=lambda left: left.path)
 
 
-def _dicom_cases(
-    folder: Path, files: Iterable[Path], root: Path
-) -> tuple[list[Case], list[Skipped]]:
-    """A case for each DICOM series of a folder."""
+def _dicom_cases(files: Iterable[Path], root: Path) -> tuple[list[Case], list[Skipped]]:
+    """A case for each DICOM series below the input folder."""
     found, left = find_series(files)
     skipped = [Skipped(other.path, other.reason) for other in left]
-    reason = _reason_to_skip(folder / "series", root)
-    if reason:
-        return [], skipped + [Skipped(series.files[0], reason) for series in found]
-    if len(found) == 1 and folder != root:
-        (series,) = found
-        place = folder.parent.relative_to(root)
-        return [Case(folder, place, folder.name, False, slices=series.files)], skipped
-    place = folder.relative_to(root)
-    return [Case(folder, place, s.name, False, slices=s.files) for s in found], skipped
+    folders = Counter(series.folder for series in found)
+    cases = []
+    for series in found:
+        if reason := _reason_to_skip(series.folder / "series", root):
+            skipped.append(Skipped(series.files[0], reason))
+        else:
+            cases.append(Case.from_series(series, root, folders[series.folder] == 1))
+    return cases, skipped
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:

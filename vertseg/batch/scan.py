@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vertseg.errors import InputError
 from vertseg.io.case import Case
-from vertseg.io.dicom_read import read_dicom_series
+from vertseg.io.dicom_read import check_series, read_series
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.system.fingerprint import Fingerprint
@@ -39,6 +39,8 @@ def read_scan(case: Case, force: bool = False) -> Scan:
     Raises:
         InputError: the scan cannot be used.
     """
+    if case.series is not None:  # before its files are read, of which some may be missing
+        check_series(case.series, str(case.where))
     start = time.perf_counter()
     with ThreadPoolExecutor(1, "fingerprint") as pool:
         taken = pool.submit(Fingerprint.of, *case.files)
@@ -54,7 +56,7 @@ def read_scan(case: Case, force: bool = False) -> Scan:
 
 def _read(case: Case, force: bool) -> Image:
     where = str(case.where)
-    image = read_dicom_series(case.slices, where) if case.slices else read_image(case.path)
+    image = read_series(case.series, where) if case.series else read_image(case.path)
     if image.intensities == "unknown" and not force:
         what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
         remedy = "Store the scan in HU, or take it as it is with --force."

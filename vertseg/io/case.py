@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from vertseg.io.dicom_damage import Series
 from vertseg.io.formats import MASK_SUFFIXES, files_of, split_suffix
 
 BIDS_CT = re.compile(r"(sub-.+)_ct", re.IGNORECASE)
@@ -22,7 +23,7 @@ class Case:
         stem: its name without suffix, and in BIDS without ``_ct``.
         bids: whether it is named as in BIDS, ``sub-A_ct.nii.gz``.
         mask_suffix: of the format in which the mask is written.
-        slices: files of a DICOM series; empty for other formats.
+        series: a DICOM series; None for other formats.
         slug: name of the socket in the layout of grand-challenge.org, else empty.
         given_centroids: centroid file to segment from; None where they are to be found.
     """
@@ -32,7 +33,7 @@ class Case:
     stem: str
     bids: bool
     mask_suffix: str = ".nii.gz"
-    slices: tuple[Path, ...] = ()
+    series: Series | None = field(default=None, compare=False, repr=False)
     slug: str = ""
     given_centroids: Path | None = None
 
@@ -45,16 +46,38 @@ class Case:
         mask_suffix = MASK_SUFFIXES.get(suffix, ".nii.gz")
         return cls(path, folder, bids.group(1) if bids else stem, bids is not None, mask_suffix)
 
+    @classmethod
+    def from_series(cls, series: Series, root: Path, alone: bool) -> Case:
+        """The case of a DICOM series.
+
+        Args:
+            series: somewhere below `root`.
+            root: the input folder.
+            alone: whether it is the one series of its folder, whose name it then bears.
+        """
+        folder = series.folder
+        if alone and folder != root:
+            place, name = folder.parent.relative_to(root), folder.name
+        else:
+            place, name = folder.relative_to(root), series.name
+        return cls(folder, place, name, False, series=series)
+
+    @property
+    def slices(self) -> tuple[Path, ...]:
+        """Files of a DICOM series; empty for other formats."""
+        return self.series.files if self.series else ()
+
     @property
     def name(self) -> str:
         """Path of the scan relative to the input folder, for people to read."""
-        return (self.folder / (self.stem if self.slices else self.path.name)).as_posix()
+        return (self.folder / (self.stem if self.series else self.path.name)).as_posix()
 
     @property
     def where(self) -> Path:
         """Path of the scan for messages; that of a DICOM series ends with the series' name."""
-        one_of_many = self.slices and self.stem != self.path.name
-        return self.path / self.stem if one_of_many else self.path
+        one_of_many = self.series and self.stem != self.path.name
+        is_file = self.series is not None and self.path in self.series.files
+        return self.path / self.stem if one_of_many and not is_file else self.path
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -1,158 +1,292 @@
-"""The header of one DICOM slice: what is needed to sort slices into series and volumes."""
+"""The header of one DICOM file, read with pydicom: what sorts slices into series and volumes.
+
+Where the stored values lie in the file is noted as well, so that reading them needs no second look
+at it. All of this is done in a process of its own, see `vertseg.io.dicom_search`.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
+from vertseg.io.dicom_file import DicomFile
+from vertseg.io.dicom_frames import frame_facts, frames_of, is_multi_frame
+from vertseg.io.dicom_slice import Kind, Slice, Storage, Triple, Unusable
+from vertseg.io.dicom_values import numbers, text_of, value_of
+from vertseg.io.scan_facts import FACT_KEYWORDS, facts_from
 
-from vertseg.geometry.grid import FloatArray, Size
-from vertseg.system.child import IsolationError, isolated
+Header = tuple[Slice, ...] | Unusable | None
+"""Slices of an image file, or why it is none; None for a file that is not DICOM, or an index."""
 
-_MAGIC_OFFSET, _MAGIC = 128, b"DICM"
-_HAS_SUFFIX = re.compile(r"\.[a-z]\w{0,5}$", re.IGNORECASE)
-_DICOM_SUFFIX = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_LONGEST_TEXT = 40
-_SECONDS = 20
+_IMAGE_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", _SECONDARY_CAPTURE)  # CT, enhanced CT too
+_INDEX_CLASS = "1.2.840.10008.1.3.10"
+_IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+_BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_PLAIN = (_IMPLICIT, _EXPLICIT, _BIG_ENDIAN)
+_PIXEL_DATA = 0x7FE00010
+_PIXELS = (_PIXEL_DATA, 0x7FE00008, 0x7FE00009)  # and those of real numbers
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_ITEM, _END_OF_ITEMS = 0xE000, 0xE0DD
+_LONGEST_NAME = 40
+_CUT = "is cut short"
+
+_SHARED = (
+    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "Modality", "SeriesNumber"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID"),
+    *("PatientBirthDate", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
+    *("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *(name for name in FACT_KEYWORDS if name != "XRayTubeCurrent"),
+)
+"""Elements that are the same in most slices of a series."""
+
+_OWN = (
+    *("SOPInstanceUID", "ImagePositionPatient", "RescaleSlope", "RescaleIntercept"),
+    *("XRayTubeCurrent", "NumberOfFrames"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
 
 
-@dataclass(frozen=True, eq=False)
-class SliceHeader:
-    """What one DICOM image says of itself.
+def read_headers(files: Sequence[DicomFile]) -> Iterator[Header]:
+    """The header of each file; slices of a kind share one object."""
+    kinds: dict[Any, Kind] = {}
+    for file in files:
+        try:
+            yield _read(file, kinds)
+        except OSError as error:
+            yield Unusable(file, f"cannot be read: {error.strerror or error}", True)
+        except MemoryError:
+            yield Unusable(file, "takes more memory to read than is free", True)
+        except Exception:  # whatever pydicom makes of damaged bytes
+            yield Unusable(file, "is damaged", True)
+
+
+@dataclass
+class _Opened:
+    """The elements of a file up to its pixels.
 
     Attributes:
-        path: the file.
-        series_uid: identity of its series.
-        series_name: number and description of its series, fit for a file name.
-        modality: such as ``"CT"``.
-        localizer: whether it is a scout view.
-        screenshot: whether it is a secondary capture and not from the scanner.
-        size: columns, rows, frames.
-        affine_lps: (4, 4) index (column, row, slice) -> LPS mm; the third column has length 1 and
-            is the normal of the slice.
-        has_position: whether the position in space is stored.
-        whole: whether its values are whole numbers.
-        colour: whether it has several values a pixel.
+        dataset: the elements.
+        state: size and time of change of the file.
+        pixels: tag of the pixels, 0 where they are missing.
+        offset: bytes before their values.
+        length: bytes that they are said to take.
     """
 
-    path: Path
-    series_uid: str
-    series_name: str
-    modality: str
-    localizer: bool
-    screenshot: bool
-    size: Size
-    affine_lps: FloatArray
-    has_position: bool
-    whole: bool
-    colour: bool
+    dataset: Any
+    state: tuple[int, int]
+    pixels: int
+    offset: int
+    length: int
+    syntax: str = field(init=False)
 
-    @property
-    def normal_lps(self) -> FloatArray:
-        """(3,) unit vector across the slice."""
-        return np.asarray(self.affine_lps[:3, 2])
-
-    @property
-    def position_lps_mm(self) -> FloatArray:
-        """(3,) centre of the first pixel."""
-        return np.asarray(self.affine_lps[:3, 3])
+    def __post_init__(self) -> None:
+        named = str(self.dataset.file_meta.get("TransferSyntaxUID") or "")
+        implicit, little = self.dataset.original_encoding
+        self.syntax = named or (_IMPLICIT if implicit else _EXPLICIT if little else _BIG_ENDIAN)
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM, by its name and then its first bytes; an index is not."""
-    name = path.name
-    if name.startswith(".") or name.upper() == "DICOMDIR":
-        return False
-    if _HAS_SUFFIX.search(name) and not _DICOM_SUFFIX.search(name):
-        return False
-    if not os.path.isfile(path):  # a pipe would never end
-        return False
+def _read(file: DicomFile, kinds: dict[Any, Kind]) -> Header:
+    opened = _open(file)
+    dataset = opened.dataset
+    sop_class = text_of(dataset, "SOPClassUID")
+    if _INDEX_CLASS in (sop_class, dataset.file_meta.get("MediaStorageSOPClassUID")):
+        return None
+    if not (sop_class or opened.pixels or dataset.preamble):
+        return None
+    if opened.pixels != _PIXEL_DATA:
+        return _without_image(file, opened, sop_class)
+    kind = _kind(opened, sop_class, kinds)
+    if min(kind.size) < 1 or not kind.storage.bits_allocated:
+        return Unusable(file, "is damaged", True, kind.series_uid, kind.modality)
+    many = is_multi_frame(dataset)
+    slices = _frames(file, opened, kind) if many else [_slice(file, opened, kind)]
+    damage = _damage(file, opened, kind, len(slices))
+    return tuple(replace(one, damage=damage) for one in slices) if damage else tuple(slices)
+
+
+def _open(file: DicomFile) -> _Opened:
+    """Read the elements, from the first bytes of the file where they are enough."""
+    state = file.state()
+    first = file.first()
     try:
-        if not path.is_file():  # a pipe would never end
+        opened = _elements(first, state)
+        if opened.pixels or state[0] <= len(first.getbuffer()):
+            return opened
+    except Exception:  # the elements go on beyond the first bytes
+        if state[0] <= len(first.getbuffer()):
+            raise
+    with file.open() as stream:
+        return _elements(stream, state)
+
+
+def _elements(stream: Any, state: tuple[int, int]) -> _Opened:
+    from pydicom.filereader import read_partial
+
+    found = (0, 8, 0)
+
+    def is_pixels(tag: int, vr: str | None, length: int) -> bool:
+        nonlocal found
+        if tag not in _PIXELS:
             return False
-        with open(path, "rb") as stream:
-            stream.seek(_MAGIC_OFFSET)
-            return stream.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        return False
+        found = (tag, 8 if vr is None else 12, length)
+        return True
 
-
-def read_slice_header(path: str | os.PathLike[str]) -> SliceHeader | None:
-    """The header of a DICOM image, or None for a file that is no image or is damaged."""
-    try:
-        (header,) = isolated(_read, str(path), seconds=_SECONDS)
-    except IsolationError:
-        return None
-    return header
-
-
-def _read(path: str) -> Iterator[SliceHeader | None]:
-    """Done in a process of its own: damaged files make GDCM loop for ever."""
-    yield _header(path)
-
-
-def _header(path: str) -> SliceHeader | None:
-    import SimpleITK as sitk  # late: only the other process needs it
-
-    reader = _reader()
-    try:
-        reader.SetFileName(path)
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None
-    tags = {
-        name: reader.GetMetaData(tag).strip(" \0") if reader.HasMetaDataKey(tag) else ""
-        for name, tag in _TAGS.items()
-    }
-    size = tuple(reader.GetSize())
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3))
-    affine[:3, :2] *= reader.GetSpacing()[:2]
-    affine[:3, 3] = reader.GetOrigin()
-    return SliceHeader(
-        path=Path(path),
-        series_uid=tags["series_uid"],
-        series_name=_file_name(tags["number"], tags["description"]),
-        modality=tags["modality"].upper(),
-        localizer="LOCALIZER" in tags["image_type"].upper().split("\\"),
-        screenshot=tags["sop_class"].startswith(_SECONDARY_CAPTURE),
-        size=(size[0], size[1], size[2] if len(size) > 2 else 1),
-        affine_lps=affine,
-        has_position=bool(tags["position"] and tags["orientation"]),
-        whole="integer" in sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()),
-        colour=reader.GetNumberOfComponents() != 1,
-    )
-
-
-_TAGS = {
-    "image_type": "0008|0008",
-    "sop_class": "0008|0016",
-    "modality": "0008|0060",
-    "description": "0008|103e",
-    "series_uid": "0020|000e",
-    "number": "0020|0011",
-    "position": "0020|0032",
-    "orientation": "0020|0037",
-}
+    dataset = read_partial(stream, is_pixels, force=True, specific_tags=_tags())
+    tag, head_bytes, length = found
+    return _Opened(dataset, state, tag, stream.tell() + head_bytes, length)
 
 
 @lru_cache(maxsize=1)
-def _reader() -> Any:
-    import SimpleITK as sitk
+def _tags() -> list[Any]:
+    from pydicom.datadict import tag_for_keyword
 
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    return reader
+    return [tag_for_keyword(name) for name in (*_SHARED, *_OWN)]
+
+
+def _without_image(file: DicomFile, opened: _Opened, sop_class: str) -> Unusable:
+    """A document, or an image whose pixels were lost."""
+    dataset = opened.dataset
+    rows = value_of(dataset, "Rows") is not None
+    lost = not opened.pixels and (rows or not sop_class or sop_class.startswith(_IMAGE_CLASSES))
+    reason = _CUT if lost else "DICOM without an image"
+    modality = text_of(dataset, "Modality").upper()
+    return Unusable(file, reason, lost, text_of(dataset, "SeriesInstanceUID"), modality)
+
+
+def _kind(opened: _Opened, sop_class: str, kinds: dict[Any, Kind]) -> Kind:
+    """What most slices of a series share; made once for all that have the same elements."""
+    dataset = opened.dataset
+    if is_multi_frame(dataset):  # whose sequences say more
+        return _made_kind(opened, sop_class)
+    key = (opened.syntax, *(_raw(dataset, tag) for tag in _tags()[: len(_SHARED)]))
+    if key not in kinds:
+        kinds[key] = _made_kind(opened, sop_class)
+    return kinds[key]
+
+
+def _raw(dataset: Any, tag: int) -> Any:
+    item = dataset.get_item(tag)
+    value = None if item is None else item.value
+    return value if isinstance(value, bytes | None) else str(value)
+
+
+def _made_kind(opened: _Opened, sop_class: str) -> Kind:
+    dataset = opened.dataset
+    patient = ("PatientID", "PatientName", "PatientBirthDate")
+    known = tuple(text_of(dataset, name) for name in patient)
+    facts = {name: value_of(dataset, name) for name in FACT_KEYWORDS} | frame_facts(dataset)
+    numbered = (text_of(dataset, "SeriesNumber"), text_of(dataset, "SeriesDescription"))
+    return Kind(
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        frame_of_reference=text_of(dataset, "FrameOfReferenceUID"),
+        patient=cast(tuple[str, str, str], known),
+        series_name=_file_name(*numbered),
+        modality=text_of(dataset, "Modality").upper(),
+        localizer="LOCALIZER" in text_of(dataset, "ImageType").upper().split("\\"),
+        secondary=sop_class.startswith(_SECONDARY_CAPTURE),
+        size=(_whole(dataset, "Columns"), _whole(dataset, "Rows")),
+        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
+        spacing=cast(tuple[float, float] | None, _numbers(dataset, "PixelSpacing", 2)),
+        storage=_storage(opened),
+        facts=facts_from(facts, known[:2]),
+    )
+
+
+def _storage(opened: _Opened) -> Storage:
+    dataset = opened.dataset
+    allocated = _whole(dataset, "BitsAllocated")
+    stored = _whole(dataset, "BitsStored") or allocated
+    plain = opened.syntax in _PLAIN and opened.length != _UNDEFINED_LENGTH
+    return Storage(
+        syntax=opened.syntax,
+        packed=not plain or allocated not in (8, 16, 32),
+        big_endian=opened.syntax == _BIG_ENDIAN,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=_whole(dataset, "HighBit") or stored - 1,
+        signed=_whole(dataset, "PixelRepresentation") == 1,
+        samples=_whole(dataset, "SamplesPerPixel") or 1,
+    )
+
+
+def _slice(file: DicomFile, opened: _Opened, kind: Kind) -> Slice:
+    dataset = opened.dataset
+    slope = _numbers(dataset, "RescaleSlope", 1) or (1.0,)
+    intercept = _numbers(dataset, "RescaleIntercept", 1) or (0.0,)
+    current = _numbers(dataset, "XRayTubeCurrent", 1)
+    return Slice(
+        kind=kind,
+        file=file,
+        frame=0,
+        sop_uid=text_of(dataset, "SOPInstanceUID"),
+        position=cast(Triple | None, _numbers(dataset, "ImagePositionPatient", 3)),
+        scale=(slope[0] or 1.0, intercept[0]),
+        offset=opened.offset,
+        state=opened.state,
+        tube_current_ma=current[0] if current else None,
+    )
+
+
+def _frames(file: DicomFile, opened: _Opened, kind: Kind) -> list[Slice]:
+    """A slice for each frame of a file."""
+    first = _slice(file, opened, kind)
+    kinds: dict[Any, Kind] = {}
+    slices = []
+    step = 0 if kind.storage.packed else kind.plane_bytes
+    for number, frame in enumerate(frames_of(opened.dataset)):
+        key = (frame.orientation, frame.spacing)
+        if key not in kinds:
+            kinds[key] = replace(kind, orientation=frame.orientation, spacing=frame.spacing)
+        placed = replace(first, kind=kinds[key], frame=number, position=frame.position)
+        slices.append(replace(placed, scale=frame.scale, offset=opened.offset + number * step))
+    return slices
+
+
+def _damage(file: DicomFile, opened: _Opened, kind: Kind, frames: int) -> str:
+    """What is wrong with the stored values, as far as that can be told without reading them."""
+    if opened.syntax == _DEFLATED:
+        return ""
+    if opened.length == _UNDEFINED_LENGTH:
+        return "" if _ends_properly(file, opened.offset) else _CUT
+    if opened.offset + opened.length > opened.state[0]:
+        return _CUT
+    wanted = 0 if kind.storage.packed else kind.plane_bytes * frames
+    return "holds fewer values than its header says" if opened.length < wanted else ""
+
+
+def _ends_properly(file: DicomFile, offset: int) -> bool:
+    """Whether the items that hold packed values are all there, and their end as well."""
+    with file.open() as stream:
+        stream.seek(offset)
+        while len(head := stream.read(8)) == 8:
+            group, element = (int.from_bytes(head[n : n + 2], "little") for n in (0, 2))
+            if (group, element) == (0xFFFE, _END_OF_ITEMS):
+                return True
+            if (group, element) != (0xFFFE, _ITEM):
+                return False
+            stream.seek(int.from_bytes(head[4:], "little"), 1)
+    return False
+
+
+def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Numbers as stored, without pydicom's conversions, which take most of the time."""
+    from pydicom.datadict import tag_for_keyword
+
+    item = dataset.get_item(tag_for_keyword(keyword))
+    return None if item is None else numbers(item.value, count)
+
+
+def _whole(dataset: Any, keyword: str) -> int:
+    found = numbers(value_of(dataset, keyword), 1)
+    return int(found[0]) if found else 0
 
 
 def _file_name(*parts: str) -> str:
     """Parts joined into a name without blanks, separators or leading dots."""
     clean = (re.sub(r"[^\w.+]+", "-", part).strip("-.") for part in parts)
-    return "_".join(filter(None, clean))[:_LONGEST_TEXT] or "series"
+    return "_".join(filter(None, clean))[:_LONGEST_NAME] or "series"

@@ -1,172 +1,218 @@
 """Reading a DICOM CT series into a volume.
 
-Slices are sorted along their normal, and their positions give the third axis, so that a series from
-a tilted gantry lies where it was scanned. Positions that are not even are refused: a volume cannot
-hold them.
+Slices are sorted along their normal, and their places give the third axis, so that a series from a
+tilted gantry lies where it was scanned. Slices that do not lie in an even row are refused: a volume
+cannot hold them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vertseg.errors import InputError
-from vertseg.geometry.grid import FloatArray, Grid, is_invertible
-from vertseg.io.dicom_header import SliceHeader, read_slice_header
+from vertseg.geometry.grid import Grid, is_invertible
+from vertseg.io.dicom_damage import Series
+from vertseg.io.dicom_pixels import has_whole_numbers, read_planes
+from vertseg.io.dicom_places import Row, even_row
 from vertseg.io.dicom_series import find_series
+from vertseg.io.dicom_slice import Kind, Slice
 from vertseg.io.image import Image, assemble_image
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS, check_grid
 from vertseg.io.nifti_header import StoredHeader
-from vertseg.system.child import IsolationError, isolated
+from vertseg.io.scan_facts import ScanFacts
 
 _FEWEST_SLICES = 3
-_SAME_MM = 0.01
-_NOTED_UNEVENNESS, _LARGEST_UNEVENNESS = 0.02, 0.1  # of the usual distance of slices
-_CONVERT_REMEDY = "Convert the series to NIfTI with a tool that knows it, such as dcm2niix."
+_MOST_NAMES = 10
+_SAME_DIRECTION = 1e-3
 _EXPORT_REMEDY = "Export the whole series again."
 
 
-def read_dicom_series(files: Sequence[Path], where: str) -> Image:
-    """Read the slices of one series; values are treated as in `vertseg.io.read.read_image`.
+def read_series(series: Series, where: str) -> Image:
+    """Read one series; values are treated as in `vertseg.io.read.read_image`.
 
     Args:
-        files: the slices, in any order.
-        where: name of the series for messages.
+        series: as found by `vertseg.io.dicom_series.find_series`.
+        where: its name for messages.
 
     Raises:
-        InputError: not CT, fewer than three slices, slices that are missing, doubled or of
-            different kinds, damaged or without a position.
+        InputError: not CT, fewer than three slices, slices that are damaged, missing, doubled, of
+            different kinds or patients, compressed in an unknown way, or without a place.
     """
-    headers = [_read_header(path, where) for path in files]
-    _check_kind(headers, where)
-    _check_alike(headers, where)
-    normal = headers[0].normal_lps
-    headers = sorted(headers, key=lambda header: float(header.position_lps_mm @ normal))
-    warnings = _check_positions(headers, where)
-    grid = _grid(headers, where)
-    warnings += check_grid(grid, where)
+    check_series(series, where)
+    normal = series.slices[0].kind.axes_lps[:, 2]
+    slices = sorted(series.slices, key=lambda one: float(np.dot(one.position or (), normal)))
+    row = even_row(slices, where)
+    grid = _grid(slices, row, where)
+    warnings = row.warnings + check_grid(grid, where)
     header = StoredHeader.from_geometry(grid.size, grid.affine_ras)
-    dtype = np.dtype(np.int32 if all(h.whole for h in headers) else np.float64)
-    chunks = _chunks(headers, where)
-    return assemble_image(chunks, dtype, (1.0, 0.0), grid, header, warnings, where)
+    dtype = np.dtype(np.int16 if has_whole_numbers(slices) else np.float64)
+    planes = read_planes(slices, where)
+    image = assemble_image(planes, dtype, (1.0, 0.0), grid, header, warnings, where)
+    return replace(image, facts=_facts(slices))
 
 
 def read_dicom_folder(folder: str | os.PathLike[str]) -> Image:
-    """Read the one DICOM series of a folder, see `read_dicom_series`.
+    """Read the one DICOM series of a folder, see `read_series`.
 
     Raises:
         InputError: the folder holds no series, or several.
     """
-    found, _ = find_series(Path(folder).iterdir())
+    found, _ = find_series(path for path in Path(folder).iterdir() if not path.is_dir())
     if len(found) != 1:
         names = ", ".join(series.name for series in found)
         what = f"holds {len(found)} DICOM series" + f": {names}" * bool(found)
         remedy = "Keep each series in a folder of its own."
         raise InputError(what, str(folder), "one series", remedy)
-    return read_dicom_series(found[0].files, str(folder))
+    return read_series(found[0], str(folder))
 
 
-def _read_header(path: Path, where: str) -> SliceHeader:
-    header = read_slice_header(path)
-    if header is None:
-        raise InputError(f"the slice {path.name} cannot be read", where, remedy=_EXPORT_REMEDY)
-    return header
+def check_series(series: Series, where: str) -> None:
+    """Raise InputError where the headers of a series say that it makes no volume."""
+    _check_whole(series, where)
+    kinds = list(dict.fromkeys(one.kind for one in series.slices))
+    for check in _CHECKS:
+        check(series, kinds, where)
 
 
-def _check_kind(headers: Sequence[SliceHeader], where: str) -> None:
-    first, count = headers[0], len(headers)
-    other = next((h.modality for h in headers if h.modality != "CT"), None)
+def _check_whole(series: Series, where: str) -> None:
+    if not series.damaged:
+        return
+    named = [f"{bad.file.name} {bad.reason}" for bad in series.damaged[:_MOST_NAMES]]
+    more = len(series.damaged) - len(named)
+    listed = "; ".join(named) + (f"; and {more} more" if more else "")
+    count = len(series.damaged)
+    what = f"{count} of its files cannot be used: {listed}" if count > 1 else listed
+    remedy = "Copy the files again from where they came, or remove those that are no part of it."
+    raise InputError(what, where, "a whole series", remedy)
+
+
+def _check_modality(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    other = next((kind.modality for kind in kinds if kind.modality != "CT"), None)
     if other is not None:
         what = f"is of the modality {other or 'unknown'}"
         raise InputError(what, where, "CT", "Remove the series, or leave it out with --only.")
-    if any(header.size[2] > 1 for header in headers):
-        raise InputError("has many slices in one file", where, "a file a slice", _CONVERT_REMEDY)
-    if any(header.colour for header in headers):
+    if any(kind.storage.samples > 1 for kind in kinds):
         raise InputError("is in colour", where, "one CT value a voxel", "Give the CT itself.")
+
+
+def _check_patient(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    for what, values in zip(
+        ("identities", "names", "dates of birth"),
+        zip(*(kind.patient for kind in kinds), strict=True),
+        strict=True,
+    ):
+        if len({_same_letters(value) for value in values if value}) > 1:
+            remedy = "Keep the slices of each patient in a folder and a series of their own."
+            text = f"holds slices of several patients: their {what} differ"
+            raise InputError(text, where, "one patient", remedy)
+
+
+def _same_letters(text: str) -> str:
+    """A name without regard to case, blanks and empty parts."""
+    return " ".join(text.replace("^", " ").casefold().split())
+
+
+def _check_own_uids(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    if series.own_uids:
+        what = f"each of its {len(series.slices)} slices has a SeriesInstanceUID of its own"
+        remedy = (
+            "Give them one, for instance with dcmodify -m SeriesInstanceUID=1.2.3.4 of the DICOM "
+            "toolkit DCMTK, or export the series again."
+        )
+        raise InputError(what, where, "one SeriesInstanceUID for a series", remedy)
+
+
+def _check_count(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    count = len(series.slices)
     if count < _FEWEST_SLICES:
         what = f"has only {count} slice{'s' * (count > 1)}"
         raise InputError(what, where, f"at least {_FEWEST_SLICES}", _EXPORT_REMEDY)
-    if not all(header.has_position for header in headers):
-        what = "has slices without a position in space"
-        remedy = "Export the series without removing its geometry."
-        raise InputError(what, where, "ImagePositionPatient and ImageOrientationPatient", remedy)
-    if first.size[0] * first.size[1] * count > LARGEST_VOLUME_VOXELS:
+    columns, rows = kinds[0].size
+    if columns * rows * count > LARGEST_VOLUME_VOXELS:
         limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
         raise InputError("is too large", where, limit, "Export fewer or smaller slices.")
 
 
-def _check_alike(headers: Sequence[SliceHeader], where: str) -> None:
-    first = headers[0]
-    if not is_invertible(first.affine_lps):
+def _check_geometry(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    remedy = "Export the series without removing its geometry."
+    missing = {
+        "ImagePositionPatient": any(one.position is None for one in series.slices),
+        "ImageOrientationPatient": any(kind.orientation is None for kind in kinds),
+        "PixelSpacing": any(kind.spacing is None or min(kind.spacing) <= 0 for kind in kinds),
+    }
+    names = [name for name, absent in missing.items() if absent]
+    if names:
+        what = f"has slices without {' and '.join(names)}, so their place or size is unknown"
+        raise InputError(what, where, "a place in space for each slice", remedy)
+
+
+def _check_alike(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    first = series.slices[0]
+    if not is_invertible(_affine(first.kind)):
         raise InputError("has no usable geometry", where, remedy=_EXPORT_REMEDY)
-    for header in headers:
-        axes, others = header.affine_lps[:3, :3], first.affine_lps[:3, :3]
-        if header.size != first.size or not np.allclose(axes, others, rtol=0, atol=1e-3):
-            what = f"{header.path.name} and {first.path.name} differ in size or direction"
+    for kind in kinds:
+        near = np.allclose(kind.axes_lps, first.kind.axes_lps, rtol=0, atol=_SAME_DIRECTION)
+        if kind.size != first.kind.size or not near:
+            other = next(one for one in series.slices if one.kind is kind)
+            what = f"{other.name} and {first.name} differ in size or direction"
             remedy = "Keep slices of one kind in the folder."
             raise InputError(what, where, "slices of one volume", remedy)
 
 
-def _check_positions(headers: Sequence[SliceHeader], where: str) -> tuple[str, ...]:
-    """Refuse doubled, missing and misplaced slices; warn of small differences."""
-    points = np.array([header.position_lps_mm for header in headers])
-    steps = np.diff(points @ headers[0].normal_lps)
-    usual = float(np.median(steps))
-    if steps.min() < _SAME_MM:
-        double = headers[int(steps.argmin())].path.name
-        what = f"has two slices at the place of {double}"
-        remedy = "Keep one time or one kind of reconstruction in the folder."
-        raise InputError(what, where, "one slice at each place", remedy)
-    unevenness = float(np.abs(steps / usual - 1.0).max())
-    if unevenness > _LARGEST_UNEVENNESS:
-        worst = int(np.abs(steps - usual).argmax())
-        between = f"{headers[worst].path.name} and {headers[worst + 1].path.name}"
-        what = f"{between} are {steps[worst]:.2f} mm apart, others {usual:.2f} mm"
-        raise InputError(what, where, "slices at even distances", _EXPORT_REMEDY)
-    away = np.linalg.norm(points - _evenly(points), axis=1).max()
-    if away > usual / 2:
-        what = f"has slices up to {away:.1f} mm away from a straight, even row"
-        raise InputError(what, where, "slices of one volume", _EXPORT_REMEDY)
-    if unevenness > _NOTED_UNEVENNESS:
-        return (f"distances of slices differ by up to {unevenness:.0%}: taken as even",)
-    return ()
+def _check_syntax(series: Series, kinds: Sequence[Kind], where: str) -> None:
+    from pydicom.uid import UID
+
+    for syntax in {kind.storage.syntax for kind in kinds}:
+        if syntax in _UNKNOWN_TO_GDCM or not syntax:
+            what = f"is compressed as {UID(syntax).name}, which cannot be read here"
+            remedy = (
+                "Export the series again without compression, or decompress it, for instance with "
+                "pydicom and its plug-in pylibjpeg-openjpeg."
+            )
+            raise InputError(what, where, "plain values, JPEG, JPEG-LS, JPEG 2000 or RLE", remedy)
 
 
-def _evenly(points: FloatArray) -> FloatArray:
-    """(n, 3) points at even distances from the first to the last."""
-    return np.linspace(points[0], points[-1], len(points))
+_UNKNOWN_TO_GDCM = frozenset(
+    f"1.2.840.10008.1.2.{ending}"
+    for ending in (
+        *("4.201", "4.202", "4.203", "4.204", "4.205"),  # High-Throughput JPEG 2000
+        *("4.110", "4.111", "4.112", "8.1"),  # JPEG XL, deflated frames
+        *("4.100", "4.101", "4.102", "4.103", "4.104", "4.105", "4.106", "4.107", "4.108"),  # film
+    )
+)
+_CHECKS = (
+    *(_check_modality, _check_patient, _check_own_uids, _check_count, _check_geometry),
+    *(_check_alike, _check_syntax),
+)
 
 
-def _grid(headers: Sequence[SliceHeader], where: str) -> Grid:
-    first, last, count = headers[0], headers[-1], len(headers)
-    affine = first.affine_lps.copy()
-    affine[:3, 2] = (last.position_lps_mm - first.position_lps_mm) / (count - 1)
+def _affine(kind: Kind) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = kind.axes_lps
+    return affine
+
+
+def _grid(slices: Sequence[Slice], row: Row, where: str) -> Grid:
+    affine = _affine(slices[0].kind)
+    affine[:3, 2], affine[:3, 3] = row.step_lps_mm, row.first_lps_mm
     if not is_invertible(affine):
         raise InputError("has no usable geometry", where, remedy=_EXPORT_REMEDY)
-    return Grid((first.size[0], first.size[1], count), affine)
+    return Grid((*slices[0].kind.size, len(slices)), affine)
 
 
-def _chunks(headers: Sequence[SliceHeader], where: str) -> Iterator[npt.NDArray[Any]]:
-    """The values of each slice in HU, flat; every slice has its own rescale slope."""
-    for header in headers:
-        try:
-            (values,) = isolated(_values, str(header.path))
-        except (RuntimeError, IsolationError) as error:
-            what = f"the slice {header.path.name} cannot be read"
-            raise InputError(what, where, remedy=_EXPORT_REMEDY) from error
-        if values.shape != (header.size[1], header.size[0]):
-            raise InputError(f"the slice {header.path.name} has changed", where)
-        yield values.reshape(-1)
+def _facts(slices: Sequence[Slice]) -> ScanFacts:
+    """How the scan was made: as the first slice says, with the mean current of all."""
+    facts = slices[0].kind.facts
+    currents = list(_currents(slices))
+    if not currents:
+        return facts
+    return replace(facts, tube_current_ma=round(sum(currents) / len(currents), 1))
 
 
-def _values(path: str) -> Iterator[npt.NDArray[Any]]:
-    """(rows, columns); done in a process of its own, see `vertseg.system.child`."""
-    import SimpleITK as sitk
-
-    values = sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
-    yield values.reshape(values.shape[-2:]) if len(values) == 1 else values
+def _currents(slices: Sequence[Slice]) -> Iterator[float]:
+    return (one.tube_current_ma for one in slices if one.tube_current_ma)

@@ -15,6 +15,7 @@ from vertseg.io.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, rec
 from vertseg.io.itk_geometry import ItkGeometry
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS
 from vertseg.io.nifti_header import StoredHeader
+from vertseg.io.scan_facts import ScanFacts
 from vertseg.system.memory import check_memory
 
 HounsfieldArray = npt.NDArray[np.int16 | np.float32]
@@ -35,6 +36,7 @@ class Image:
         intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
             ``"unknown"`` if the values do not look like HU.
         itk: geometry as stored, where the scan was MetaImage or NRRD, for a mask of that format.
+        facts: how the scan was made, as far as its header says.
     """
 
     array: HounsfieldArray
@@ -43,6 +45,7 @@ class Image:
     warnings: tuple[str, ...] = ()
     intensities: Intensities = "hounsfield"
     itk: ItkGeometry | None = None
+    facts: ScanFacts = ScanFacts()
 
     @classmethod
     def from_array(cls, array: npt.NDArray[Any], affine_ras: npt.ArrayLike) -> Image:

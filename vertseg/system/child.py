@@ -2,7 +2,8 @@
 
 Libraries in C++ that read foreign formats can be made to crash or to loop for ever by a few damaged
 bytes. The process is started when it is first needed, does one job after another, and is replaced
-after one that it did not survive. It needs no shared memory, only a socket.
+after one that it did not survive. Jobs of several threads are done at once, by as many processes,
+of which one is kept. They need no shared memory, only a socket.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = TypeVar("T")
 _LAST_SECONDS = 5
 
 _ROOT = Path(__file__).resolve().parents[2]
-_TURN = threading.Lock()
+_LOCK = threading.Lock()
 
 PATIENCE_SECONDS = 540
 """Seconds that a value may take by the clock beyond the limit of processor time."""
@@ -57,35 +58,37 @@ def isolated(
     Raises:
         IsolationError: the process did not survive the job.
     """
-    with _TURN:
-        worker = _Worker.running()
-        finished = False
-        try:
-            worker.connection.send((function, arguments, (seconds, seconds + patience)))
-            while True:
-                kind, value = worker.connection.recv()
-                finished = kind != "value"
-                if kind == "end":
-                    return
-                if kind == "error":
-                    raise value
-                yield value
-        except (EOFError, ConnectionError) as error:
-            raise IsolationError(worker.last_words(seconds, seconds + patience)) from error
-        finally:
-            if not finished:
-                worker.stop()
+    worker = _Worker.running()
+    finished = False
+    try:
+        worker.connection.send((function, arguments, (seconds, seconds + patience)))
+        while True:
+            kind, value = worker.connection.recv()
+            finished = kind != "value"
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    except (EOFError, ConnectionError) as error:
+        raise IsolationError(worker.last_words(seconds, seconds + patience)) from error
+    finally:
+        if finished:
+            worker.wait_for_more()
+        else:
+            worker.stop()
 
 
 def abandon() -> None:
-    """End the job that is under way, if there is one; whoever waits for it gets an error."""
-    _Worker.stop_current()
+    """End the jobs that are under way; whoever waits for one gets an error."""
+    _Worker.stop_all()
 
 
 class _Worker:
     """The other process and the line to it."""
 
-    current: _Worker | None = None
+    waiting: _Worker | None = None
+    alive: set[_Worker] = set()
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -104,21 +107,33 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the run, which then ends this process
             )
         self.connection = Connection(ours.detach())
+        with _LOCK:
+            _Worker.alive.add(self)
 
     @classmethod
     def running(cls) -> _Worker:
         """The worker that waits for a job; a new one if there is none."""
-        if cls.current is None or cls.current._process.poll() is not None:
-            cls.stop_current()
-            cls.current = cls()
-        return cls.current
+        with _LOCK:
+            worker, cls.waiting = cls.waiting, None
+        if worker is not None and worker._process.poll() is None:
+            return worker
+        if worker is not None:
+            worker.stop()
+        return cls()
+
+    def wait_for_more(self) -> None:
+        """Wait for the next job, unless another one does."""
+        with _LOCK:
+            if _Worker.waiting is None:
+                _Worker.waiting = self
+                return
+        self.stop()
 
     @classmethod
-    def stop_current(cls) -> None:
-        """End the worker, if there is one."""
-        current = cls.current
-        if current is not None:
-            current.stop()
+    def stop_all(cls) -> None:
+        """End all workers, whatever they are doing."""
+        for worker in list(cls.alive):
+            worker.stop()
 
     def last_words(self, processor_seconds: int, seconds: int) -> str:
         """Why the process ended."""
@@ -136,8 +151,10 @@ class _Worker:
             if self._ended:
                 return
             self._ended = True
-        if _Worker.current is self:
-            _Worker.current = None
+        with _LOCK:
+            _Worker.alive.discard(self)
+            if _Worker.waiting is self:
+                _Worker.waiting = None
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):  # a dead disk holds even a killed process
             self._process.wait(_LAST_SECONDS)
@@ -145,7 +162,7 @@ class _Worker:
         os.close(self._lifeline)
 
 
-atexit.register(_Worker.stop_current)
+atexit.register(_Worker.stop_all)
 
 
 def _serve(connection: Connection) -> None:

@@ -1,0 +1,166 @@
+"""The values of DICOM slices in HU.
+
+Plain values lie in their file as they are and are read from there. Packed ones are unpacked by GDCM
+in a process of its own, from a file in memory that holds nothing else: so nothing that a header
+says besides, from an inverted display to a distance of slices of 0, can change or prevent them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vertseg.errors import InputError
+from vertseg.io.dicom_slice import Kind, Slice
+from vertseg.system.child import IsolationError, isolated
+
+Plane = npt.NDArray[Any]
+
+_SECONDS = 60
+_INT16 = np.iinfo(np.int16)
+_ANY_UID = "1.2.3"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_COPY_REMEDY = "Copy or export the whole series again."
+
+
+def has_whole_numbers(slices: Sequence[Slice]) -> bool:
+    """Whether all values are whole HU."""
+    return all(value.is_integer() for one in slices for value in one.scale)
+
+
+def read_planes(slices: Sequence[Slice], where: str) -> Iterator[Plane]:
+    """The values of each slice in HU, flat, in the order of the slices.
+
+    Raises:
+        InputError: a slice is damaged or has changed since its header was read.
+    """
+    packed = _unpacked([one for one in slices if one.kind.storage.packed])
+    for one in slices:
+        try:
+            if one.file.state() != one.state:
+                what = f"the slice {one.name} has changed while it was read"
+                raise InputError(what, where, remedy="Run again when it is written.")
+            stored = next(packed) if one.kind.storage.packed else _read(one)
+        except OSError as error:
+            what = f"the slice {one.name} cannot be read: {error.strerror or error}"
+            raise InputError(what, where, remedy=_COPY_REMEDY) from error
+        except (RuntimeError, ValueError, IsolationError) as error:
+            what = f"the slice {one.name} cannot be read, its values are damaged"
+            raise InputError(what, where, remedy=_COPY_REMEDY) from error
+        columns, rows = one.kind.size
+        if stored.size != columns * rows:
+            what = f"the slice {one.name} holds {stored.size} values"
+            raise InputError(what, where, f"{columns}x{rows}", _COPY_REMEDY)
+        yield _hounsfield(stored.reshape(-1), one.scale)
+    next(packed, None)  # lets the other process come to the end of its work
+
+
+def _unpacked(slices: Sequence[Slice]) -> Iterator[Plane]:
+    if slices:
+        yield from isolated(unpack, slices, seconds=_SECONDS)
+
+
+def _read(one: Slice) -> Plane:
+    """Stored values from their place in the file."""
+    found = one.file.read(one.offset, one.kind.plane_bytes)
+    if len(found) < one.kind.plane_bytes:
+        raise ValueError("the file is cut short")
+    return _numbers(found, one.kind)
+
+
+def _numbers(found: bytes | bytearray, kind: Kind) -> Plane:
+    """Numbers from bytes, without what may be stored in bits that they do not use."""
+    storage = kind.storage
+    order, letter = "><"[not storage.big_endian], "ui"[storage.signed]
+    values = np.frombuffer(found, f"{order}{letter}{storage.bits_allocated // 8}")
+    above = storage.bits_allocated - 1 - storage.high_bit
+    below = storage.high_bit + 1 - storage.bits_stored
+    if above > 0 or below > 0:  # shifts of signed numbers keep the sign
+        values = (values << max(above, 0)) >> (max(above, 0) + max(below, 0))
+    return values
+
+
+def _hounsfield(stored: Plane, scale: tuple[float, float]) -> Plane:
+    """Scaled values: int16 where they fit, else int64, and real numbers for such a scale."""
+    slope, intercept = scale
+    if stored.dtype.kind not in "iu" or not (slope.is_integer() and intercept.is_integer()):
+        return stored * slope + intercept
+    ends = [int(value) * int(slope) + int(intercept) for value in (stored.min(), stored.max())]
+    if min(ends) < _INT16.min or max(ends) > _INT16.max:
+        return stored.astype(np.int64) * int(slope) + int(intercept)
+    # Within 16 bit, sums and products that run over come out right.
+    values = stored.astype(np.int16)
+    if slope != 1:
+        values *= np.int64(slope).astype(np.int16)
+    if intercept:
+        values += np.int64(intercept).astype(np.int16)
+    return values
+
+
+def unpack(slices: Sequence[Slice]) -> Iterator[Plane]:
+    """Stored values of packed slices; works in the other process."""
+    from pydicom import dcmread
+
+    held: tuple[str, Any] | None = None
+    for one in slices:
+        if held is None or held[0] != one.file.path:
+            with one.file.open() as stream:
+                held = (one.file.path, dcmread(stream, force=True))
+        yield _unpack(held[1], one)
+
+
+def _unpack(dataset: Any, one: Slice) -> Plane:
+    if one.kind.storage.syntax == _DEFLATED:
+        size = one.kind.plane_bytes
+        return _numbers(dataset.PixelData[one.frame * size :][:size], one.kind)
+    import SimpleITK as sitk
+
+    with _file_in_memory(_values_alone(dataset, one)) as path:
+        values = sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
+    return values
+
+
+def _values_alone(dataset: Any, one: Slice) -> bytes:
+    """A DICOM file with the values of one slice, and no more of its header than they need."""
+    from pydicom import Dataset, dcmwrite, encaps, uid
+
+    kind, storage = one.kind, one.kind.storage
+    small = Dataset()
+    small.file_meta = Dataset()
+    small.file_meta.TransferSyntaxUID = storage.syntax
+    small.SOPClassUID = uid.CTImageStorage
+    small.SOPInstanceUID = _ANY_UID
+    small.SamplesPerPixel = 1
+    small.PhotometricInterpretation = "MONOCHROME2"
+    small.Columns, small.Rows = kind.size
+    small.BitsAllocated, small.BitsStored = storage.bits_allocated, storage.bits_stored
+    small.HighBit, small.PixelRepresentation = storage.high_bit, int(storage.signed)
+    values = dataset.PixelData
+    if dataset["PixelData"].is_undefined_length:
+        count = int(dataset.get("NumberOfFrames") or 1)
+        frame = encaps.get_frame(values, one.frame, number_of_frames=count)
+        values = encaps.encapsulate([frame])
+    small.PixelData = values
+    small["PixelData"].VR = "OW" if storage.bits_allocated > 8 else "OB"
+    small["PixelData"].is_undefined_length = dataset["PixelData"].is_undefined_length
+    written = io.BytesIO()
+    dcmwrite(written, small, enforce_file_format=True)
+    return written.getvalue()
+
+
+@contextmanager
+def _file_in_memory(content: bytes) -> Iterator[str]:
+    """Path of a file that lies on no disk."""
+    descriptor = os.memfd_create("slice.dcm")
+    try:
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

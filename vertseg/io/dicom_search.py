@@ -1,0 +1,83 @@
+"""Reading the headers of many files, several at a time, each in a process of its own.
+
+Damaged files can hold up any parser; a file over which the process does not come to an end costs
+itself and not the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from vertseg.io.dicom_file import DicomFile, reason_not_dicom
+from vertseg.io.dicom_header import Header, read_headers
+from vertseg.io.dicom_slice import Kind, Slice, Unusable
+from vertseg.system.child import IsolationError, isolated
+from vertseg.system.threads import processors
+
+_SECONDS = 20
+_FEWEST_FILES = 64  # for which a further process is worth its start
+_MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers of many files say.
+
+    Attributes:
+        slices: of all images.
+        unusable: DICOM files without an image, or damaged.
+        others: files that do not begin like DICOM, and how they are instead.
+    """
+
+    slices: list[Slice] = field(default_factory=list)
+    unusable: list[Unusable] = field(default_factory=list)
+    others: list[tuple[DicomFile, str]] = field(default_factory=list)
+
+
+def search(files: Sequence[DicomFile]) -> Headers:
+    """Read the headers of files that may be DICOM; all that is wrong with one is told, not raised.
+
+    Slices of a kind share one object, and their order is that of the files.
+    """
+    found = Headers()
+    shares = max(1, min(processors(), _MOST_PROCESSES, len(files) // _FEWEST_FILES))
+    with ThreadPoolExecutor(shares, "headers") as pool:
+        parts = [files[n::shares] for n in range(shares)]
+        results = list(pool.map(_examine, parts))
+    kinds: dict[Kind, Kind] = {}
+    for number, file in enumerate(files):
+        header = results[number % shares][number // shares]
+        if isinstance(header, str):
+            found.others.append((file, header))
+        elif isinstance(header, Unusable):
+            found.unusable.append(header)
+        elif header is not None:
+            found.slices.extend(_share_kind(one, kinds) for one in header)
+    return found
+
+
+def _examine(files: Sequence[DicomFile]) -> list[Header | str]:
+    """For each file its header, or why it does not begin like DICOM."""
+    reasons = [reason_not_dicom(file) for file in files]
+    dicom = [file for file, reason in zip(files, reasons, strict=True) if not reason]
+    headers = iter(list(_headers(dicom)))
+    return [reason or next(headers) for reason in reasons]
+
+
+def _headers(files: Sequence[DicomFile]) -> Iterator[Header]:
+    done = 0
+    while done < len(files):
+        try:
+            for header in isolated(read_headers, files[done:], seconds=_SECONDS):
+                yield header
+                done += 1
+        except IsolationError:
+            yield Unusable(files[done], "is damaged", True)
+            done += 1
+
+
+def _share_kind(one: Slice, kinds: dict[Kind, Kind]) -> Slice:
+    kind = kinds.setdefault(one.kind, one.kind)
+    return one if kind is one.kind else replace(one, kind=kind)
