@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from models.presets import StageConfig
@@ -13,4 +14,6 @@ def activate(outputs, stage: StageConfig):
         return ops.sigmoid(outputs)
     if stage.activation == "shared_softmax":
         return ops.sigmoid(outputs[..., :1]) * ops.softmax(outputs[..., 1:], axis=-1)
+    if stage.peaks:
+        return outputs / np.asarray(stage.peaks, np.float32)
     return outputs

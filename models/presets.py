@@ -1,14 +1,18 @@
 """Presets: everything that fixes the three networks and the grids they see, as frozen data.
 
 A preset is stored beside the weights that were trained with it. ``paper`` holds the values of
-Payer et al., VISAPP 2020; ``default`` is what the bundled weights use.
+Payer et al., VISAPP 2020 (``models/PUBLISHED.md`` says where its authors' code differs);
+``default`` is what the bundled weights use.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_type_hints
+
+from models.published import SEGMENTATION, SPINE, VERTEBRAE, PublishedMethod
 
 VERTEBRA_CHANNELS_PAPER = tuple(range(1, 26))
 VERTEBRA_CHANNELS = (*range(1, 26), 28)
@@ -26,7 +30,7 @@ class NetworkConfig:
         negative_slope: slope of the leaky ReLU; 0 is a plain ReLU.
         dropout: rate after the first convolution of every block, in training only.
         head_sigma: standard deviation of the normal initialiser of the linear heads.
-        stem: SC-Net only: one 3x3x3 convolution before the U-Net.
+        stem: SC-Net only: one 3x3x3 convolution before the U-Net, as in the authors' code.
         spatial_filters, spatial_kernel, spatial_factor: SC-Net only: the spatial
             configuration part (three hidden convolutions) and the resolution that it works at.
         combination: SC-Net only: ``product`` of local and tanh(spatial) maps, one of each per
@@ -76,7 +80,8 @@ class StageConfig:
             (logits) or ``shared_softmax`` (sigmoid of the first channel, which says whether any
             vertebra is centred here, times the softmax of the others, which say which).
         sigma_px: standard deviation in voxels of the target Gaussian, or, for the segmentation
-            stage, of the Gaussian that marks the wanted vertebra in the second input channel.
+            stage, of the Gaussian that marks the wanted vertebra in the second input channel;
+            where sigmas are learned, what they begin at.
         overlap: voxels that neighbouring z tiles share (vertebrae stage).
         labels: label of each map (vertebrae stage).
         shift_posterior_mm: how far behind the vertebral centroid the crop is centred.
@@ -84,6 +89,9 @@ class StageConfig:
         level_spacing_mm: pairs of label and voxel size in mm of vertebrae that are seen at
             another one (segmentation stage): the smaller the vertebra, the finer.
         level_shift_mm: pairs of label and how far above the vertebral centroid the crop is centred.
+        peaks: height of each map at its vertebra, where the sigmas of the target Gaussians, and
+            with them the heights, were learned; empty where it is 1.
+        published: how the stage is trained as published; None for the project's own way.
     """
 
     network: NetworkConfig
@@ -98,6 +106,8 @@ class StageConfig:
     threshold: float = 0.5
     level_spacing_mm: tuple[tuple[int, float], ...] = ()
     level_shift_mm: tuple[tuple[int, float], ...] = ()
+    peaks: tuple[float, ...] = ()
+    published: PublishedMethod | None = None
 
     def spacing_at(self, label: int) -> float:
         """Voxel size in mm of the grid that a vertebra is segmented on."""
@@ -117,19 +127,26 @@ class Preset:
     vertebrae: StageConfig
     segmentation: StageConfig
 
+    @property
+    def is_published(self) -> bool:
+        """Whether every stage is trained as published."""
+        return all((self.spine.published, self.vertebrae.published, self.segmentation.published))
+
 
 _PAPER = Preset(
     name="paper",
-    spine=StageConfig(NetworkConfig("unet", (64,) * 5), (64, 64, 128), 8.0, threshold=0.1),
+    spine=StageConfig(
+        NetworkConfig("unet", (64,) * 5), (64, 64, 128), 8.0, threshold=0.1, published=SPINE
+    ),
     vertebrae=StageConfig(
-        NetworkConfig(
-            "scnet", (64,) * 4, outputs=25, negative_slope=0.1, stem=True, combination="product"
-        ),
+        NetworkConfig("scnet", (64,) * 5, outputs=25, negative_slope=0.1, combination="product"),
         (96, 96, 128),
         2.0,
+        sigma_px=4.0,
         overlap=96,
         labels=VERTEBRA_CHANNELS_PAPER,
         threshold=0.05,
+        published=VERTEBRAE,
     ),
     segmentation=StageConfig(
         NetworkConfig("unet", (64,) * 5, inputs=2),
@@ -137,6 +154,7 @@ _PAPER = Preset(
         1.0,
         activation="sigmoid",
         shift_posterior_mm=20.0,
+        published=SEGMENTATION,
     ),
 )
 
@@ -244,13 +262,19 @@ def _from_dict(cls: type, data: Mapping[str, Any], where: str) -> Any:
         raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(hints)}")
     values: dict[str, Any] = {}
     for key, value in data.items():
-        if dataclasses.is_dataclass(hints[key]):
-            value = _from_dict(hints[key], value, f"{where}.{key}")
+        nested = next((t for t in _alternatives(hints[key]) if dataclasses.is_dataclass(t)), None)
+        if nested is not None and value is not None:
+            value = _from_dict(nested, value, f"{where}.{key}")
         values[key] = _frozen(value)
     try:
         return cls(**values)
     except TypeError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union such as ``X | None``, or the type itself."""
+    return get_args(hint) if NoneType in get_args(hint) else (hint,)
 
 
 def _frozen(value: Any) -> Any:
