@@ -262,7 +262,7 @@ def _from_dict(cls: type, data: Mapping[str, Any], where: str) -> Any:
         raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(hints)}")
     values: dict[str, Any] = {}
     for key, value in data.items():
-        nested = next((t for t in _alternatives(hints[key]) if dataclasses.is_dataclass(t)), None)
+        nested: Any = next(filter(dataclasses.is_dataclass, _alternatives(hints[key])), None)
         if nested is not None and value is not None:
             value = _from_dict(nested, value, f"{where}.{key}")
         values[key] = _frozen(value)

@@ -14,7 +14,7 @@ from models.scnet import TISSUE_HEAD, build_scnet
 from models.unet import build_unet
 from vertseg.training.sample.targets import TISSUES
 
-PAPER_PARAMETERS = {"spine": 2_548_353, "vertebrae": 6_054_962, "segmentation": 2_550_081}
+PAPER_PARAMETERS = {"spine": 2_548_353, "vertebrae": 6_497_522, "segmentation": 2_550_081}
 
 SMALL_SCNET = NetworkConfig(
     "scnet", (4, 6), outputs=3, negative_slope=0.1, head_sigma=0.3, spatial_filters=5

@@ -1,84 +1,80 @@
-"""The published training: losses with learned sigma in plain numpy, and the settings."""
+"""The published networks: parameters counted from the paper's description, peaks, presets."""
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from models import PRESETS, NetworkConfig
-from vertseg.training.loop import losses
-from vertseg.training.loop.methods import build_optimizer, method_for
-from vertseg.training.loop.trainer import StageTrainer
-from vertseg.training.recipe import as_published, recipe_for
+from models import PRESETS, activate, build_network, preset_from_dict, preset_to_dict
+from models.published import SPINE, PublishedMethod, peak_height
 
-LABELS = 3
-
-
-def test_landmark_heatmaps_have_the_mass_that_is_asked_for():
-    axis = np.arange(-20, 21, dtype=np.float32)
-    squares = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2
-    sigmas = np.array([1.5, 3.0], np.float32)
-    heatmaps = np.array(losses.landmark_heatmaps(np.stack([squares] * 2, -1), sigmas, 1000.0))
-    np.testing.assert_allclose(heatmaps.sum((0, 1, 2)), 1000.0, rtol=1e-3)
-    peak = 1000 / ((2 * np.pi) ** 1.5 * 27)
-    assert heatmaps[20, 20, 20, 1] == pytest.approx(peak, rel=1e-5)
-    assert heatmaps[23, 20, 20, 1] == pytest.approx(peak * np.exp(-0.5), rel=1e-5)
+FILTERS, LABELS = 64, 25
+PAPER = PRESETS["paper"]
 
 
-def test_squared_error_leaves_out_what_is_not_known():
-    rng = np.random.default_rng(0)
-    maps, target = rng.normal(size=(2, 4, 5, 6, LABELS)).astype(np.float32)
-    known = np.array([1, 0, 1], np.float32)
-    expected = ((maps.astype(float) - target) ** 2)[..., known > 0].sum()
-    got = float(losses.squared_error(maps, target, known))
-    assert got == pytest.approx(expected, rel=1e-5)
+def convolution(kernel, inputs, outputs):
+    return kernel**3 * inputs * outputs + outputs
 
 
-def tiny_trainer():
-    network = NetworkConfig("scnet", (2,) * 3, outputs=LABELS, spatial_filters=2, stem=True)
-    paper = PRESETS["paper"]
-    config = dataclasses.replace(paper.vertebrae, network=network, size=(8, 8, 8))
-    preset = dataclasses.replace(paper, vertebrae=config)
-    recipe = dataclasses.replace(recipe_for("vertebrae", config), size=(8, 8, 8))
-    return StageTrainer(preset, recipe)
+def test_scnet_has_five_levels_and_four_large_convolutions():
+    """Two 3x3x3 convolutions a level down and up, 64 filters, no stem; then four of 7x7x7."""
+    one = convolution(3, FILTERS, FILTERS)
+    first = convolution(3, 1, FILTERS) + one
+    down = first + 4 * 2 * one
+    up = 2 * one + 4 * (convolution(3, 2 * FILTERS, FILTERS) + one)
+    spatial = convolution(7, LABELS, FILTERS) + 2 * convolution(7, FILTERS, FILTERS)
+    heads = convolution(3, FILTERS, LABELS) + convolution(7, FILTERS, LABELS)
+    network = build_network(PAPER, "vertebrae")
+    assert network.count_params() == down + up + spatial + heads == 6_497_522
+    assert network.output_shape == (None, 96, 96, 128, LABELS)
+    kinds = [layer.__class__.__name__ for layer in network.layers]
+    assert kinds.count("Conv3D") == 2 * 2 * 5 + 1 + 4
+    assert network.get_layer("local_down4_conv1").output.shape == (None, 6, 6, 8, FILTERS)
+    quarter = network.get_layer("spatial_pool").output.shape
+    assert quarter == (None, 24, 24, 32, LABELS)
+    large = [network.get_layer(f"spatial_conv{i}").kernel.shape for i in range(3)]
+    large.append(network.get_layer("spatial_head").kernel.shape)
+    assert [shape[:3] for shape in large] == [(7, 7, 7)] * 4
+    assert network.get_layer("local_down0_conv0_relu").negative_slope == pytest.approx(0.1)
 
 
-def test_equation_1():
-    """Squared error + 100 |sigma|^2 + 5e-4 |w|^2, heatmaps of mass 1000 and sigma 3 at first."""
-    trainer = tiny_trainer()
-    rng = np.random.default_rng(1)
-    squares = rng.uniform(0, 60, (8, 8, 8, LABELS)).astype(np.float32)
-    output = rng.normal(size=squares.shape).astype(np.float32)
-    seen, known = np.array([1, 0, 1], np.float32), np.array([1, 1, 0], np.float32)
-    asked = {"outputs": [output], "squares": squares, "seen": seen, "known": known}
-    heatmaps = 1000 / ((2 * np.pi) ** 1.5 * 27) * np.exp(-0.5 * squares.astype(float) / 9) * seen
-    error = (known * (output - heatmaps) ** 2).sum()
-    assert float(trainer._heatmaps(asked)) == pytest.approx(error, rel=1e-4)
-    kernels = [np.array(v) for v in trainer.network.trainable_variables if v.ndim == 5]
-    assert len(kernels) > 10
-    expected = 100 * LABELS * 9.0 + 5e-4 * sum((k.astype(float) ** 2).sum() for k in kernels)
-    assert float(trainer._regularisation()) == pytest.approx(expected, rel=1e-5)
-    assert any(v is trainer.sigmas for v in trainer.trainable_variables)
+def test_steps_rates_and_factors_of_the_paper():
+    stages = (PAPER.spine, PAPER.vertebrae, PAPER.segmentation)
+    methods = [stage.published for stage in stages]
+    assert [m.steps for m in methods] == [20_000, 100_000, 50_000]
+    assert [(m.optimizer, m.rate) for m in methods] == [
+        ("adam", 1e-4), ("nesterov", 1e-8), ("adam", 1e-4)
+    ]  # fmt: skip
+    assert [m.weight_decay for m in methods] == [5e-4, 5e-4, 1e-7]
+    assert [m.sigma_decay for m in methods] == [0, 100.0, 0]
+    assert [m.target_mass for m in methods] == [0, 1000.0, 0]
+    assert PAPER.is_published and not PRESETS["default"].is_published
+    assert all(stage.smoothing_sigma_mm == 0.75 for stage in stages)
+    assert all(stage.network.dropout == 0 for stage in stages)
 
 
-@pytest.mark.parametrize(
-    ("stage", "rate", "decay", "kind"),
-    [
-        ("spine", 1e-4, 5e-4, keras.optimizers.Adam),
-        ("vertebrae", 1e-8, 5e-4, keras.optimizers.SGD),
-        ("segmentation", 1e-4, 1e-7, keras.optimizers.Adam),
-    ],
-)
-def test_settings(stage, rate, decay, kind):
-    method = method_for("paper", stage)
-    assert (method.rate, method.weight_decay, method.decays) == (rate, decay, False)
-    optimizer = build_optimizer(method, method.rate, 0.998)
-    assert type(optimizer) is kind
-    assert optimizer.global_clipnorm is None and not optimizer.use_ema
-    if kind is keras.optimizers.SGD:
-        assert optimizer.momentum == 0.99 and optimizer.nesterov
-    recipe = as_published(recipe_for(stage, getattr(PRESETS["paper"], stage)))
-    limits = (recipe.rotation_deg, recipe.scale, recipe.gain, recipe.shift_hu / 2048)
-    assert limits == (15.0, 0.15, 0.25, 0.25)
-    assert method_for("default", stage).weight_decay == 0
+def test_the_method_is_part_of_the_stored_preset():
+    data = preset_to_dict(PAPER)
+    assert preset_from_dict(data).spine.published == SPINE
+    data["spine"]["published"]["momentum"] = 0.9
+    with pytest.raises(ValueError, match=r"^preset.spine.published: unknown key momentum"):
+        preset_from_dict(data)
+    assert isinstance(PAPER.spine.published, PublishedMethod)
+
+
+@pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0, 4.0])
+def test_peaks_are_those_of_gaussians_of_that_mass(sigma):
+    axis = np.arange(-20, 21)
+    along = np.exp(-0.5 * (axis / sigma) ** 2)
+    gaussian = peak_height(1000.0, sigma) * np.einsum("x,y,z->xyz", along, along, along)
+    assert gaussian.sum() == pytest.approx(1000.0, rel=1e-3)
+
+
+def test_maps_are_divided_by_their_peaks():
+    sigmas = (2.0, 3.0, 4.0)
+    peaks = tuple(peak_height(1000.0, sigma) for sigma in sigmas)
+    stage = dataclasses.replace(PAPER.vertebrae, peaks=peaks)
+    outputs = np.array(peaks, np.float32)[None, None, None, None] * 0.7
+    maps = ops.convert_to_numpy(activate(outputs, stage))
+    np.testing.assert_allclose(maps, 0.7, rtol=1e-6)

@@ -203,19 +203,6 @@ def test_points_at_cut_ends_are_doubtful():
     assert sorted(_cut_neighbours({23: points[5], 24: points[6]})) == [21, 22]
 
 
-def test_heatmaps_of_the_published_preset_are_learned(atlas, course, tmp_path):
-    network = NetworkConfig("scnet", (4, 6), outputs=25, spatial_filters=8, combination="product")
-    own = recipe(network=network, activation="linear", labels=tuple(range(1, 26)))
-    preset = dataclasses.replace(PRESETS["paper"], vertebrae=own.config)
-    bank = NoiseBank(own.source_size)
-
-    def draw(rng):
-        return draw_sample(own, draw_body(own, [course], atlas, rng), bank, rng)
-
-    train(preset, own, draw, tmp_path, TrainConfig(minutes=5, steps=2, warmup=1))
-    assert (tmp_path / "vertebrae.weights.h5").exists()
-
-
 def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monkeypatch):
     monkeypatch.setattr(cases, "_FIELDS", {"lumbar": ("L1", "L4", 90.0)})
     case = cases.make_case(1, [course], [course], atlas)

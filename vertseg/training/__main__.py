@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from vertseg.errors import VertsegError
+from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.stages import Stage
 from vertseg.system.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
@@ -52,6 +54,9 @@ def main(words: Sequence[str] | None = None) -> None:
                         help="exported weights for stages without a run")  # fmt: skip
     export.add_argument("--name", required=True, help="name of this generation of weights")
     export.add_argument("--scores", type=Path, help="JSON with measured scores, for the manifest")
+    export.add_argument("--about", type=Path, metavar="JSON",
+                        help="licence, sources, held_out of the manifest, where the runs do not "
+                        "tell them rightly")  # fmt: skip
     export.set_defaults(run=_export)
     arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -91,13 +96,23 @@ def _validate(arguments: argparse.Namespace) -> None:
     print(validate(a.data, a.work, a.weights, a.count, a.folds))
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot be read: {error}", str(path)) from error
+    if not isinstance(entries, dict):
+        raise ConfigurationError("is not a JSON object", str(path))
+    return entries
+
+
 def _export(arguments: argparse.Namespace) -> None:
-    import json
     import tempfile
 
     from vertseg.stages.weights import load_weights
     from vertseg.training.loop.checkpoint import complete, untrained
-    from vertseg.training.loop.export import export, provenance
+    from vertseg.training.loop.export import export
+    from vertseg.training.loop.provenance import provenance
 
     known = {}
     with tempfile.TemporaryDirectory(prefix="vertseg-export-") as temporary:
@@ -106,9 +121,10 @@ def _export(arguments: argparse.Namespace) -> None:
             others = load_weights(arguments.others)
             known = {stage: others.manifest["files"][stage] for stage in untrained(runs)}
             runs = complete(runs, others, Path(temporary))
-        details = {"name": arguments.name} | provenance(runs)
+        about = _read_json(arguments.about) if arguments.about else None
+        details = {"name": arguments.name} | provenance(runs, about)
         if arguments.scores:
-            details["scores"] = json.loads(arguments.scores.read_text(encoding="utf-8"))
+            details["scores"] = _read_json(arguments.scores)
         logging.info("weights are in %s", export(runs, arguments.to, details, known))
 
 

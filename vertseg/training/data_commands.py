@@ -79,11 +79,12 @@ def _prepare(options: argparse.Namespace) -> None:
 def _crossvalidate(options: argparse.Namespace) -> None:
     from vertseg.stages.device import choose_device
     from vertseg.training.data.dataset import find_data_cases
-    from vertseg.training.validate.crossvalidate import crossvalidate, group_by_weights, read_folds
+    from vertseg.training.data.real_pool import fold_of_cases
+    from vertseg.training.validate.crossvalidate import crossvalidate, group_by_weights
     from vertseg.training.validate.tables import tables, write_tables
 
     cases = find_data_cases(options.data, options.only)
-    folds = read_folds(options.pool) if options.pool else None
+    folds = fold_of_cases(options.pool) if options.pool else None
     groups = group_by_weights(cases, options.weights, folds)
     device = choose_device(options.device, threads=options.threads)
     scores = crossvalidate(groups, device)

@@ -53,22 +53,6 @@ def recipe_for(stage: str, config: StageConfig, augmentation: float = 1.0) -> Re
     return replace(recipe, augmentation=augmentation)
 
 
-def as_published(recipe: Recipe) -> Recipe:
-    """The recipe with the limits of augmentation of Payer et al., VISAPP 2020, section 4.
-
-    Lengths there are in voxels; they are taken as mm, which they are for the segmentation.
-    """
-    return replace(
-        recipe,
-        rotation_deg=15.0,
-        scale=0.15,
-        translation_mm=30.0,
-        elastic_mm=15.0,
-        gain=0.25,
-        shift_hu=512.0,
-    )
-
-
 _RECIPES = {
     "spine": (1.33, 1.25, (8.0, 0.15, 30.0, 10.0)),
     "vertebrae": (1.6, 1.3, (10.0, 0.16, 18.0, 6.0)),

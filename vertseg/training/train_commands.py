@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
 from vertseg.stages.weights import load_weights
+
+if TYPE_CHECKING:
+    from models import Preset
+
+_MINUTES = 9.0
+"""Of a leg, where the preset knows no last step."""
 
 _TRAIN = """\
 Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
@@ -37,7 +45,9 @@ def add_train_commands(commands: argparse._SubParsersAction) -> None:
     _add_data(train)
     _add_schedule(train)
     train.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
-    train.add_argument("--precision", default="mixed_bfloat16")
+    train.add_argument("--precision", default="auto",
+                       help="float32, bfloat16, or auto: bfloat16 where the processor has it and "
+                       "the preset is not trained as published")  # fmt: skip
     train.set_defaults(run=_train)
     tail = commands.add_parser("tail", help="the last rows of a training curve")
     tail.add_argument("stage", choices=[stage.value for stage in Stage])
@@ -63,7 +73,8 @@ def _add_data(train: argparse.ArgumentParser) -> None:
 
 
 def _add_schedule(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--minutes", type=float, default=9.0, help="time of this leg")
+    train.add_argument("--minutes", type=float, help="time of this leg; default: 9, or for "
+                       "presets that are trained as published until their last step")  # fmt: skip
     train.add_argument("--steps", type=int, default=10**9, help="of this leg, if that is sooner")
     train.add_argument("--batch", type=int, default=1, help="samples in a step, on all GPUs")
     train.add_argument("--rate", type=float, help="peak learning rate; default: the preset's")
@@ -80,34 +91,86 @@ def _train(arguments: argparse.Namespace) -> None:
     import keras
 
     _limit_threads(arguments.threads)
-    from vertseg.training.loop.prefetch import Reuse
+    from vertseg.training.loop.precision import training_policy
     from vertseg.training.loop.train import TrainConfig, train
     from vertseg.training.presets import find_preset
-    from vertseg.training.recipe import as_published, recipe_for
-    from vertseg.training.sources import Sources
 
-    keras.mixed_precision.set_global_policy(arguments.precision)
-    keras.utils.set_random_seed(arguments.seed)
     weights = load_weights(arguments.start) if arguments.start else None
     if arguments.preset is None and weights is not None:
         preset = weights.preset
     else:
         preset = find_preset(arguments.preset or "default")
-    stage = getattr(preset, arguments.stage)
-    recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
-    if preset.name == "paper":
-        recipe = as_published(recipe)
+    published = getattr(preset, arguments.stage).published
+    policy = training_policy(arguments.precision, published is not None)
+    keras.mixed_precision.set_global_policy(policy)
+    keras.utils.set_random_seed(arguments.seed)
     if arguments.hold_out is not None:
         arguments.hold_out = tuple(arguments.hold_out)
+    prepared = _published(preset, arguments) if published else _refined(preset, arguments)
+    recipe, draw, held_back = prepared
+    fields = TrainConfig.__dataclass_fields__.keys() & vars(arguments).keys()
+    given = {name: getattr(arguments, name) for name in fields} | {"precision": policy}
+    if published is not None:
+        given["until"] = published.steps
+    if arguments.minutes is None:
+        given["minutes"] = float("inf") if published else _MINUTES
+    given["held_out"] = _left_out(arguments)
+    train(preset, recipe, draw, arguments.runs, TrainConfig(**given), held_back, weights)
+
+
+def _refined(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Recipe, samples and samples held back of the project's own training."""
+    from vertseg.training.loop.prefetch import Reuse
+    from vertseg.training.recipe import recipe_for
+    from vertseg.training.sources import Sources
+
+    stage = getattr(preset, arguments.stage)
+    recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
     where = (arguments.data, recipe, arguments.pool, arguments.fold)
     sources = Sources(*where, hold_out=arguments.hold_out)
     held_back = None
     if arguments.validate_every:
         held_back = Sources(*where, held_back=True).draw
-    fields = TrainConfig.__dataclass_fields__.keys() & vars(arguments).keys()
-    config = TrainConfig(**{name: getattr(arguments, name) for name in fields})
     draw = Reuse(sources, arguments.reuse).draw if arguments.reuse > 1 else sources.draw
-    train(preset, recipe, draw, arguments.runs, config, held_back, weights)
+    return recipe, draw, held_back
+
+
+def _published(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Recipe, samples and samples held back of the published training."""
+    from vertseg.training.sample.published import PublishedRecipe, PublishedSources
+
+    if arguments.pool is None or arguments.data is not None:
+        raise ConfigurationError(
+            "is trained on prepared scans alone",
+            f"preset {preset.name}",
+            "--pool, and no --data",
+            f"Make the pool with: python -m vertseg.training prepare --preset {preset.name}.",
+        )
+    stage = getattr(preset, arguments.stage)
+    recipe = PublishedRecipe(arguments.stage, stage, arguments.augmentation)
+    where = (recipe, arguments.pool, arguments.fold)
+    hold_out = arguments.hold_out or ()
+    held_back = None
+    if arguments.validate_every and arguments.fold is not None:
+        held_back = PublishedSources(*where, held_back=True, hold_out=hold_out).draw
+    return recipe, PublishedSources(*where, hold_out=hold_out).draw, held_back
+
+
+def _left_out(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Names of the given cases that nothing is learned from."""
+    from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS
+    from vertseg.training.data.real_pool import fold_of_cases, is_real_pool
+
+    usual = HELD_OUT_MASKS if arguments.stage == Stage.SEGMENTATION else HELD_OUT
+    hold_out = usual if arguments.hold_out is None else arguments.hold_out
+    folds: dict[str, int | None] = {}
+    if arguments.data:
+        scans = arguments.data.glob("ct/rawdata/sub-*")
+        folds = dict.fromkeys(path.name.removeprefix("sub-") for path in scans)
+    if arguments.pool and is_real_pool(arguments.pool):
+        folds |= fold_of_cases(arguments.pool)
+    fold = arguments.fold
+    return tuple(n for n, f in folds.items() if n in hold_out or (fold is not None and f == fold))
 
 
 def _limit_threads(threads: int) -> None:

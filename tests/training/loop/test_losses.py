@@ -114,13 +114,6 @@ def test_soft_dice_loss_at_its_ends():
     assert float(losses.soft_dice_loss(np.full_like(sure, -50), nothing)) == pytest.approx(0)
 
 
-def test_l2_heatmap_loss(rng):
-    heatmaps, target = rng.normal(size=(2, *SHAPE)).astype(np.float32)
-    squares = ((heatmaps.astype(float) - target) ** 2).sum()
-    expected = squares / 2 / (SHAPE[0] * SHAPE[4])
-    assert float(losses.l2_heatmap_loss(heatmaps, target)) == pytest.approx(expected, rel=1e-5)
-
-
 def test_losses_are_scalars(rng):
     logits = rng.normal(size=SHAPE).astype(np.float32)
     target = np.zeros(SHAPE, np.float32)
@@ -129,6 +122,5 @@ def test_losses_are_scalars(rng):
         losses.label_crossentropy(logits[0, 0, :3], target[0, 0, 0, 0]),
         losses.sigmoid_crossentropy(logits, target),
         losses.soft_dice_loss(logits, target),
-        losses.l2_heatmap_loss(logits, target),
     ):
         assert ops.convert_to_numpy(loss).shape == ()

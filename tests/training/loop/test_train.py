@@ -22,7 +22,6 @@ from vertseg.training.loop import steps
 from vertseg.training.loop.checkpoint import complete, start_from
 from vertseg.training.loop.curve import Curve, tail
 from vertseg.training.loop.export import export
-from vertseg.training.loop.methods import build_optimizer
 from vertseg.training.loop.prefetch import Reuse, prefetch
 from vertseg.training.loop.train import TrainConfig, train
 from vertseg.training.loop.trainer import StageTrainer
@@ -210,20 +209,3 @@ def test_an_uneven_batch_is_refused(monkeypatch):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0", "gpu:1"])
     with pytest.raises(ConfigurationError, match="batch of 3"):
         steps.use_all_devices(3)
-
-
-def test_published_training_runs_a_step(draw):
-    """Kernels only are decayed; no average is kept."""
-    from vertseg.training.loop.methods import PUBLISHED
-
-    trainer = StageTrainer(SMALL, RECIPE, PUBLISHED["spine"])
-    optimizer = build_optimizer(trainer.method, 1e-4, 0.998)
-    optimizer.build(trainer.trainable_variables)
-    before = [np.asarray(v) for v in trainer.trainable_variables]
-    step = steps.make_step(trainer, optimizer)
-    sample = {k: v[None] for k, v in draw(np.random.default_rng(1)).items()}
-    loss = float(step(sample, 1e-4))
-    step.sync()
-    changes = [np.abs(np.asarray(v) - b).max() for v, b in
-               zip(trainer.trainable_variables, before, strict=True)]  # fmt: skip
-    assert np.isfinite(loss) and max(changes) == pytest.approx(1e-4, rel=0.1)

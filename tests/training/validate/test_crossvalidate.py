@@ -19,8 +19,9 @@ from vertseg.sequence.solve import FoundVertebra, SequenceResult
 from vertseg.stages.spine import SpineRegion
 from vertseg.system.atomic import write_json
 from vertseg.training.data.dataset import CaseData, DataCase
+from vertseg.training.data.real_pool import fold_of_cases
 from vertseg.training.validate import stage_scores
-from vertseg.training.validate.crossvalidate import group_by_weights, read_folds
+from vertseg.training.validate.crossvalidate import group_by_weights
 from vertseg.training.validate.stage_scores import Networks, score_stages, true_spine
 from vertseg.training.validate.tables import tables
 
@@ -139,7 +140,7 @@ def test_every_case_is_scored_by_the_weights_that_never_saw_it(tmp_path, caplog)
     assert group_by_weights(cases, single, {"a": 0}) == {single: cases}
     folds = [{"name": "a", "fold": 0}, {"name": "b", "fold": 1}, {"name": "c", "fold": 0}]
     write_json(tmp_path / "pool/real/report.json", {"cases": folds})
-    known = read_folds(tmp_path / "pool")
+    known = fold_of_cases(tmp_path / "pool")
     with pytest.raises(ConfigurationError, match="missing"):
         group_by_weights(cases, tmp_path / "runs", known)
     for fold in (0, 1):
@@ -151,4 +152,4 @@ def test_every_case_is_scored_by_the_weights_that_never_saw_it(tmp_path, caplog)
     with pytest.raises(ConfigurationError, match="manifest.json"):
         group_by_weights(cases, tmp_path / "runs", None)
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_folds(tmp_path)
+        fold_of_cases(tmp_path)

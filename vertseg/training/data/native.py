@@ -1,8 +1,9 @@
 """Prepared cases on the scan's own grid, which the published training samples as prediction does.
 
-In ``native/`` of a pool folder each case has ``CASE.json`` (geometry, points), ``CASE.hu.npy``
-(int16, smoothed) and, where there is one, ``CASE.mask.npy`` (uint8). The arrays are mapped, not
-read, so that memory holds what the system likes to keep of them.
+In ``native/`` of a pool folder each case has, for each smoothing such as 0.75 mm that a preset asks
+for, ``CASE.0.75mm.json`` (geometry, points), ``CASE.0.75mm.hu.npy`` (int16, smoothed) and, where
+there is one, ``CASE.0.75mm.mask.npy`` (uint8). The arrays are mapped, not read, so that memory
+holds what the system likes to keep of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ from vertseg.geometry.grid import FloatArray, Grid, is_inside
 from vertseg.geometry.resampling import resample_array
 from vertseg.io.hounsfield import AIR_HU
 from vertseg.system.atomic import atomic_writer, write_json
-from vertseg.training.data.dataset import CaseData
+
+if TYPE_CHECKING:  # reading needs no reader of medical images
+    from vertseg.training.data.dataset import CaseData
 
 NATIVE = "native"
 _GRID_MM = 0.1
@@ -93,8 +96,10 @@ def write_native(
     arrays: dict[str, Any] = {"hu": hu}
     if data.mask is not None and data.mask_grid is not None:
         arrays["mask"] = _on_grid(data.mask, data.mask_grid, image.grid)
+    stem = f"{data.name}.{smoothing_mm:g}mm"
+    names = {kind: f"{stem}.{kind}.npy" for kind in arrays}
     for kind, array in arrays.items():
-        with atomic_writer(pool / NATIVE / f"{data.name}.{kind}.npy") as stream:
+        with atomic_writer(pool / NATIVE / names[kind]) as stream:
             np.save(stream, np.ascontiguousarray(array))
     record = {
         "name": data.name,
@@ -103,24 +108,22 @@ def write_native(
         "smoothing_mm": smoothing_mm,
         "affine_lps": image.grid.affine_lps.tolist(),
         "points_lps_mm": {label: np.asarray(p).tolist() for label, p in points.items()},
-        "mask": "mask" in arrays,
+        "files": names,
     }
-    write_json(pool / NATIVE / f"{data.name}.json", record)
-    return [f"{data.name}.{kind}.npy" for kind in arrays]
+    write_json(pool / NATIVE / f"{stem}.json", record)
+    return [*names.values()]
 
 
 def read_native(pool: Path, smoothing_mm: float) -> list[NativeCase]:
     """The cases of a pool, by name.
 
     Raises:
-        ConfigurationError: there are none, or they were smoothed otherwise.
+        ConfigurationError: there are none that were smoothed so.
     """
-    cases = [_read(path) for path in sorted((pool / NATIVE).glob("*.json"))]
-    other = {case.smoothing_mm for case in cases} - {smoothing_mm}
-    if not cases or other:
-        had = f"smoothed by {', '.join(f'{sigma:g}' for sigma in sorted(other))} mm" if other else ""
+    cases = [_read(path) for path in sorted((pool / NATIVE).glob(f"*.{smoothing_mm:g}mm.json"))]
+    if not cases:
         raise ConfigurationError(
-            f"the pool holds no cases for the published training {had}".strip(),
+            "the pool holds no cases for the published training",
             str(pool),
             f"scans with points, smoothed by {smoothing_mm:g} mm",
             "Make them with: python -m vertseg.training prepare --preset PRESET --to POOL.",
@@ -131,17 +134,15 @@ def read_native(pool: Path, smoothing_mm: float) -> list[NativeCase]:
 def _read(path: Path) -> NativeCase:
     record = json.loads(path.read_text(encoding="utf-8"))
     arrays = {
-        kind: np.load(path.with_name(f"{record['name']}.{kind}.npy"), mmap_mode="r")
-        for kind in ("hu", *(["mask"] if record["mask"] else []))
+        kind: np.load(path.with_name(name), mmap_mode="r") for kind, name in record["files"].items()
     }
-    x, y, z = arrays["hu"].shape
-    points = {int(label): np.array(point) for label, point in record["points_lps_mm"].items()}
+    i, j, k = arrays["hu"].shape
     return NativeCase(
         record["name"],
         record["patient"],
         record["fold"],
-        Grid((x, y, z), np.array(record["affine_lps"])),
-        points,
+        Grid((i, j, k), np.array(record["affine_lps"])),
+        {int(label): np.array(point) for label, point in record["points_lps_mm"].items()},
         record["smoothing_mm"],
         **arrays,
     )

@@ -23,6 +23,7 @@ from vertseg.stages import ALL_STAGES
 from vertseg.system.atomic import write_json
 from vertseg.training.data.checks import check_case
 from vertseg.training.data.dataset import CaseData, DataCase, find_data_cases, read_case
+from vertseg.training.data.native import write_native
 from vertseg.training.data.patients import (
     PARTICIPANTS,
     Alias,
@@ -82,14 +83,12 @@ def prepare(
     aliases = [a for table in tables if table.is_file() for a in read_participants(table)]
     patients = patients_of([case.name for case in cases], [*aliases, *config.aliases])
     folds = assign_folds(patients, config.folds)
-    recipes = [recipe_for(stage, getattr(preset, stage)) for stage in config.stages]
     rows = []
     for case in tqdm(cases, unit="scan", disable=None):
         row, data = _checked(case)
         row |= {"patient": patients[case.name], "fold": folds[case.name]}
         if data is not None:
-            volumes = [stage_case(data, recipe, row["patient"], row["fold"]) for recipe in recipes]
-            row["files"] = [write_case(pool, volume).name for volume in volumes if volume]
+            row["files"] = _write(pool, data, preset, config, row)
         rows.append(row)
     good = [row for row in rows if not row["problems"]]
     refused = [row for row in rows if row["problems"]]
@@ -144,6 +143,20 @@ def _checked(case: DataCase) -> tuple[dict[str, Any], CaseData | None]:
     row["notes"] += findings.notes
     row["problems"] += findings.problems
     return row, None if findings.problems else data
+
+
+def _write(
+    pool: Path, data: CaseData, preset: Preset, config: PrepareConfig, row: Mapping[str, Any]
+) -> list[str]:
+    """Writes what the stages of a preset learn from; the names of the files."""
+    stages = {stage: getattr(preset, stage) for stage in config.stages}
+    whose = (row["patient"], row["fold"])
+    files = []
+    for sigma in sorted({c.smoothing_sigma_mm for c in stages.values() if c.published}):
+        files += write_native(pool, data, sigma, *whose)
+    recipes = [recipe_for(stage, c) for stage, c in stages.items() if not c.published]
+    volumes = [stage_case(data, recipe, *whose) for recipe in recipes]
+    return files + [write_case(pool, volume).name for volume in volumes if volume]
 
 
 _SPARE_VOXELS = 2

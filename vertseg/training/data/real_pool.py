@@ -5,6 +5,7 @@ They lie in ``real/`` of a pool folder, beside the phantoms, as ``CASE.STAGE.npz
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,21 @@ class PoolCase:
 def is_real_pool(folder: Path) -> bool:
     """Whether a folder holds prepared cases."""
     return (folder / FOLDER / REPORT).is_file()
+
+
+def fold_of_cases(pool: Path) -> dict[str, int]:
+    """Case -> fold, from the report of a prepared pool.
+
+    Raises:
+        ConfigurationError: there is no such report.
+    """
+    path = pool / FOLDER / REPORT
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {row["name"]: int(row["fold"]) for row in report["cases"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        remedy = "Make it with: python -m vertseg.training prepare."
+        raise ConfigurationError(f"cannot be read: {error}", str(path), remedy=remedy) from error
 
 
 def write_case(folder: Path, case: PoolCase) -> Path:

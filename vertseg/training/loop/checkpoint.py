@@ -14,6 +14,7 @@ from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
 from vertseg.stages.network import load_network
 from vertseg.stages.weights import Weights
+from vertseg.system.atomic import write_json
 
 if TYPE_CHECKING:
     from vertseg.training.loop.trainer import StageTrainer
@@ -23,6 +24,9 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+
+SIGMAS = "sigmas.json"
+"""Ending of the file with a stage's learned sigmas, in voxels, one a label."""
 
 
 def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
@@ -45,6 +49,9 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
     """
     stage = trainer.recipe.stage
     values = load_network(weights, stage).get_weights()
+    sigmas = weights.manifest["files"][stage].get("sigmas_px")
+    if sigmas and getattr(trainer, "sigmas", None) is not None:
+        trainer.sigmas.assign(np.asarray(sigmas, np.float32))
     try:
         trainer.network.set_weights(values)
     except ValueError as error:
@@ -79,7 +86,7 @@ def complete(runs: Path, weights: Weights, folder: Path) -> Path:
             _write_history(weights, stage, folder)
             shutil.copyfile(weights.files[stage], folder / f"{stage}.weights.h5")
             continue
-        for suffix in ("weights.h5", "csv", "[0-9]*.json"):
+        for suffix in ("weights.h5", "csv", SIGMAS, "[0-9]*.json"):
             for path in runs.glob(f"{stage}.{suffix}"):
                 shutil.copyfile(path, folder / path.name)
     return folder
@@ -88,14 +95,39 @@ def complete(runs: Path, weights: Weights, folder: Path) -> Path:
 def _write_history(weights: Weights, stage: str, folder: Path) -> int:
     """Writes legs and curve of a stage as `train` does; the number of steps."""
     entry = weights.manifest["files"][stage]
+    origin = {k: weights.manifest[k] for k in ("licence", "sources") if k in weights.manifest}
     for leg in entry.get("legs", ()):
         step, config = leg["from_step"], {k: v for k, v in leg.items() if k != "from_step"}
         description = {"preset": weights.manifest["preset"], "config": config, "from_step": step}
+        description |= origin
         (folder / f"{stage}.{step:06d}.json").write_text(json.dumps(description, indent=1))
     curve = weights.folder / f"{stage}.curve.csv"
     if curve.is_file():
         shutil.copyfile(curve, folder / f"{stage}.csv")
     return int(entry.get("iterations", 0))
+
+
+def check_fold(folder: Path, stage: str, fold: int | None) -> None:
+    """A checkpoint has learned from all cases but those of its fold, and has to go on so.
+
+    Raises:
+        ConfigurationError: the last leg in the folder left out another fold.
+    """
+    legs = sorted(folder.glob(f"{stage}.[0-9]*.json"))
+    if not legs or not (folder / f"{stage}.checkpoint.npz").is_file():
+        return
+    config = json.loads(legs[-1].read_text(encoding="utf-8"))["config"]
+    if "fold" in config and config["fold"] != fold:
+        raise ConfigurationError(
+            f"holds a run of the {stage} stage that left out {_fold_in_words(config['fold'])}",
+            str(folder),
+            f"a run that left out {_fold_in_words(fold)}",
+            "Give each fold a folder of its own, such as --runs RUNS/fold1.",
+        )
+
+
+def _fold_in_words(fold: int | None) -> str:
+    return "no fold" if fold is None else f"fold {fold}"
 
 
 def save(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Path, step: int):
@@ -110,6 +142,9 @@ def save(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Pa
     partial = folder / f"{stage}.part.weights.h5"
     with averaged(trainer, optimizer):
         trainer.network.save_weights(partial)
+    sigmas = getattr(trainer, "sigmas", None)
+    if sigmas is not None:
+        write_json(folder / f"{stage}.{SIGMAS}", np.asarray(sigmas, float).tolist())
     os.replace(partial, folder / f"{stage}.weights.h5")
 
 

@@ -1,8 +1,6 @@
-"""Losses of the three stages, scalars of what a network says, and the heatmaps they ask for."""
+"""Losses of the three stages, scalars of what a network says."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from keras import ops
@@ -98,30 +96,3 @@ def soft_dice_loss(logits, target):
     p = ops.sigmoid(logits)
     overlap = 2.0 * ops.sum(p * target) + 1.0
     return 1.0 - overlap / (ops.sum(p * p) + ops.sum(target * target) + 1.0)
-
-
-def l2_heatmap_loss(heatmaps, target):
-    """Squared error summed over voxels, averaged over batch and channels, halved."""
-    return 0.5 * ops.mean(ops.sum((heatmaps - target) ** 2, axis=(1, 2, 3)))
-
-
-def landmark_heatmaps(squares, sigmas, scale: float):
-    """Gaussians of mass `scale` and standard deviation `sigmas` voxels (paper, section 3.2).
-
-    Args:
-        squares: (..., landmarks) squared distances from each landmark, in voxels.
-        sigmas: (landmarks,).
-        scale: gamma in the paper, which keeps the values from being tiny.
-    """
-    peak = scale / ((2.0 * math.pi) ** 1.5 * sigmas**3)
-    return peak * ops.exp(-0.5 * squares / sigmas**2)
-
-
-def squared_error(heatmaps, target, known):
-    """Squared error summed over voxels and landmarks (paper, eq. 1).
-
-    Args:
-        heatmaps, target: (x, y, z, landmarks).
-        known: 0/1 (landmarks,); the others are ignored.
-    """
-    return ops.sum(known * (heatmaps - target) ** 2)

@@ -1,72 +1,43 @@
-"""How the weights of a stage are found: optimiser, rate, regularisation, targets.
+"""How the weights of a stage are found: optimiser, rate, and what is kept of them.
 
-``paper`` holds the values of Payer et al., VISAPP 2020, section 4; every other preset is trained
-by Adam with a falling rate, and the moving average of its weights is kept.
+Presets that are trained as published bring their own method (`models.published`); every other one
+is trained by Adam with a falling rate, and the moving average of its weights is kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import keras
+
+from models.published import PublishedMethod
+
+_MOMENTUM = 0.99
 
 
 @dataclass(frozen=True)
 class Method:
-    """How one stage is trained.
+    """How one stage is trained in the project's own way.
 
     Attributes:
-        optimizer: ``adam``, or ``nesterov``: gradient descent with Nesterov's momentum 0.99.
-        rate: peak learning rate.
-        decays: whether the rate rises at first and falls towards the end.
-        clip_norm: largest norm of all gradients together; None for any.
-        averages: whether the moving average of the weights is what is saved.
-        weight_decay: factor of the squared norm of all kernels in the loss.
-        sigma_decay: factor of the squared norm of the learned sigmas of the landmark heatmaps
-            (alpha in the paper); 0: sigma is fixed.
-        target_scale: mass of a landmark heatmap with learned sigma (gamma in the paper).
-        overlap: whether soft Dice is part of the segmentation's loss, beside the cross-entropy.
+        rate: peak learning rate; it rises at first and falls towards the end of a leg.
+        clip_norm: largest norm of all gradients together.
     """
 
-    optimizer: Literal["adam", "nesterov"] = "adam"
     rate: float = 5e-4
-    decays: bool = True
-    clip_norm: float | None = 5.0
-    averages: bool = True
-    weight_decay: float = 0.0
-    sigma_decay: float = 0.0
-    target_scale: float = 1.0
-    overlap: bool = True
+    clip_norm: float = 5.0
 
 
-_PLAIN = Method(rate=1e-4, decays=False, clip_norm=None, averages=False, overlap=False)
+def build_optimizer(
+    method: Method | PublishedMethod, rate: float, ema: float
+) -> keras.optimizers.Optimizer:
+    """The optimiser of a method at `rate`.
 
-PUBLISHED = {
-    "spine": replace(_PLAIN, weight_decay=5e-4),
-    "vertebrae": replace(
-        _PLAIN,
-        optimizer="nesterov",
-        rate=1e-8,
-        weight_decay=5e-4,
-        sigma_decay=100.0,
-        target_scale=1000.0,
-    ),
-    "segmentation": replace(_PLAIN, weight_decay=1e-7),
-}
-"""Payer et al., VISAPP 2020: batches of one, 20,000, 100,000 and 50,000 steps."""
-
-
-def method_for(preset: str, stage: str) -> Method:
-    """The method of a preset's stage."""
-    return PUBLISHED[stage] if preset == "paper" else Method()
-
-
-def build_optimizer(method: Method, rate: float, ema: float) -> keras.optimizers.Optimizer:
-    """The optimiser of a method at `rate`; `ema` is the momentum of the weights' average."""
-    options = {"use_ema": True, "ema_momentum": ema} if method.averages else {}
-    if method.clip_norm is not None:
-        options["global_clipnorm"] = method.clip_norm
+    `ema` is the momentum of the weights' average; the published training keeps none.
+    """
+    if isinstance(method, Method):
+        options = {"use_ema": True, "ema_momentum": ema, "global_clipnorm": method.clip_norm}
+        return keras.optimizers.Adam(rate, **options)
     if method.optimizer == "nesterov":
-        return keras.optimizers.SGD(rate, momentum=0.99, nesterov=True, **options)
-    return keras.optimizers.Adam(rate, **options)
+        return keras.optimizers.SGD(rate, momentum=_MOMENTUM, nesterov=True)
+    return keras.optimizers.Adam(rate)

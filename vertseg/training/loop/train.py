@@ -15,16 +15,19 @@ import numpy as np
 from tqdm import tqdm
 
 from models import Preset, preset_to_dict
+from models.published import PublishedMethod
 from vertseg.stages.weights import Weights
 from vertseg.system.signals import Stopped, note_signals
 from vertseg.training.loop import checkpoint
-from vertseg.training.loop.checkpoint import start_from
+from vertseg.training.loop.checkpoint import check_fold, start_from
 from vertseg.training.loop.curve import Curve
-from vertseg.training.loop.methods import Method, build_optimizer
+from vertseg.training.loop.methods import build_optimizer
 from vertseg.training.loop.prefetch import Sample, prefetch
+from vertseg.training.loop.published import PublishedTrainer
 from vertseg.training.loop.steps import forbid_tf32, make_step, use_all_devices
 from vertseg.training.loop.trainer import StageTrainer
 from vertseg.training.recipe import Recipe
+from vertseg.training.sample.published import PublishedRecipe
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class TrainConfig:
     Attributes:
         minutes: wall-clock time of this leg; the last checkpoint is written inside it.
         steps: stop after this many steps of the leg, if that is sooner.
+        until: stop when the run has done this many steps in all, if that is sooner.
         batch: samples in a step.
         rate: peak learning rate; the method's own if None.
         final_rate: share of `rate` at the end of the leg (cosine decay over the leg).
@@ -51,10 +55,15 @@ class TrainConfig:
         validation_samples: how many there are.
         tensorboard: whether TensorBoard's files are written.
         hold_out: names of scans that the samples are never made of; None for those of `real.py`.
+        data, pool, fold, precision, augmentation: where the samples come from and how they are
+            made, as `vertseg.training.sources` and the command line take them. They are recorded,
+            and a checkpoint is not continued with another fold.
+        held_out: names of the cases that the samples are not made of; None if that is not known.
     """
 
     minutes: float = 9.0
     steps: int = 10**9
+    until: int = 10**9
     batch: int = 1
     rate: float | None = None
     final_rate: float = 0.02
@@ -68,11 +77,17 @@ class TrainConfig:
     validation_samples: int = 6
     tensorboard: bool = False
     hold_out: tuple[str, ...] | None = None
+    data: Path | None = None
+    pool: Path | None = None
+    fold: int | None = None
+    precision: str = ""
+    augmentation: float = 1.0
+    held_out: tuple[str, ...] | None = None
 
 
 def train(
     preset: Preset,
-    recipe: Recipe,
+    recipe: Recipe | PublishedRecipe,
     draw: Draw,
     folder: Path,
     config: TrainConfig,
@@ -98,11 +113,12 @@ def train(
     Raises:
         Stopped: Ctrl-C or SIGTERM came; the checkpoint is written.
         FloatingPointError: the loss is not a number any more.
-        ConfigurationError: the batch cannot be dealt out to the devices, or `weights` are of
-            another network.
+        ConfigurationError: the batch cannot be dealt out to the devices, `weights` are of
+            another network, or the run left out another fold.
     """
     folder.mkdir(parents=True, exist_ok=True)
     forbid_tf32()
+    check_fold(folder, recipe.stage, config.fold)
     devices = use_all_devices(config.batch)
     run = _Run(preset, recipe, folder, config, weights)
     if config.validate_every:
@@ -115,7 +131,7 @@ def train(
         "from_step": run.step,
     }
     path = folder / f"{recipe.stage}.{run.step:06d}.json"
-    path.write_text(json.dumps(description, indent=1))
+    path.write_text(json.dumps(description, indent=1, default=str))
     log.info("%s: from step %d, %d device(s)", recipe.stage, run.step, devices)
     with note_signals() as signals:
         try:
@@ -127,20 +143,29 @@ def train(
     return folder / f"{recipe.stage}.weights.h5"
 
 
+def build_trainer(
+    preset: Preset, recipe: Recipe | PublishedRecipe
+) -> StageTrainer | PublishedTrainer:
+    """The trainer that takes the samples of a recipe."""
+    if isinstance(recipe, PublishedRecipe):
+        return PublishedTrainer(preset, recipe)
+    return StageTrainer(preset, recipe)
+
+
 class _Run:
     """One leg of a training."""
 
     def __init__(
         self,
         preset: Preset,
-        recipe: Recipe,
+        recipe: Recipe | PublishedRecipe,
         folder: Path,
         config: TrainConfig,
         weights: Weights | None,
     ) -> None:
         self.config, self.folder, self.stage = config, folder, recipe.stage
-        self.trainer = StageTrainer(preset, recipe)
-        method: Method = self.trainer.method
+        self.trainer = build_trainer(preset, recipe)
+        method = self.trainer.method
         self.rate = method.rate if config.rate is None else config.rate
         self.optimizer = build_optimizer(method, self.rate, config.ema)
         self.optimizer.build(self.trainer.trainable_variables)
@@ -171,32 +196,47 @@ class _Run:
                 elapsed = time.monotonic() - begin
                 done = self.step - self._first
                 progress = max(elapsed / (config.minutes * 60.0), done / config.steps)
-                if signals or progress >= 0.98 or done >= config.steps:
+                if signals or progress >= 0.98 or done >= config.steps or self._over:
                     break
                 rate = self._rate(progress)
                 losses.append(self._compiled(batch.arrays, rate))
                 self.step += 1
                 bar.update(config.batch)
                 if self.step % config.row_every == 0:
-                    mean = self._mean(losses)
-                    elapsed = time.monotonic() - begin
-                    speed = (self.step - self._first) * config.batch / elapsed
-                    values = (mean, rate, speed, waited / elapsed)
-                    names = ("loss", "rate", "samples_per_s", "waited")
-                    self.curve.add(self.step, dict(zip(names, values, strict=True)))
-                    bar.set_postfix(loss=f"{mean:.4f}", wait=f"{waited / elapsed:.0%}")
-                    losses.clear()
+                    self._add_row(losses, rate, waited, time.monotonic() - begin, bar)
                 if self._look is not None and self.step % config.validate_every == 0:
                     self._validate()
                 if time.monotonic() - saved > config.checkpoint_s:
                     self._save(losses)
                     saved = time.monotonic()
+            if losses:
+                self._add_row(losses, rate, waited, time.monotonic() - begin, bar)
         samples.close()
         self._save(losses)
 
+    @property
+    def _over(self) -> bool:
+        """Whether the whole run, not this leg alone, has come to its end."""
+        return self.step >= self.config.until
+
+    def _add_row(
+        self, losses: list[Any], rate: float, waited: float, elapsed: float, bar: tqdm
+    ) -> None:
+        """A row of the curve with the mean of `losses`, which are used up."""
+        mean = self._mean(losses)
+        speed = (self.step - self._first) * self.config.batch / elapsed
+        values = (mean, rate, speed, waited / elapsed)
+        names = ("loss", "rate", "samples_per_s", "waited")
+        self.curve.add(self.step, dict(zip(names, values, strict=True)))
+        bar.set_postfix(loss=f"{mean:.4f}", wait=f"{waited / elapsed:.0%}")
+        losses.clear()
+
     def _rate(self, progress: float) -> float:
-        """The learning rate at a share of the leg: it rises at first and falls to the end."""
-        if not self.trainer.method.decays:
+        """The learning rate at a share of the leg: it rises at first and falls to the end.
+
+        The published one stays as it is.
+        """
+        if isinstance(self.trainer.method, PublishedMethod):
             return self.rate
         end = self.config.final_rate
         falling = end + (1 - end) * 0.5 * (1 + np.cos(np.pi * progress))

@@ -7,12 +7,12 @@ from keras import ops
 
 from models import Preset, activate, build_network
 from models.scnet import TISSUE_HEAD
+from vertseg.errors import ConfigurationError
 from vertseg.labels import label_of
 from vertseg.training.loop import losses
-from vertseg.training.loop.methods import Method, method_for
+from vertseg.training.loop.methods import Method
 from vertseg.training.recipe import Recipe
 from vertseg.training.sample.targets import (
-    heatmap_sample,
     segmentation_sample,
     spine_sample,
     vertebrae_sample,
@@ -25,27 +25,28 @@ _SHIFT_SHARE = 0.3
 class StageTrainer(keras.Model):
     """Takes a batch of draws (see `draws.py`); makes images and targets and returns the loss.
 
-    The losses are those of the preset's activations; a stage with the activation ``linear`` learns
-    its heatmaps by their squared error, as published.
+    Stages whose maps are linear are trained as published, see `vertseg.training.loop.published`.
 
     Args:
         preset: the networks' preset.
         recipe: what the samples look like.
-        method: how it is trained; that of the preset if None.
+
+    Raises:
+        ConfigurationError: the stage's maps are linear.
     """
 
-    def __init__(self, preset: Preset, recipe: Recipe, method: Method | None = None) -> None:
-        super().__init__(dtype="float32", name=f"{recipe.stage}_trainer")
-        self.recipe = recipe
-        self.method = method or method_for(preset.name, recipe.stage)
-        self.network = build_network(preset, recipe.stage, recipe.size)
+    def __init__(self, preset: Preset, recipe: Recipe) -> None:
         kind = recipe.stage
-        if kind != "segmentation" and recipe.config.activation == "linear":
-            kind = "heatmaps"
+        if recipe.config.activation == "linear":
+            remedy = "Give the stage the entry published, or another activation."
+            raise ConfigurationError("learns linear maps", f"{kind} stage", remedy=remedy)
+        super().__init__(dtype="float32", name=f"{kind}_trainer")
+        self.recipe = recipe
+        self.method = Method()
+        self.network = build_network(preset, kind, recipe.size)
         self._sample, self._loss = {
             "spine": (spine_sample, self._spine),
             "vertebrae": (vertebrae_sample, self._vertebrae),
-            "heatmaps": (heatmap_sample, self._heatmaps),
             "segmentation": (segmentation_sample, self._segmentation),
         }[kind]
         outputs = [self.network.output]
@@ -55,11 +56,6 @@ class StageTrainer(keras.Model):
             labels = recipe.config.labels
             self._chain = [k for k, label in enumerate(labels) if label != label_of("T13")]
         self._seen = keras.Model(self.network.input, outputs)
-        self.sigmas = None
-        if kind == "heatmaps" and self.method.sigma_decay:
-            start = keras.initializers.Constant(recipe.config.sigma_px)
-            count = recipe.config.network.outputs
-            self.sigmas = self.add_weight(shape=(count,), initializer=start, name="sigmas")
         self.built = True
 
     def samples(self, draws):
@@ -73,46 +69,17 @@ class StageTrainer(keras.Model):
         outputs = self._seen(samples["image"], training=training)
         asked = {name: value for name, value in samples.items() if name != "image"}
         asked["outputs"] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        return ops.mean(_each(self._loss, asked)) + self._regularisation()
+        return ops.mean(_each(self._loss, asked))
 
     def look(self, draws):
         """Loss, images, targets and maps (batch, X, Y, Z) of a batch of draws, to be looked at."""
         samples = self.samples(draws)
         maps = activate(self.network(samples["image"], training=False), self.recipe.config)
-        target = samples.get("target")
-        if target is None:
-            gaussians = ops.exp(-0.5 * samples["squares"] / self.recipe.config.sigma_px**2)
-            target = ops.max(gaussians * samples["seen"][:, None, None, None], axis=-1)
-        return self(draws), samples["image"][..., 0], target, ops.max(maps, axis=-1)
+        return self(draws), samples["image"][..., 0], samples["target"], ops.max(maps, axis=-1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss is what `call` returns."""
         return y_pred
-
-    def _regularisation(self):
-        """Squared norms of kernels and of learned sigmas (paper, eq. 1)."""
-        total = 0.0
-        if self.method.weight_decay:
-            kernels = [v for v in self.network.trainable_variables if v.name == "kernel"]
-            total += self.method.weight_decay * sum(ops.sum(k * k) for k in kernels)
-        if self.sigmas is not None:
-            total += self.method.sigma_decay * ops.sum(self.sigmas * self.sigmas)
-        return total
-
-    def _heatmaps(self, asked):
-        """Squared error of one map per landmark, or of one map of all of them."""
-        output, squares = asked["outputs"][0], asked["squares"]
-        if self.sigmas is not None:
-            scale = self.method.target_scale
-            target = losses.landmark_heatmaps(squares, self.sigmas, scale) * asked["seen"]
-            return losses.squared_error(output, target, asked["known"])
-        gaussians = ops.exp(-0.5 * squares / self.recipe.config.sigma_px**2)
-        target, known = gaussians * asked["seen"], asked["known"]
-        if output.shape[-1] == 1:
-            target = ops.max(target, axis=-1, keepdims=True)
-            known = 1.0 - ops.max(gaussians * (1.0 - known), axis=-1, keepdims=True)
-        known = known[..., : output.shape[-1]]
-        return losses.l2_heatmap_loss((known * output)[None], (known * target)[None])
 
     def _vertebrae(self, asked):
         """Place, label, level of the whole chain, and tissue where it is known.
@@ -137,8 +104,6 @@ class StageTrainer(keras.Model):
 
     def _segmentation(self, asked):
         logits, target = asked["outputs"][0][..., 0], asked["target"]
-        if not self.method.overlap:
-            return losses.sigmoid_crossentropy(logits, target)
         overlap = losses.soft_dice_loss(logits, target)
         return overlap + 10.0 * losses.sigmoid_crossentropy(logits, target)
 

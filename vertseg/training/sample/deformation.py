@@ -115,20 +115,23 @@ class Deformation:
         flat = coarse.reshape(3, -1).T
         nearest = [int(((flat - point) ** 2).sum(axis=1).argmin()) for point in wanted]
         start = np.stack(np.unravel_index(nearest, coarse.shape[1:]), axis=-1) * float(step)
-        best, error = start, np.linalg.norm(self.to_lps_mm(start) - wanted, axis=1)
+        best, error = start, self._miss_mm(start, wanted)
         voxels = start
         for _ in range(_NEWTON_STEPS):
             voxels = voxels - self._newton_step(voxels, wanted)
-            now = np.linalg.norm(self.to_lps_mm(voxels) - wanted, axis=1)
+            now = self._miss_mm(voxels, wanted)
             best = np.where((now < error)[:, None], voxels, best)
             error = np.minimum(now, error)
-        return best
+        return np.asarray(best, np.float64)
+
+    def _miss_mm(self, voxels: FloatArray, wanted: FloatArray) -> FloatArray:
+        return np.asarray(np.linalg.norm(self.to_lps_mm(voxels) - wanted, axis=1), np.float64)
 
     def _newton_step(self, voxels: FloatArray, wanted: FloatArray) -> FloatArray:
         columns = [self.to_lps_mm(voxels + h) - self.to_lps_mm(voxels - h) for h in _HALF_VOXEL]
         slopes = np.stack(columns, axis=-1)
         missed = (self.to_lps_mm(voxels) - wanted)[..., None]
-        return np.asarray((np.linalg.pinv(slopes) @ missed)[..., 0])
+        return np.asarray((np.linalg.pinv(slopes) @ missed)[..., 0], np.float64)
 
 
 def _spline(position: FloatArray, size: int) -> FloatArray:

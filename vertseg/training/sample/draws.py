@@ -202,7 +202,6 @@ def _draw_deformation(draw, recipe: Recipe, source: SourceVolume, rng) -> None:
     for axis, size in zip("xyz", recipe.size, strict=True):
         draw[f"spline_{axis}"] = acquire.bspline_matrix(size, _ELASTIC_CONTROLS)
     draw["sigma_source_px"] = np.float32(recipe.config.sigma_px * ratio)
-    draw["voxel_source_px"] = np.float32(ratio)
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:

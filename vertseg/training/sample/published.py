@@ -17,7 +17,6 @@ from models.presets import VERTEBRA_CHANNELS, StageConfig
 from models.published import PublishedMethod
 from vertseg.errors import ConfigurationError
 from vertseg.geometry.grid import FloatArray
-from vertseg.stages.preprocess import HU_PER_UNIT
 from vertseg.training.data.native import NativeCase, read_native
 from vertseg.training.sample.deformation import (
     Augmentation,
@@ -25,6 +24,7 @@ from vertseg.training.sample.deformation import (
     draw_augmentation,
     weaker,
 )
+from vertseg.training.sample.synthesis import HU_SCALE
 
 Sample = dict[str, npt.NDArray[Any]]
 Float32Array = npt.NDArray[np.float32]
@@ -94,8 +94,10 @@ class PublishedSources:
             for case in cases
             if case.name not in hold_out and (fold is None or (case.fold == fold) == held_back)
         ]
+        self._masked: dict[str, list[int]] = {}
         if recipe.stage == "segmentation":
-            self.cases = [case for case in self.cases if vertebrae_with_mask(case)]
+            self._masked = {case.name: vertebrae_with_mask(case) for case in self.cases}
+            self.cases = [case for case in self.cases if self._masked[case.name]]
         if not self.cases:
             raise ConfigurationError(
                 f"there is nothing to train the {recipe.stage} stage on",
@@ -108,7 +110,7 @@ class PublishedSources:
         """A random place in a random case, augmented."""
         case = self.cases[rng.integers(len(self.cases))]
         if self._recipe.stage == "segmentation":
-            label = int(rng.choice(vertebrae_with_mask(case)))
+            label = int(rng.choice(self._masked[case.name]))
             return segmentation_sample(case, label, self._recipe, self._augmentation(rng))
         centre = window_centre(case, self._recipe, rng)
         return landmark_sample(case, centre, self._recipe, self._augmentation(rng))
@@ -155,7 +157,7 @@ def window_centre(
 def landmark_sample(
     case: NativeCase, centre_lps_mm: FloatArray, recipe: PublishedRecipe, changed: Augmentation
 ) -> Sample:
-    """``image`` (x, y, z, 1), ``landmarks`` (labels, 3) in its voxels, ``seen`` (labels,) 0 or 1."""
+    """``image`` (x, y, z, 1), ``landmarks`` (labels, 3) in its voxels, ``seen`` (labels,) 0/1."""
     deformation = Deformation.of(changed, recipe.size, recipe.config.spacing_mm, centre_lps_mm)
     image = _network_input(case, deformation.grid_lps_mm(), changed)
     labels = recipe.config.labels or VERTEBRA_CHANNELS
@@ -184,7 +186,7 @@ def segmentation_sample(
 
 
 def _network_input(case: NativeCase, places: FloatArray, changed: Augmentation) -> Float32Array:
-    image = case.hu_at(places) / np.float32(HU_PER_UNIT)
+    image = case.hu_at(places) / np.float32(HU_SCALE)
     image = image * np.float32(changed.gain) + np.float32(changed.shift)
     return np.clip(image, -1.0, 1.0, out=image)
 

@@ -74,22 +74,6 @@ def vertebrae_sample(draw):
     }
 
 
-def heatmap_sample(draw):
-    """Heatmaps as published: ``squares`` (X, Y, Z, labels), ``seen`` and ``known`` (labels,).
-
-    ``squares`` are squared distances in voxels of the network's grid from each landmark.
-    """
-    image, coords = render(draw)
-    state = draw["state"]
-    ratio = draw["voxel_source_px"]
-    return {
-        "image": image[..., None],
-        "squares": landmark_distances(coords, draw) / ratio**2,
-        "seen": ops.cast(state > 0, "float32"),
-        "known": ops.cast(ops.logical_or(state == 0, state == 1), "float32"),
-    }
-
-
 def segmentation_sample(draw):
     """``target`` (X, Y, Z): share of the wanted vertebra, which the second channel marks.
 

@@ -6,7 +6,6 @@ Source: Payer et al., VISAPP 2020, section 4 and table 1. The figures of the who
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,25 +17,9 @@ from vertseg.stages.device import DeviceInfo
 from vertseg.stages.weights import MANIFEST
 from vertseg.training.data.checks import check_case
 from vertseg.training.data.dataset import DataCase, read_case
-from vertseg.training.data.real_pool import FOLDER, REPORT
 from vertseg.training.validate.stage_scores import CaseScores, Networks, score_stages
 
 log = logging.getLogger(__name__)
-
-
-def read_folds(pool: Path) -> dict[str, int]:
-    """Case -> fold, from the report of a prepared pool.
-
-    Raises:
-        ConfigurationError: there is no such report.
-    """
-    path = pool / FOLDER / REPORT
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        return {row["name"]: int(row["fold"]) for row in report["cases"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        remedy = "Make it with: python -m vertseg.training prepare"
-        raise ConfigurationError(f"cannot be read: {error}", str(path), remedy=remedy) from error
 
 
 def group_by_weights(
