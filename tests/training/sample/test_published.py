@@ -9,6 +9,7 @@ from models import PRESETS
 from models.published import SEGMENTATION, SPINE, VERTEBRAE
 from tests.support.native_case import native_phantom
 from vertseg.errors import ConfigurationError
+from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.stages.preprocess import resample
 from vertseg.stages.segmentation import crop_grid, crop_input
@@ -129,7 +130,7 @@ def test_an_unchanged_crop_is_what_prediction_sees_and_its_target_is_binary(scan
     recipe = small("segmentation", (88, 104, 72))
     sample = segmentation_sample(case, L2, recipe, NOTHING)
     point = tuple(case.points_lps_mm[L2])
-    grid = crop_grid(L2, point, recipe.config)
+    grid = crop_grid(Centroid(L2, point), recipe.config)
     expected = crop_input(phantom.image, grid, point, recipe.config)
     np.testing.assert_allclose(sample["image"], expected, atol=0.51 / 2048)
     assert set(np.unique(sample["target"])) == {0.0, 1.0}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
@@ -95,7 +95,9 @@ def complete(runs: Path, weights: Weights, folder: Path) -> Path:
 def _write_history(weights: Weights, stage: str, folder: Path) -> int:
     """Writes legs and curve of a stage as `train` does; the number of steps."""
     entry = weights.manifest["files"][stage]
-    origin = {k: weights.manifest[k] for k in ("licence", "sources") if k in weights.manifest}
+    origin: dict[str, Any] = {
+        k: weights.manifest[k] for k in ("licence", "sources") if k in weights.manifest
+    }
     for leg in entry.get("legs", ()):
         step, config = leg["from_step"], {k: v for k, v in leg.items() if k != "from_step"}
         description = {"preset": weights.manifest["preset"], "config": config, "from_step": step}

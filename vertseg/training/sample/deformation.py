@@ -114,11 +114,12 @@ class Deformation:
         coarse = self.grid_lps_mm()[:, ::step, ::step, ::step]
         flat = coarse.reshape(3, -1).T
         nearest = [int(((flat - point) ** 2).sum(axis=1).argmin()) for point in wanted]
-        start = np.stack(np.unravel_index(nearest, coarse.shape[1:]), axis=-1) * float(step)
+        start = np.stack(np.unravel_index(nearest, coarse.shape[1:]), axis=-1).astype(np.float64)
+        start *= step
         best, error = start, self._miss_mm(start, wanted)
-        voxels = start
+        voxels: FloatArray = start
         for _ in range(_NEWTON_STEPS):
-            voxels = voxels - self._newton_step(voxels, wanted)
+            voxels = np.asarray(voxels - self._newton_step(voxels, wanted), np.float64)
             now = self._miss_mm(voxels, wanted)
             best = np.where((now < error)[:, None], voxels, best)
             error = np.minimum(now, error)
