@@ -1,4 +1,8 @@
-"""The three networks, their layers and presets, written on Keras 3 with ``keras.ops`` only."""
+"""The three networks, their layers and presets.
+
+Keras is imported when the first network of its layers is built: prediction with OpenVINO does
+without it.
+"""
 
 from models.factory import build_network, stage_names
 from models.heads import activate

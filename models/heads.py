@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import numpy as np
-from keras import ops
+from importlib import import_module
+from types import ModuleType
 
 from models.presets import StageConfig
 
 
-def activate(outputs, stage: StageConfig):
-    """Maps (batch, x, y, z, channels) in about [0, 1] from the outputs of a stage's network."""
+def activate(outputs, stage: StageConfig, layers=None):
+    """Maps (batch, x, y, z, channels) in about [0, 1] from the outputs of a stage's network.
+
+    `layers` are those that the network is made of, see `models.factory.build_network`.
+    """
+    layers = layers or keras_layers()
     if stage.activation == "sigmoid":
-        return ops.sigmoid(outputs)
+        return layers.sigmoid(outputs)
     if stage.activation == "shared_softmax":
-        return ops.sigmoid(outputs[..., :1]) * ops.softmax(outputs[..., 1:], axis=-1)
+        some = layers.sigmoid(layers.channels(outputs, 0, 1))
+        return layers.multiply(some, layers.softmax(layers.channels(outputs, 1, None)))
     if stage.peaks:
-        return outputs / np.asarray(stage.peaks, np.float32)
+        return layers.divide(outputs, stage.peaks)
     return outputs
+
+
+def keras_layers() -> ModuleType:
+    """`models.layers`: this is where Keras is imported, with the backend of its environment."""
+    return import_module("models.layers")

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
-
-from models.layers import LocalContrast, UpsampleLinear, Windows
 from models.presets import NetworkConfig
 
 _GROUPS = 8
 _FINE_LEVELS = 2
 
 
-def build_unet(config: NetworkConfig, size: tuple[int | None, ...], name: str) -> keras.Model:
+def build_unet(config: NetworkConfig, size: tuple[int | None, ...], name: str, layers):
     """A U-Net from (batch, x, y, z, inputs) to (batch, x, y, z, outputs), float32.
 
-    `size` is x, y, z; each a multiple of 2 ** (levels - 1).
+    `size` is x, y, z; each a multiple of 2 ** (levels - 1). `layers`: `models.layers` or the like.
     """
-    image, node = network_input(config, size)
-    features = unet_features(node, config)[0]
-    return keras.Model(image, linear_head(features, config, "head", config.outputs), name=name)
+    image, node = network_input(config, size, layers)
+    features = unet_features(node, config, layers)[0]
+    output = linear_head(features, config, layers, "head", config.outputs)
+    return layers.Model(image, output, name=name)
 
 
-def network_input(config: NetworkConfig, size: tuple[int | None, ...]):
+def network_input(config: NetworkConfig, size: tuple[int | None, ...], layers):
     """The input (batch, x, y, z, inputs), float32, and what the first convolution sees of it."""
-    image = keras.Input((*size, config.inputs), name="image", dtype="float32")
+    image = layers.Input((*size, config.inputs), name="image", dtype="float32")
     if not config.windows:
         return image, image
-    seen = Windows(config.windows, dtype="float32", name="windows")(image)
+    seen = layers.Windows(config.windows, dtype="float32", name="windows")(image)
     if not config.local_contrast_px:
         return image, seen
-    bone = seen[..., len(config.windows) - 1 : len(config.windows)]
-    contrast = LocalContrast(config.local_contrast_px, dtype="float32", name="local_contrast")
+    bone = layers.channels(seen, len(config.windows) - 1, len(config.windows))
+    contrast = layers.LocalContrast(
+        config.local_contrast_px, dtype="float32", name="local_contrast"
+    )
     return image, layers.Concatenate(dtype="float32", name="seen")([seen, contrast(bone)])
 
 
-def unet_features(node, config: NetworkConfig, prefix: str = ""):
+def unet_features(node, config: NetworkConfig, layers, prefix: str = ""):
     """Feature maps of the U-Net body at every level, finest first.
 
     Every level has one block down and one block up, two 3x3x3 convolutions each, also at the
@@ -45,35 +44,35 @@ def unet_features(node, config: NetworkConfig, prefix: str = ""):
     for level, filters in enumerate(config.filters):
         if level:
             node = layers.AveragePooling3D(2, name=f"{prefix}pool{level}")(node)
-        node = _block(node, filters, config, f"{prefix}down{level}", level < _FINE_LEVELS)
+        node = _block(node, filters, config, layers, f"{prefix}down{level}", level < _FINE_LEVELS)
         skips.append(node)
     for level in reversed(range(len(config.filters))):
         if level < len(config.filters) - 1:
-            node = UpsampleLinear(2, name=f"{prefix}upsample{level}")(node)
+            node = layers.UpsampleLinear(2, name=f"{prefix}upsample{level}")(node)
             node = layers.Concatenate(name=f"{prefix}skip{level}")([skips[level], node])
         name = f"{prefix}up{level}"
-        node = _block(node, config.filters[level], config, name, level < _FINE_LEVELS)
+        node = _block(node, config.filters[level], config, layers, name, level < _FINE_LEVELS)
         features.append(node)
     return features[::-1]
 
 
 def linear_head(
-    node, config: NetworkConfig, name: str, outputs: int, kernel: int = 3, bias: float = 0.0
+    node, config: NetworkConfig, layers, name: str, outputs: int, kernel: int = 3, bias: float = 0.0
 ):
     """A linear convolution to `outputs` maps, in float32; `bias` is where they begin."""
     return layers.Conv3D(
         outputs,
         kernel,
         padding="same",
-        kernel_initializer=keras.initializers.RandomNormal(stddev=config.head_sigma),
-        bias_initializer=keras.initializers.Constant(bias),
+        kernel_initializer=layers.random_normal(stddev=config.head_sigma),
+        bias_initializer=layers.constant(bias),
         dtype="float32",
         name=name,
     )(node)
 
 
 def convolution(
-    node, filters: int, kernel: int, config: NetworkConfig, name: str, fine: bool = False
+    node, filters: int, kernel: int, config: NetworkConfig, layers, name: str, fine: bool = False
 ):
     """A zero-padded convolution, He-normal, normalised if so wanted, and the (leaky) ReLU."""
     node = layers.Conv3D(
@@ -88,8 +87,8 @@ def convolution(
     return layers.LeakyReLU(negative_slope=config.negative_slope, name=f"{name}_relu")(node)
 
 
-def _block(node, filters: int, config: NetworkConfig, name: str, fine: bool):
-    node = convolution(node, filters, 3, config, f"{name}_conv0", fine)
+def _block(node, filters: int, config: NetworkConfig, layers, name: str, fine: bool):
+    node = convolution(node, filters, 3, config, layers, f"{name}_conv0", fine)
     if config.dropout:
         node = layers.Dropout(config.dropout, name=f"{name}_dropout")(node)
-    return convolution(node, filters, 3, config, f"{name}_conv1", fine)
+    return convolution(node, filters, 3, config, layers, f"{name}_conv1", fine)

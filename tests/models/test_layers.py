@@ -5,7 +5,8 @@ import pytest
 from keras import ops
 from scipy import ndimage
 
-from models.layers import UpsampleCubic, UpsampleLinear, linear_kernel, upsampling_matrix
+from models.layers import UpsampleCubic, UpsampleLinear
+from models.matrices import linear_kernel, upsampling_matrix
 
 LAYERS = [UpsampleLinear, UpsampleCubic]
 

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 from scipy import ndimage
 
-from models import PRESETS, NetworkConfig, activate, build_network, stage_names
+from models import PRESETS, NetworkConfig, activate, build_network, layers, stage_names
 from models.layers import LocalContrast, Windows
 from models.scnet import TISSUE_HEAD, build_scnet
 from models.unet import build_unet
@@ -75,10 +75,10 @@ def test_the_spatial_part_sees_the_largest_share_of_each_tissue(rng):
     config = dataclasses.replace(
         SMALL_SCNET, filters=(4, 6, 6), outputs=4, combination="shared", tissues=3
     )
-    network = build_scnet(config, (8, 8, 16), "small")
+    network = build_scnet(config, (8, 8, 16), "small", layers)
     image = rng.normal(size=(1, 8, 8, 16, 1)).astype(np.float32)
-    layers = [network.get_layer(name) for name in (TISSUE_HEAD, "tissue_pool", "spatial_input")]
-    parts = keras.Model(network.input, [layer.output for layer in layers])
+    seen = [network.get_layer(name) for name in (TISSUE_HEAD, "tissue_pool", "spatial_input")]
+    parts = keras.Model(network.input, [layer.output for layer in seen])
     logits, pooled, seen = (ops.convert_to_numpy(part) for part in parts(image))
     share = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     largest = share.reshape(1, 2, 4, 2, 4, 4, 4, 3).max((2, 4, 6))
@@ -101,7 +101,7 @@ def test_unknown_stage_is_refused():
 
 def test_dropout_acts_in_training_only(rng):
     config = NetworkConfig("unet", (4, 4), dropout=0.5, head_sigma=0.5)
-    network = build_unet(config, (8, 8, 8), "small")
+    network = build_unet(config, (8, 8, 8), "small", layers)
     image = rng.normal(size=(1, 8, 8, 8, 1)).astype(np.float32)
     still = [ops.convert_to_numpy(network(image, training=False)) for _ in range(2)]
     moving = [ops.convert_to_numpy(network(image, training=True)) for _ in range(2)]
@@ -121,7 +121,7 @@ def test_heads_start_small_and_hidden_layers_he_normal(paper_networks):
 def test_unet_sees_as_far_as_its_levels_and_no_further():
     """A change in one corner moves the output near it and, here, leaves the far corner alone."""
     config = NetworkConfig("unet", (3, 3), negative_slope=0.1, head_sigma=1.0)
-    network = build_unet(config, (64, 8, 8), "small")
+    network = build_unet(config, (64, 8, 8), "small", layers)
     image = np.zeros((1, 64, 8, 8, 1), np.float32)
     before = ops.convert_to_numpy(network(image))
     image[0, 0, 0, 0, 0] = 1.0
@@ -131,14 +131,14 @@ def test_unet_sees_as_far_as_its_levels_and_no_further():
 
 
 def test_scnet_multiplies_its_two_parts(rng):
-    network = build_scnet(SMALL_SCNET, (16, 8, 8), "small")
+    network = build_scnet(SMALL_SCNET, (16, 8, 8), "small", layers)
     local, spatial, output = outputs_of(network, rng, "local_head", "spatial_upsample")
     np.testing.assert_allclose(output, local * spatial, atol=1e-5)
 
 
 def test_shared_scnet_says_whether_and_which(rng):
     config = dataclasses.replace(SMALL_SCNET, combination="shared", spatial_factor=2, outputs=4)
-    network = build_scnet(config, (16, 8, 8), "small")
+    network = build_scnet(config, (16, 8, 8), "small", layers)
     local, spatial, output = outputs_of(network, rng, "local_head", "spatial_upsample")
     assert local.shape == (1, 16, 8, 8, 1)
     assert spatial.shape == (1, 16, 8, 8, 3)
@@ -159,7 +159,7 @@ def outputs_of(network, rng, *names):
 def test_normalisation_is_per_voxel_where_it_is_fine_and_by_groups_below(rng):
     keras.utils.set_random_seed(0)  # faint responses are normalised to a little less than 1
     config = NetworkConfig("unet", (8, 8, 16), negative_slope=0.1, normalization="both")
-    network = build_unet(config, (8, 8, 8), "small")
+    network = build_unet(config, (8, 8, 8), "small", layers)
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds.count("RMSNormalization") == 8 and kinds.count("GroupNormalization") == 4
     fine, coarse, _ = outputs_of(network, rng, "down1_conv0_norm", "down2_conv0_norm")
@@ -193,13 +193,15 @@ def test_local_contrast_does_not_depend_on_brightness_or_contrast(rng):
 
 def test_the_networks_see_through_their_windows():
     config = NetworkConfig("unet", (4, 6), inputs=2, windows=((0.0, 1.0), (0.1, 0.2)))
-    network = build_unet(dataclasses.replace(config, local_contrast_px=2.0), (8, 8, 8), "small")
+    network = build_unet(
+        dataclasses.replace(config, local_contrast_px=2.0), (8, 8, 8), "small", layers
+    )
     assert network.input_shape[-1] == 2
     assert network.get_layer("down0_conv0").kernel.shape[3] == 2 + 1 + 1
 
 
 def test_spatial_part_works_at_the_low_resolution():
-    network = build_scnet(SMALL_SCNET, (16, 8, 24), "small")
+    network = build_scnet(SMALL_SCNET, (16, 8, 24), "small", layers)
     assert network.get_layer("spatial_pool").output.shape == (None, 4, 2, 6, 3)
     assert network.get_layer("spatial_conv0").kernel.shape == (7, 7, 7, 3, 5)
     assert network.get_layer("spatial_head").kernel.shape == (7, 7, 7, 5, 3)

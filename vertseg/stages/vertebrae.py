@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from models.layers import linear_kernel
+from models.matrices import linear_kernel
 from models.presets import StageConfig
 from vertseg.geometry.boxes import Box, box_at
 from vertseg.geometry.grid import FloatArray, Grid

@@ -6,7 +6,7 @@ from keras import ops
 from scipy import ndimage
 from scipy.interpolate import BSpline
 
-from models.layers import blur_matrix
+from models.matrices import blur_matrix
 from vertseg.training.sample.axis_matrices import bspline_matrix, row_norm, separable, slice_matrix
 
 

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 from scipy import sparse
 
-from models.layers import linear_kernel
+from models.matrices import linear_kernel
 from vertseg.training.factory.tissue import METAL
 
 _PIXELS = 48

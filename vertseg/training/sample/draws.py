@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from models.layers import blur_matrix
+from models.matrices import blur_matrix
 from models.presets import VERTEBRA_CHANNELS
 from vertseg.labels import label_of
 from vertseg.training.factory.marrow import behind_bodies, vary_bone
