@@ -27,6 +27,7 @@ _BEYOND_MM = 10.0  # sampled beyond the walls and end plates, once it is known w
 _MEDIAN_BAND_MM = 4.0
 _MIDDLE_BAND_MM = 3.0
 _HEIGHT_BANDS = {"anterior": (0.10, 0.25), "middle": (0.42, 0.58), "posterior": (0.75, 0.90)}
+_RUNS_ON_MM = 3.0  # beyond the side wall: this line is in a process
 _END_PLATE_SHARE = 0.75  # of width and depth, on which the planes are fitted
 _SMALLEST_SHARE_OF_LINES = 0.6
 _PLAUSIBLE_MM = {"width": (8.0, 66.0), "depth": (7.0, 60.0), "height": (5.0, 55.0)}
@@ -90,7 +91,7 @@ def _measure_once(
     step_mm: float,
     reach_mm: FloatArray,
 ) -> Body | None:
-    axes, inside = _sample(mask, grid, frame, step_mm, reach_mm)
+    axes, inside = sample_mask(mask, grid, frame, step_mm, reach_mm)
     left, back, up = axes
     median, level = np.abs(left) <= _MEDIAN_BAND_MM, np.abs(up) <= _MIDDLE_BAND_MM
     walls = _median_edges(inside[np.ix_(median, np.arange(len(back)), level)], 1, back)
@@ -98,7 +99,7 @@ def _measure_once(
         return None
     front, depth = walls[0], walls[1] - walls[0]
     forward = (back >= front + 0.35 * depth) & (back <= front + 0.55 * depth)
-    sides = _median_edges(inside[np.ix_(np.arange(len(left)), forward, level)], 0, left)
+    sides = _side_walls(inside[np.ix_(np.arange(len(left)), forward, level)], left)
     if sides is None:
         return None
     middle, width = (sides[0] + sides[1]) / 2, sides[1] - sides[0]
@@ -139,14 +140,25 @@ def _assemble(
     return Body(turned, width, depth, heights[0], heights[1], heights[2], normals[0], normals[1])
 
 
-def _sample(
+def sample_mask(
     mask: npt.NDArray[np.bool_],
     grid: Grid,
     frame: SpineFrame,
     step_mm: float,
     reach_mm: FloatArray,
 ) -> tuple[tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.float32]]:
-    """Positions in mm along left, back, up, and the mask there, 0 to 1."""
+    """A mask in a frame, sampled linearly on both sides of the origin.
+
+    Args:
+        mask: (i, j, k).
+        grid: where it lies.
+        frame: whose axes the block follows.
+        step_mm: between samples.
+        reach_mm: (3,) left, back, up: half the sides of the block.
+
+    Returns:
+        Positions in mm along left, back and up, and the mask there, 0 to 1.
+    """
     counts = np.round(reach_mm / step_mm).astype(int)
     left, back, up = (np.arange(-n, n + 1) * step_mm for n in counts)
     to_index = np.linalg.inv(grid.affine_lps)[:3, :3] @ frame.axes_lps.T
@@ -192,6 +204,22 @@ def _median_edges(
 ) -> tuple[float, float] | None:
     lower, upper = (_median_of(edge) for edge in _edges(inside, axis, positions))
     return (lower, upper) if np.isfinite([lower, upper]).all() else None
+
+
+def _side_walls(
+    inside: npt.NDArray[np.float32], positions: FloatArray
+) -> tuple[float, float] | None:
+    """Left and right wall; lines that run on into a transverse process, as in the neck, are out."""
+    right, left = _edges(inside, 0, positions)
+    walls = (-_nearest(-right.ravel()), _nearest(left.ravel()))
+    return walls if np.isfinite(walls).all() else None
+
+
+def _nearest(distances: FloatArray) -> float:
+    """Median of the distances that are not much longer than the short ones; NaN without any."""
+    known = np.where(np.isfinite(distances), distances, np.inf)
+    short = float(np.partition(known, known.size // 5)[known.size // 5])
+    return float(np.median(known[known <= short + _RUNS_ON_MM])) if short < np.inf else np.nan
 
 
 def _median_of(values: FloatArray) -> float:

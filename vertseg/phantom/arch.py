@@ -37,6 +37,17 @@ def arch_solids(vertebra: PosedVertebra) -> list[Solid]:
     return solids + _spinous(vertebra)
 
 
+def arch_parts(vertebra: PosedVertebra) -> dict[str, list[Solid]]:
+    """The solids of `arch_solids` by the part of the vertebra that they make."""
+    parts: dict[str, list[Solid]] = {"arch": [], "spinous": _spinous(vertebra)}
+    for name, side in (("left", 1), ("right", -1)):
+        parts["arch"] += _pedicle_and_lamina(vertebra, side)
+        parts[f"{name}_upper_articular"] = _upper_joint(vertebra, side)
+        parts[f"{name}_lower_articular"] = _lower_joint(vertebra, side)
+        parts[f"{name}_transverse"] = _transverse(vertebra, side)
+    return parts
+
+
 def pedicle_point(vertebra: PosedVertebra, side: int) -> tuple[float, float, float]:
     """Where the pedicle meets the lamina, mm."""
     size = vertebra.size

@@ -22,6 +22,17 @@ def cervical_solids(vertebra: PosedVertebra) -> list[Solid]:
     return solids + _spinous(vertebra)
 
 
+def cervical_parts(vertebra: PosedVertebra) -> dict[str, list[Solid]]:
+    """The solids of `cervical_solids` by the part of the vertebra that they make."""
+    parts: dict[str, list[Solid]] = {"arch": [], "spinous": _spinous(vertebra)}
+    for name, side in (("left", 1), ("right", -1)):
+        parts["arch"] += _pedicle_and_lamina(vertebra, side)
+        parts[f"{name}_upper_articular"] = _pillar(vertebra, side, upper=True)
+        parts[f"{name}_lower_articular"] = _pillar(vertebra, side, upper=False)
+        parts[f"{name}_transverse"] = _transverse(vertebra, side)
+    return parts
+
+
 def cervical_cuts(vertebra: PosedVertebra) -> list[Limb]:
     """The transverse foramina."""
     x, y = _foramen(vertebra)

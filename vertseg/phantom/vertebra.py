@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vertseg.phantom.arch import arch_solids, back_wall, canal
+from vertseg.phantom.arch import arch_parts, arch_solids, back_wall, canal
 from vertseg.phantom.bone import BoneShape
-from vertseg.phantom.cervical import cervical_cuts, cervical_solids, upper_cervical
+from vertseg.phantom.cervical import (
+    cervical_cuts,
+    cervical_parts,
+    cervical_solids,
+    upper_cervical,
+)
 from vertseg.phantom.fields import Array, Limb, Solid, smooth_max, smooth_min
 from vertseg.phantom.patch import FloatArray, Patch, bounds_of
 from vertseg.phantom.spine import PosedVertebra
@@ -57,6 +63,20 @@ def vertebra_shape(
     core = trabecular_hu + 45.0 * dense - 90.0 * _basivertebral(patch, vertebra)
     core += in_arch * (trabecular_hu + arch_gain_hu - core)
     return BoneShape(distance - grown, core, shell + in_arch * (1.1 - shell))
+
+
+def nearest_part(patch: Patch, vertebra: PosedVertebra) -> tuple[list[str], NDArray[np.intp]]:
+    """Which part of a vertebra, C3 to L6, each voxel of a patch in its frame is nearest to.
+
+    Returns:
+        Names of the parts, and for each voxel the place of its part among them.
+    """
+    patch = _rippled(patch, vertebra)
+    cervical = vertebra.region == "cervical"
+    solids: dict[str, list[Solid]] = {"body": [VertebralBody.of(vertebra)]}
+    solids |= (cervical_parts if cervical else arch_parts)(vertebra)
+    distances = [np.broadcast_to(patch.fuse(part, 0.0), patch.shape) for part in solids.values()]
+    return list(solids), np.argmin(distances, axis=0)
 
 
 def _all_solids(vertebra: PosedVertebra) -> list[Solid]:
