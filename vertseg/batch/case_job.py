@@ -123,7 +123,6 @@ class CaseJob:
         """Measure, write and draw; the report comes last: with it the case is complete.
 
         Raises:
-            InputError: the series lacks what a DICOM Segmentation needs.
             OutputError: an output cannot be written.
         """
         result, self._result = self._result, None
@@ -133,8 +132,12 @@ class CaseJob:
         with _timed(seconds, "measure"):
             analysis = analyse(result)
         with _timed(seconds, "write"):
-            written = write_outputs(case, self._options, result)
+            failed: dict[str, str] = {}
+            written = write_outputs(case, self._options, result, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
+        if failed:
+            report["failed_outputs"] = failed
+            report["warnings"] += failed.values()
         with _timed(seconds, "preview"):
             write_preview(output / case.preview, result.image, result.labels, report)
         report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}

@@ -47,11 +47,12 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 all written; 2 some failed; 3 nothing could be read; 128 + n stopped by signal n."""
+        """0 all written; 2 scans or outputs failed; 3 nothing read; 128 + n stopped by signal n."""
         if self.stopped:
             return self.stopped
         if not self.failures:
-            return 0
+            lacking = any(r.get("failed_outputs") for r in (*self.written, *self.resumed))
+            return 2 if lacking else 0
         unreadable = all(isinstance(error, InputError) for _, error in self.failures)
         return 3 if unreadable and not (self.written or self.resumed) else 2
 

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertseg.batch.optional import optional
 from vertseg.batch.options import Options
 from vertseg.errors import OutputError
 from vertseg.io.case import Case
@@ -34,14 +35,21 @@ def wanted_outputs(case: Case, options: OutputOptions) -> tuple[Path, ...]:
     return (*masks, *centroids, case.preview)
 
 
-def write_outputs(case: Case, options: Options, result: Result) -> dict[str, Path]:
+def write_outputs(
+    case: Case, options: Options, result: Result, failed: dict[str, str]
+) -> dict[str, Path]:
     """Write what was found; the report and the preview tell of it and are written later.
+
+    Args:
+        case: the scan and the names of its outputs.
+        options: of the run.
+        result: what was found.
+        failed: is told which outputs that were asked for besides could not be written, and why.
 
     Returns:
         Kind of output -> path relative to the output folder.
 
     Raises:
-        InputError: a DICOM Segmentation was asked for, but the series lacks what it needs.
         OutputError: a file cannot be written.
     """
     written: dict[str, Path] = {}
@@ -50,16 +58,18 @@ def write_outputs(case: Case, options: Options, result: Result) -> dict[str, Pat
         write_mask(folder / case.mask, result.labels, result.image)
         written["mask"] = case.mask
         if options.dicom_seg and case.slices and result.labels.any():
-            write_dicom_seg(folder / case.dicom_seg, result.labels, case.slices)
-            written["dicom_seg"] = case.dicom_seg
+            with optional("dicom_seg", failed):
+                write_dicom_seg(folder / case.dicom_seg, result.labels, case.slices)
+                written["dicom_seg"] = case.dicom_seg
     if result.has_centroids:
         fmt = options.centroid_format
         write_centroids(folder / case.centroids, result.vertebrae, result.image, fmt)
         written["centroids"] = case.centroids
     for heatmap in result.heatmaps:
-        path = case.heatmap(heatmap.stage)
-        write_heatmap(folder / path, heatmap)
-        written[f"{heatmap.stage}_heatmap"] = path
+        path, kind = case.heatmap(heatmap.stage), f"{heatmap.stage}_heatmap"
+        with optional(kind, failed):
+            write_heatmap(folder / path, heatmap)
+            written[kind] = path
     return written
 
 

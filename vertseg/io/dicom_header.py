@@ -39,7 +39,7 @@ _SHARED = (
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID"),
     *("PatientBirthDate", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
     *("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *(name for name in FACT_KEYWORDS if name != "XRayTubeCurrent"),
+    *FACT_KEYWORDS,
 )
 """Elements that are the same in most slices of a series."""
 

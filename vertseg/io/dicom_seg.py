@@ -8,16 +8,21 @@ series; frames without a vertebra are left out. Written by highdicom (Bridge et 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.errors import ConfigurationError, InputError
+from vertseg.io.dicom_frames import frames_of
+from vertseg.io.dicom_values import ascii_of, text_of
 from vertseg.labels import colour_of, name_of
 from vertseg.system.atomic import atomic_writer
 from vertseg.version import VERSION
@@ -27,6 +32,15 @@ if TYPE_CHECKING:
 
 _OPTION = "--dicom-seg"
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_UTF_8 = "ISO_IR 192"
+_TEXTS = ("PatientID", "AccessionNumber", "StudyID")
+_PERSONS = ("PatientName", "ReferringPhysicianName")
+_PATTERNS = {
+    "PatientSex": re.compile("[MFO]"),
+    "PatientBirthDate": re.compile(r"\d{8}"),
+    "StudyDate": re.compile(r"\d{8}"),
+    "StudyTime": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
+}
 _SERIES_NUMBER = 9000  # beyond those of scanners
 
 
@@ -52,36 +66,91 @@ def write_dicom_seg(
         OutputError: the file cannot be written.
         ValueError: the label map has no vertebra, or another number of slices than the series.
     """
-    if len(slices) != labels.shape[2]:
-        raise ValueError(f"{labels.shape[2]} planes of labels for {len(slices)} slices")
     found = [label for label, box in enumerate(ndimage.find_objects(labels), start=1) if box]
     if not found:
         raise ValueError("the label map has no vertebra")
     numbers = np.zeros(256, np.uint8)  # segments are numbered from 1 on, without gaps
     numbers[found] = np.arange(1, len(found) + 1)
-    frames = np.ascontiguousarray(numbers[labels].transpose(2, 1, 0))
-    segmentation = _segmentation(_sorted(slices), frames, found)
-    with atomic_writer(path) as stream:
-        segmentation.save_as(stream)
+    with _unjudged():
+        source, order = _source(slices, labels.shape[2])
+        frames = np.empty((labels.shape[2], labels.shape[1], labels.shape[0]), np.uint8)
+        frames[order] = numbers[labels].transpose(2, 1, 0)
+        segmentation = _segmentation(source, frames, found)
+        with atomic_writer(path) as stream:
+            segmentation.save_as(stream)
 
 
-def _sorted(slices: Sequence[Path]) -> list[Dataset]:
-    """Headers of the slices along the normal, as the voxels of the scan are."""
+def _unjudged() -> AbstractContextManager[None]:
+    """Takes values of the series as they are, such as a number that is longer than allowed."""
+    from pydicom.config import disable_value_validation
+
+    return cast(AbstractContextManager[None], disable_value_validation())
+
+
+def _source(slices: Sequence[Path], planes: int) -> tuple[list[Dataset], npt.NDArray[np.intp]]:
+    """Headers of the series, and for each plane along the normal the number of its frame.
+
+    Slices of a file each come in the order of the planes; frames of one file as they are stored.
+    """
     from pydicom import dcmread
 
-    datasets = [dcmread(path, stop_before_pixels=True) for path in slices]
-    where = str(Path(slices[0]).parent)
-    missing = [name for name in _NEEDED if not datasets[0].get(name)]
+    datasets = [dcmread(path, stop_before_pixels=True, force=True) for path in slices]
+    _check_identities(datasets[0], str(Path(slices[0]).parent))
+    for dataset in datasets:
+        fill_in(dataset)
+    order = np.arange(planes)
+    if len(datasets) == 1:
+        heights = [_height(f.position, f.orientation) for f in frames_of(datasets[0])]
+        order = np.argsort(heights)
+    else:
+        datasets.sort(key=_height_of)
+    if planes != (len(order) if len(datasets) == 1 else len(datasets)):
+        raise ValueError(f"{planes} planes of labels for {len(datasets)} files")
+    return datasets, order
+
+
+def _check_identities(dataset: Dataset, where: str) -> None:
+    missing = [name for name in _NEEDED if not dataset.get(name)]
     if missing:
         what = f"lacks {', '.join(missing)}, which a DICOM Segmentation must name"
         raise InputError(what, where, remedy=f"Leave out {_OPTION}, or export the series whole.")
-    return sorted(datasets, key=_height)
 
 
-def _height(dataset: Dataset) -> float:
+def fill_in(dataset: Dataset) -> None:
+    """Give a data set each element on patient and study that every image must have.
+
+    Those that are absent, as in scans without names, or have a value that the standard does not
+    know become empty. Text is decoded, so that it can be written in UTF-8.
+    """
+    from pydicom.valuerep import PersonName
+
+    for name in _TEXTS:
+        setattr(dataset, name, text_of(dataset, name))
+    for name in _PERSONS:
+        setattr(dataset, name, PersonName(text_of(dataset, name)))
+    for name, pattern in _PATTERNS.items():
+        text = ascii_of(dataset, name)
+        fits = pattern.fullmatch(text) and (not name.endswith("Date") or _is_date(text))
+        setattr(dataset, name, text if fits else "")
+    dataset.SpecificCharacterSet = _UTF_8
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return True
+
+
+def _height_of(dataset: Dataset) -> float:
+    return _height(dataset.ImagePositionPatient, dataset.ImageOrientationPatient)
+
+
+def _height(position: Any, orientation: Any) -> float:
     """Place of a slice along its normal, mm."""
-    rows, columns = np.reshape(dataset.ImageOrientationPatient, (2, 3)).astype(float)
-    return float(np.asarray(dataset.ImagePositionPatient, float) @ np.cross(rows, columns))
+    rows, columns = np.reshape(orientation, (2, 3)).astype(float)
+    return float(np.asarray(position, float) @ np.cross(rows, columns))
 
 
 def _segmentation(
@@ -89,14 +158,10 @@ def _segmentation(
 ) -> Any:
     import highdicom as hd
 
-    step_mm = (_height(source[-1]) - _height(source[0])) / (len(source) - 1)
-    for dataset in source:
-        dataset.SliceThickness = dataset.get("SliceThickness") or step_mm  # may be absent in CT
-    measures = hd.PixelMeasuresSequence(source[0].PixelSpacing, step_mm, step_mm)
     return hd.seg.Segmentation(
         source_images=source,
         pixel_array=frames,
-        pixel_measures=measures,
+        pixel_measures=_measures(source),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(n, label) for n, label in enumerate(labels, start=1)],
         series_instance_uid=hd.UID(),
@@ -110,7 +175,20 @@ def _segmentation(
         series_description="Vertebrae (vertseg, research only)",
         content_label="VERTEBRAE",
         content_description="Not a medical device",
+        specific_character_set=_UTF_8,
     )
+
+
+def _measures(source: list[Dataset]) -> Any:
+    """Size of the voxels; None where the frames of one file say it themselves."""
+    import highdicom as hd
+
+    if len(source) == 1:
+        return None
+    step_mm = (_height_of(source[-1]) - _height_of(source[0])) / (len(source) - 1)
+    for dataset in source:
+        dataset.SliceThickness = dataset.get("SliceThickness") or step_mm  # may be absent in CT
+    return hd.PixelMeasuresSequence(source[0].PixelSpacing, step_mm, step_mm)
 
 
 def _describe(number: int, label: int) -> Any:

@@ -23,6 +23,16 @@ def text_of(dataset: Any, keyword: str) -> str:
     return "\\".join(str(part) for part in several).strip(" \0")
 
 
+def ascii_of(dataset: Any, keyword: str) -> str:
+    """Text of an element as stored, for one whose value may be no valid date or number."""
+    from pydicom.datadict import tag_for_keyword
+
+    item = dataset.get_item(tag_for_keyword(keyword))
+    value = None if item is None else item.value
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")
+
+
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """`count` finite numbers, from text, bytes or numbers; None where there are no such."""
     if isinstance(value, bytes):

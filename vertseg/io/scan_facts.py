@@ -80,10 +80,9 @@ class ScanFacts:
 
 FACT_KEYWORDS = (
     *("KVP", "ContrastBolusAgent", "SeriesDescription", "ProtocolName", "ConvolutionKernel"),
-    *("SliceThickness", "XRayTubeCurrent", "Manufacturer", "ManufacturerModelName"),
-    *("PatientAge", "PatientSex"),
+    *("SliceThickness", "Manufacturer", "ManufacturerModelName", "PatientAge", "PatientSex"),
 )
-"""Keywords of the DICOM elements that hold facts."""
+"""Keywords of the DICOM elements that hold facts, but for the current, which changes by slice."""
 
 FACTS = tuple(ScanFacts().as_dict())
 """Names of the facts, in the order in which they are listed."""

@@ -1,0 +1,148 @@
+"""Which files make up a series: of several folders, and with slices that are damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.dicom_files import SIZE, slices_of, write_dicom, write_slices
+from tests.support.fake_segmenter import FakeSegmenter, phantom_scan, write_scan
+from vertseg.batch.find import find_cases
+from vertseg.batch.options import Options
+from vertseg.batch.run import run_batch
+from vertseg.io.dicom_read import read_series
+
+HU = phantom_scan(SIZE).clip(-1024, None)
+
+
+def refused(folder) -> dict[str, str]:
+    """What a run says of the scans that it cannot read, by their names."""
+    outcome = run_batch(Options(folder / "in", folder / "out"), lambda _: FakeSegmenter())
+    assert outcome.exit_code == (2 if outcome.written else 3)
+    return {report["case"]: str(error) for report, error in outcome.failures}
+
+
+DAMAGE = {
+    "empty": (lambda path, raw: path.write_bytes(b""), "is empty"),
+    "header": (lambda path, raw: path.write_bytes(raw[:700]), "is cut short"),
+    "first bytes": (lambda path, raw: path.write_bytes(raw[:140]), "is "),
+    "half": (lambda path, raw: path.write_bytes(raw[:-200]), "is cut short"),
+    "zeros": (lambda path, raw: path.write_bytes(bytes(len(raw))), "is not DICOM"),
+    "link": (lambda path, raw: _dead_link(path), "is a link to a file that is missing"),
+    "pointer": (lambda path, raw: path.write_text("/annex/objects/x\n"), "is not DICOM"),
+    "folder's pipe": (lambda path, raw: _pipe(path), "is not a file"),
+}
+
+
+def _dead_link(path) -> None:
+    path.unlink()
+    path.symlink_to("../annex/" + path.name)
+
+
+def _pipe(path) -> None:
+    import os
+
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("suffix", [".dcm", "", ".img"])
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_series_whose_last_slices_are_damaged_is_refused_and_they_are_named(
+    tmp_path, kind, suffix
+) -> None:
+    damage, text = DAMAGE[kind]
+    paths = write_slices(tmp_path / "in" / "s", slices_of(), name="IM{:03d}" + suffix)
+    for path in paths[-3:]:
+        damage(path, path.read_bytes())
+    (said,) = refused(tmp_path).values()
+    assert all(path.name in said for path in paths[-3:]) and text in said
+    assert paths[-4].name not in said
+
+
+def test_compressed_slices_that_are_cut_short(tmp_path) -> None:
+    from pydicom.uid import JPEGLSLossless
+
+    slices = slices_of()
+    for one in slices:
+        one.compress(JPEGLSLossless)
+    paths = write_slices(tmp_path / "in" / "s", slices)
+    paths[-1].write_bytes(paths[-1].read_bytes()[:-8])
+    assert "IM013.dcm is cut short" in refused(tmp_path)["s"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DAMAGE if kind not in ("zeros", "pointer")])
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_a_series_of_which_nothing_is_left_appears_by_name(tmp_path, kind, suffix) -> None:
+    damage, text = DAMAGE[kind]
+    for path in write_slices(tmp_path / "in" / "lost", slices_of(), name="IM{:03d}" + suffix):
+        damage(path, path.read_bytes())
+    write_scan(tmp_path / "in" / "good.nii.gz")
+    said = refused(tmp_path)
+    assert list(said) == ["lost"] and text in said["lost"] and "and 4 more" in said["lost"]
+
+
+def test_damage_concerns_its_own_series_where_that_is_known(tmp_path) -> None:
+    write_slices(tmp_path / "in" / "s", slices_of(SeriesNumber=1), name="A{:03d}.dcm")
+    paths = write_slices(tmp_path / "in" / "s", slices_of(SeriesNumber=2), name="B{:03d}.dcm")
+    paths[5].write_bytes(paths[5].read_bytes()[:-60])
+    assert list(refused(tmp_path)) == ["s/2_Thorax-1.0"]
+    paths[5].write_bytes(b"")
+    assert list(refused(tmp_path)) == ["s/1_Thorax-1.0", "s/2_Thorax-1.0"]
+
+
+def test_files_beside_a_series_that_are_no_slices_do_no_harm(tmp_path) -> None:
+    write_slices(tmp_path / "s", slices_of())
+    (tmp_path / "s" / "notes.txt").write_text("x")
+    (tmp_path / "s" / "empty").write_text("")
+    (tmp_path / "s" / "VERSION").write_text("1")
+    (tmp_path / "s" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "s" / "DICOMDIR").write_bytes(b"")
+    document = slices_of()[0]
+    document.Modality = "SR"
+    del document.PixelData
+    write_dicom(tmp_path / "s" / "report.dcm", document)
+    found = find_cases(tmp_path)
+    np.testing.assert_array_equal(read_series(found.cases[0].series, "s").array, HU)
+    assert [left.reason for left in found.skipped] == ["DICOM, a document"]
+
+
+@pytest.mark.parametrize("per_folder", [1, 7])
+def test_a_series_in_several_folders_is_one_scan(tmp_path, per_folder) -> None:
+    for k, one in enumerate(slices_of()):
+        write_dicom(tmp_path / "in" / "p" / f"part{k // per_folder}" / f"I{k}.dcm", one)
+    (case,) = find_cases(tmp_path / "in").cases
+    assert case.name == "p"
+    np.testing.assert_array_equal(read_series(case.series, "p").array, HU)
+    (tmp_path / "in" / "p" / "part0" / "I0.dcm").write_bytes(b"")
+    assert "I0.dcm is empty" in refused(tmp_path)["p"]
+
+
+def test_copies_and_other_patients_of_one_identity_stay_apart(tmp_path) -> None:
+    slices = slices_of(SeriesInstanceUID="1.2.3")
+    write_slices(tmp_path / "p1" / "CT", slices)
+    write_slices(tmp_path / "copy" / "CT", slices)
+    other = slices_of(SeriesInstanceUID="1.2.3", PatientID="P1")
+    for k, one in enumerate(other):
+        one.ImagePositionPatient = [1, 2, 500 + 3 * k]
+    write_slices(tmp_path / "p2" / "CT", other)
+    assert [case.name for case in find_cases(tmp_path).cases] == ["copy/CT", "p1/CT", "p2/CT"]
+
+
+def test_many_files_are_read_by_several_processes_in_their_order(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("vertseg.io.dicom_search._FEWEST_FILES", 4)
+    monkeypatch.setattr("vertseg.io.dicom_search.processors", lambda: 3)
+    write_slices(tmp_path / "s", slices_of())
+    (case,) = find_cases(tmp_path).cases
+    assert [one.file.name for one in case.series.slices] == [f"IM{k:03d}.dcm" for k in range(14)]
+    assert len({id(one.kind) for one in case.series.slices}) == 1
+
+
+def test_a_slice_that_changes_after_the_search_is_noticed(tmp_path) -> None:
+    from vertseg.errors import InputError
+
+    paths = write_slices(tmp_path / "s", slices_of())
+    (case,) = find_cases(tmp_path).cases
+    paths[3].write_bytes(paths[3].read_bytes() + b"\0\0")
+    with pytest.raises(InputError, match=r"IM003\.dcm has changed"):
+        read_series(case.series, "s")
