@@ -180,6 +180,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         **modes,
     )
     mode("--reference", const="reference", help="float32, plain and slow, to compare", **modes)
+    mode(
+        "--published",
+        const="published",
+        help="the inference of Payer et al., VISAPP 2020, to compare",
+        **modes,
+    )
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")
     add(_SELFTEST, action="store_true", help="only check weights, device and each network")

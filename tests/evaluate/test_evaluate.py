@@ -117,6 +117,21 @@ def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {entry["region"] for entry in payload["averages"]} == {"lumbar", "all"}
 
 
+def test_two_sets_of_results_stand_side_by_side(tmp_path: Path, capsys) -> None:
+    """Only of scans that both have; here the second one has missed a vertebra."""
+    for name in ("a", "b"):
+        write_case(tmp_path / "truth", name, {20: 20, 21: 10}, bids=False)
+        write_case(tmp_path / "one", name, {20: 20, 21: 10}, bids=False)
+    write_case(tmp_path / "two", "a", {20: 20}, bids=False)
+    arguments = ["--reference", str(tmp_path / "truth"), "--prediction", str(tmp_path / "one")]
+    assert main([*arguments, "--compare", str(tmp_path / "two")]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    cells = {(row[0].strip("| "), row[1]): row[2:4] for row in rows if len(row) > 4}
+    assert cells["lumbar", "a"] == ["2", "100.0 +- 0.0 / 100.0 +- 0.0"]
+    assert cells["lumbar", "b"] == ["2", "50.0 +- 50.0 / 50.0 +- 0.0"]
+    assert ("all", "b") in cells
+
+
 def test_trouble_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_case(tmp_path / "truth", "a", {20: 20}, bids=False)
     with pytest.raises(NoInputError, match="no result for any case"):

@@ -54,6 +54,21 @@ def test_the_quick_way_agrees_with_the_plain_one(
     assert dice >= lowest_dice and away_mm <= furthest_mm
 
 
+def test_the_published_inference_runs_on_any_weights(image, plain) -> None:
+    """The same networks, asked as published, find the same vertebrae of a plain scan or fewer."""
+    segmenter = vertseg.Segmenter(device="cpu", mode="published")
+    result = segmenter(image)
+    points = {v.label: np.array(v.point_lps_mm) for v in plain.vertebrae}
+    both = [v for v in result.vertebrae if v.label in points]
+    assert len(both) >= len(points) - 1
+    for v in both:
+        assert np.linalg.norm(points[v.label] - v.point_lps_mm) < 8.0
+        assert v.voxels > 0 and v.margin == np.inf
+    assert result.rival == "" and not result.left_out and len(result.spine_lps_mm) == 2
+    spine = segmenter.find_spine(image)
+    assert spine.status == "ok" and not spine.vertebrae
+
+
 def test_the_reference_is_float32_unless_told_otherwise() -> None:
     assert vertseg.Segmenter(device="cpu", mode="reference").device.precision == "float32"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vertseg.errors import InputError, NoInputError, VertsegError
 from vertseg.evaluate.cases import Annotation, read_pair
 from vertseg.evaluate.scores import VertebraScore, average, score_case
-from vertseg.evaluate.tables import FORMATS
+from vertseg.evaluate.tables import FORMATS, beside
 from vertseg.io.annotations import find_case_files
 
 _LOGGER = logging.getLogger(__name__)
@@ -61,6 +61,14 @@ def evaluate(
     return scores, absent
 
 
+def in_both(
+    scores: Sequence[VertebraScore], other: Sequence[VertebraScore]
+) -> tuple[list[VertebraScore], list[VertebraScore]]:
+    """The scores of the scans that two evaluations share."""
+    cases = {score.case for score in scores} & {score.case for score in other}
+    return [s for s in scores if s.case in cases], [s for s in other if s.case in cases]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -71,6 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--reference", type=Path, required=True, help="folder or file: the truth")
     parser.add_argument("--prediction", type=Path, required=True, help="folder of results")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FOLDER",
+        help="further results, of the same scans, set beside those of --prediction",
+    )
     parser.add_argument("--format", choices=FORMATS, default="text")
     parser.add_argument("--output", type=Path, help="file to write instead of the terminal")
     parser.add_argument(
@@ -82,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         scores, absent = evaluate(options.reference, options.prediction, options.count_missing)
+        other = None
+        if options.compare is not None:
+            other = evaluate(options.reference, options.compare, options.count_missing)[0]
+            scores, other = in_both(scores, other)
     except VertsegError as error:
         _LOGGER.error("%s", error)
         return error.exit_code
@@ -89,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = "counted as not found" if options.count_missing else "left out"
         _LOGGER.warning("%d scans without a result %s: %s", len(absent), verb, ", ".join(absent))
     text = FORMATS[options.format](average(scores), scores)
+    if other is not None:
+        text = beside(average(scores), average(other), options.prediction, options.compare)
     if options.output:
         options.output.write_text(text + "\n", encoding="utf-8")
     else:

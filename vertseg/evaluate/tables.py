@@ -61,6 +61,32 @@ FORMATS: dict[str, Callable[[Sequence[Average], Sequence[VertebraScore]], str]] 
 }
 
 
+def beside(
+    averages: Sequence[Average],
+    other: Sequence[Average],
+    prediction: object,
+    compared: object,
+) -> str:
+    """The averages of two sets of results of the same scans, one below the other, in Markdown.
+
+    Args:
+        averages: of the first results.
+        other: of the second.
+        prediction: name of the first, such as its folder.
+        compared: name of the second.
+    """
+    names = {"a": prediction, "b": compared}
+    head, rows = ["region", ""], []
+    for name, entries in zip(names, (averages, other), strict=True):
+        first, *own = _table(entries)
+        head = [first[0], "", *first[1:]]
+        rows += [[row[0], name, *(cell.replace("|", "/") for cell in row[1:])] for row in own]
+    rows.sort(key=lambda row: REGIONS.index(row[0]))
+    table = markdown_table(head, rows)
+    legend = "; ".join(f"{name}: {folder}" for name, folder in names.items())
+    return f"{table}\n\n{legend}. Averages over vertebrae / over scans."
+
+
 def _table(averages: Sequence[Average]) -> list[list[str]]:
     units = {measure.name: f"{measure.name} {measure.unit}".strip() for measure in MEASURES}
     by_key = {(entry.region, entry.measure): entry for entry in averages}

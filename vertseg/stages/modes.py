@@ -1,4 +1,4 @@
-"""Modes: as usual, faster and a little worse, or slow and plain to compare with."""
+"""Modes: as usual, faster and a little worse, or to compare with: plain, or as published."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from models import Preset, StageConfig
 
-Mode = Literal["usual", "fast", "reference"]
+Mode = Literal["usual", "fast", "reference", "published"]
 
 _COARSER = 1.25
 _OVERLAP = 0.2  # of the length of a tile

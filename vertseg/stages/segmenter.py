@@ -46,7 +46,8 @@ class Segmenter:
             if None.
         threads: CPU threads; all if None.
         mode: ``usual``; ``fast``, see `vertseg.stages`; ``reference``, float32 unless `precision`
-            says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`.
+            says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`;
+            ``published``, see `vertseg.stages.published`.
         keep_heatmaps: give the heatmaps of the first two stages with each result.
 
     Raises:
@@ -77,7 +78,7 @@ class Segmenter:
         self._vertebrae = StageNetwork(loaded, Stage.VERTEBRAE, self.device)
         self._segmentation = StageNetwork(loaded, Stage.SEGMENTATION, self.device)
         self._keep_heatmaps = keep_heatmaps
-        self._plain = mode == "reference"
+        self._mode = mode
         crop_bytes = self._segmentation.crop_bytes
         self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
 
@@ -91,7 +92,8 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
         labels = self._segment(image, found.chain, report, seconds)
-        found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
+        if self._mode != "published":
+            found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
         return _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
@@ -143,6 +145,7 @@ class Segmenter:
     def _segment(
         self, image: Image, chain: SequenceResult, report: Progress, seconds: dict[str, float]
     ) -> npt.NDArray[np.uint8]:
+        from vertseg.stages.published import segment_as_published
         from vertseg.stages.segmentation import segment_vertebrae
         from vertseg.stages.segmentation_reference import segment_plainly
 
@@ -152,7 +155,9 @@ class Segmenter:
             def on_vertebra(done: int, total: int) -> None:
                 report(Stage.SEGMENTATION, done, total)
 
-            if self._plain:
+            if self._mode == "published":
+                return segment_as_published(image, chain.vertebrae, network, on_vertebra)
+            if self._mode == "reference":
                 return segment_plainly(image, chain.vertebrae, network, on_vertebra)
             return segment_vertebrae(image, chain.vertebrae, network, self._at_once, on_vertebra)
 
@@ -162,6 +167,8 @@ class Segmenter:
         from vertseg.stages.spine import find_spine
         from vertseg.stages.vertebrae import find_vertebrae
 
+        if self._mode == "published":
+            return self._find_as_published(image, report, seconds, spine_only)
         kept: list[Heatmap] = []
         with _timed(seconds, Stage.SPINE):
             spine = find_spine(image, self._spine, self._keeper(kept, Stage.SPINE))
@@ -174,6 +181,32 @@ class Segmenter:
             chain = find_vertebrae(
                 image,
                 spine,
+                self._vertebrae,
+                self._overlap,
+                lambda done, total: report(Stage.VERTEBRAE, done, total),
+                self._keeper(kept, Stage.VERTEBRAE, self._vertebrae.config.labels),
+            )
+        return _Found(chain, course, tuple(kept))
+
+    def _find_as_published(
+        self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool
+    ) -> _Found:
+        from vertseg.stages.published import find_spine_xy, find_vertebrae_at
+
+        kept: list[Heatmap] = []
+        with _timed(seconds, Stage.SPINE):
+            spine_xy = find_spine_xy(image, self._spine, self._keeper(kept, Stage.SPINE))
+            report(Stage.SPINE, 1, 1)
+        if spine_xy is None:
+            return _Found(SequenceResult(), (), tuple(kept))
+        low, high = image.grid.bounds_lps_mm()
+        course = ((*spine_xy, float(high[2])), (*spine_xy, float(low[2])))
+        if spine_only:
+            return _Found(SequenceResult(warnings=()), course, tuple(kept))
+        with _timed(seconds, Stage.VERTEBRAE):
+            chain = find_vertebrae_at(
+                image,
+                spine_xy,
                 self._vertebrae,
                 self._overlap,
                 lambda done, total: report(Stage.VERTEBRAE, done, total),

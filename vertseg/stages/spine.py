@@ -83,7 +83,7 @@ def find_spine(
     heatmap = predict_tiles(lambda tile: network(tile[None, ..., None])[0], volume, tiles, 1)[
         ..., 0
     ]
-    heatmap[~_seen(grid, image.grid)] = 0.0
+    heatmap[~seen_in(grid, image.grid)] = 0.0
     if keep is not None:
         keep(heatmap, grid)
     smallest_voxels = _SMALLEST_ML * 1000.0 / grid.voxel_volume_mm3
@@ -105,7 +105,7 @@ def _grid(source: Grid, size: tuple[int, int, int], spacing_mm: float) -> Grid:
     return Grid.axis_aligned(origin + reach, (x, y, z), (spacing_mm,) * 3)
 
 
-def _seen(grid: Grid, source: Grid) -> npt.NDArray[np.bool_]:
+def seen_in(grid: Grid, source: Grid) -> npt.NDArray[np.bool_]:
     """Voxels of `grid` that lie in the scan; what is said about padding does not count."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), axis=-1)
     return source.contains(grid.index_to_lps(index))

@@ -144,8 +144,9 @@ def window_centre(
     The spine stage looks at the middle of the scan; the vertebrae stage at the x and y of the
     spine and, where the scan is longer than the grid, at a part of it at random.
     """
-    low, high = case.grid.bounds_lps_mm()
-    centre = 0.5 * (low + high)
+    corners = case.grid.corners_lps_mm(0.5)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    centre = np.asarray(0.5 * (low + high), np.float64)
     if recipe.stage == "spine":
         return centre
     centre[:2] = np.mean([*case.points_lps_mm.values()], axis=0)[:2]
