@@ -21,12 +21,13 @@ from vertseg.phantom import make_phantom
 from vertseg.stages import Stage
 from vertseg.training.factory.phantoms import draw_phantom
 from vertseg.training.loop.methods import build_optimizer
-from vertseg.training.loop.prefetch import _on_device
+from vertseg.training.loop.prefetch import on_device, stacked
 from vertseg.training.loop.steps import make_step
 from vertseg.training.loop.trainer import StageTrainer
 from vertseg.training.presets import find_preset
 from vertseg.training.recipe import Recipe, recipe_for
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.sources import Sources
 from vertseg.training.volumes import RealVolume
 
@@ -93,7 +94,7 @@ def _drawn(draw: Callable[[np.random.Generator], Any], batch: int) -> tuple[floa
     begin = time.perf_counter()
     draws = [draw(np.random.default_rng(seed)) for seed in range(batch + 2)][:batch]
     seconds = (time.perf_counter() - begin) / (batch + 2)
-    return seconds, _on_device({name: np.stack([d[name] for d in draws]) for name in draws[0]})
+    return seconds, on_device(stacked(draws))
 
 
 def _step(trainer: StageTrainer, inputs: dict[str, Any]) -> Callable[[], Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 from keras import ops
 from scipy import ndimage, spatial
@@ -17,7 +18,8 @@ from vertseg.training.factory.tissue import METAL, draw_tissue
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.loop.train import TrainConfig, train
 from vertseg.training.recipe import Recipe
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.sample.synthesis import (
     gaussian,
     landmark_distances,
@@ -67,8 +69,8 @@ def test_the_same_seed_gives_the_same_sample(atlas, course):
         return draw_sample(recipe(), source, NoiseBank(recipe().source_size), rng)
 
     first, again, other = draw(3), draw(3), draw(4)
-    for name, value in first.items():
-        np.testing.assert_array_equal(value, again[name])
+    for value, repeated in zip(keras.tree.flatten(first), keras.tree.flatten(again), strict=True):
+        np.testing.assert_array_equal(value, repeated)
     image, _ = render(first)
     np.testing.assert_array_equal(image, render(again)[0])
     assert np.abs(ops.convert_to_numpy(image) - ops.convert_to_numpy(render(other)[0])).max() > 0.1
@@ -134,8 +136,8 @@ def test_labels_are_those_under_the_image(atlas, course):
     assert bone.any() and air.any()
     assert image[bone].mean() > image[labels == Tissue.MUSCLE].mean() > image[air].mean()
     inside = [
-        draw[f"fov_{a}"][np.clip(np.rint(c), 0, len(draw[f"fov_{a}"]) - 1).astype(int)]
-        for a, c in zip("xyz", coords, strict=True)
+        window[np.clip(np.rint(c), 0, len(window) - 1).astype(int)]
+        for window, c in zip(draw["fov"], coords, strict=True)
     ]
     assert not (np.prod(inside, axis=0)[~air] == 0).any()
 

@@ -23,7 +23,9 @@ from vertseg.training.factory.courses import Course, read_courses, split_by_pati
 from vertseg.training.factory.phantoms import draw_phantom, load_pool
 from vertseg.training.factory.soft_tissue import unsettle
 from vertseg.training.recipe import Recipe, SourceVolume
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draw import Draw
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.volumes import RealVolume
 
 _SHARES = {
@@ -109,11 +111,11 @@ class Sources:
             found["graft"] = load_masks(real, spacing, fold=fold, **self._kept_out)
         return found
 
-    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """One training sample."""
         return self.sample(self.source(rng), rng)
 
-    def sample(self, source: SourceVolume, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def sample(self, source: SourceVolume, rng: np.random.Generator) -> Draw:
         """A sample of `source`, which may serve for several."""
         return draw_sample(self._recipe, source, self._bank, rng)
 

@@ -15,7 +15,8 @@ from vertseg.training.factory.soft_tissue import breathe, trim_ribs
 from vertseg.training.factory.tissue import CEMENT, DENSE, JOINT, MARROW
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.recipe import recipe_for
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.volumes import RealVolume
 
 T12 = 19

@@ -22,12 +22,13 @@ from vertseg.training.loop import steps
 from vertseg.training.loop.checkpoint import complete, start_from
 from vertseg.training.loop.curve import Curve, tail
 from vertseg.training.loop.export import export
-from vertseg.training.loop.prefetch import Reuse, prefetch
+from vertseg.training.loop.prefetch import Reuse, prefetch, stacked
 from vertseg.training.loop.train import TrainConfig, train
 from vertseg.training.loop.trainer import StageTrainer
 from vertseg.training.presets import TOY, find_preset
 from vertseg.training.recipe import recipe_for
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.volumes import RealVolume
 
 SMALL = dataclasses.replace(
@@ -186,10 +187,9 @@ def test_weights_of_another_network_are_refused(draw, exported, tmp_path):
 def test_a_batch_is_the_mean_of_its_samples(draw):
     trainer = StageTrainer(SMALL, RECIPE)
     draws = [draw(np.random.default_rng(seed)) for seed in range(3)]
-    stacked = {name: np.stack([d[name] for d in draws]) for name in draws[0]}
-    losses = [float(trainer({k: v[None] for k, v in d.items()})) for d in draws]
+    losses = [float(trainer(stacked([d]))) for d in draws]
     assert np.ptp(losses) > 1e-3 * np.mean(losses)
-    assert float(trainer(stacked)) == pytest.approx(np.mean(losses), rel=1e-4)
+    assert float(trainer(stacked(draws))) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_tensorboard_is_optional(tmp_path, monkeypatch):

@@ -15,7 +15,8 @@ from vertseg.stages.preprocess import resample
 from vertseg.stages.segmentation import crop_grid, crop_input
 from vertseg.training.factory.tissue import METAL
 from vertseg.training.recipe import PRESMOOTHING, Recipe, SourceVolume
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.sample.synthesis import paint
 from vertseg.training.sample.targets import segmentation_sample, spine_sample
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from vertseg.report.drawing import overlay
-from vertseg.training.loop.prefetch import Sample
+from vertseg.training.loop.prefetch import Sample, stacked
 from vertseg.training.loop.steps import compiled
 
 _SEED = 90_001
@@ -37,7 +37,7 @@ class Validation:
 
     def __call__(self, picture: Path) -> float:
         """The mean loss; writes a picture, a row a sample (see `draw_rows`)."""
-        looks = [self._look({k: v[None] for k, v in draw.items()}) for draw in self._draws]
+        looks = [self._look(stacked([draw])) for draw in self._draws]
         rows = [[volume[0] for volume in look[1:]] for look in looks]
         draw_rows(rows).save(picture)
         return float(np.mean([look[0] for look in looks]))

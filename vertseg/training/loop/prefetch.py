@@ -5,14 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-Sample = dict[str, np.ndarray]
+Sample = Mapping[str, Any]
+"""Arrays by name, some of them in tuples (see `vertseg.training.sample.draw`)."""
 
 _AHEAD = 4
 """Samples that each thread draws ahead; there are also two batches ready on the device."""
@@ -58,7 +59,7 @@ def prefetch(
         while True:
             samples = [_taken(drawn[(number + i) % workers], stop) for i in range(batch)]
             number += batch
-            yield _on_device({k: np.stack([s[k] for s in samples]) for k in samples[0]})
+            yield on_device(stacked(samples))
 
     for worker in range(workers):
         _start(draw_all(worker), drawn[worker], stop)
@@ -107,7 +108,13 @@ def _taken(source: queue.Queue[Any], stop: threading.Event) -> Any:
         return item
 
 
-def _on_device(arrays: Sample) -> dict[str, Any]:
+def stacked(samples: Sequence[Sample]) -> dict[str, Any]:
+    """A batch: the arrays of all samples with a leading batch axis."""
+    batch: dict[str, Any] = keras.tree.map_structure(lambda *each: np.stack(each), *samples)
+    return batch
+
+
+def on_device(arrays: Sample) -> dict[str, Any]:
     """The arrays on the device, on all devices a part each where there are several (JAX)."""
     if keras.backend.backend() != "jax":
         return dict(arrays)
@@ -116,8 +123,11 @@ def _on_device(arrays: Sample) -> dict[str, Any]:
     distribution = keras.distribution.distribution()
     if distribution is None:
         return jax.device_put(arrays)
-    layouts = {k: distribution.get_data_layout(v.shape).backend_layout for k, v in arrays.items()}
-    return jax.device_put(arrays, layouts)
+
+    def layout(array: np.ndarray) -> Any:
+        return distribution.get_data_layout(array.shape).backend_layout
+
+    return jax.device_put(arrays, keras.tree.map_structure(layout, arrays))
 
 
 class Reuse:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vertseg.training.recipe import PRESMOOTHING, Recipe, SourceVolume
 from vertseg.training.sample.axis_matrices import smoothing_matrix
+from vertseg.training.sample.draw import PerAxis, Rendering
 
 
 def smoothing_voxels(recipe: Recipe, real: bool) -> float:
@@ -23,31 +24,39 @@ def smoothing_voxels(recipe: Recipe, real: bool) -> float:
     return float(np.sqrt(max(sigma**2 - PRESMOOTHING**2, 0.0))) if real else sigma
 
 
-def weaken(draw: dict[str, Any], recipe: Recipe, source: SourceVolume) -> None:
-    """Moves `draw` of `source` in place towards no augmentation, as far as the recipe says.
+def weakened(draw: Rendering, recipe: Recipe, source: SourceVolume) -> Rendering:
+    """`draw` of `source` moved towards no augmentation, as far as the recipe says.
 
     Scanner, intensity, deformation and field of view are weakened; a mirror image stays one, but
     for strength 0. Tissues and anatomy stay as they were drawn: they belong to the source.
     """
     strength = np.float32(recipe.augmentation)
     sigma = smoothing_voxels(recipe, real=source.volume.dtype != np.uint8)
-    for axis, size in zip("xyz", recipe.source_size, strict=True):
-        identity = np.eye(size, dtype=np.float32)
-        _mix(draw, f"psf_{axis}", identity, strength)
-        _mix(draw, f"smooth_{axis}", smoothing_matrix(size, sigma), strength)
-        draw[f"fov_{axis}"] = _widened(draw[f"fov_{axis}"], float(strength))
-    for name in ("noise_hu", "shift", "elastic"):
-        draw[name] = draw[name] * strength
-    _mix(draw, "gain", np.float32(1.0), strength)
+    sharp = [np.eye(n, dtype=np.float32) for n in recipe.source_size]
+    smooth = [smoothing_matrix(n, sigma) for n in recipe.source_size]
     ratio = recipe.config.spacing_at(source.wanted) / recipe.source_spacing_mm
     mirrored = strength > 0 and np.linalg.det(draw["affine"][:, :3]) < 0
     plain = np.diag([-ratio if mirrored else ratio, ratio, ratio])
     centred = np.concatenate([plain, np.asarray(source.centre)[:, None]], axis=1)
-    _mix(draw, "affine", centred.astype(np.float32), strength)
+    return {
+        **draw,
+        "psf": _mixed_axes(draw["psf"], sharp, strength),
+        "smooth": _mixed_axes(draw["smooth"], smooth, strength),
+        "fov": PerAxis(*(_widened(window, float(strength)) for window in draw["fov"])),
+        "noise_hu": draw["noise_hu"] * strength,
+        "shift": draw["shift"] * strength,
+        "elastic": draw["elastic"] * strength,
+        "gain": _mixed(draw["gain"], np.float32(1.0), strength),
+        "affine": _mixed(draw["affine"], centred.astype(np.float32), strength),
+    }
 
 
-def _mix(draw: dict[str, Any], name: str, neutral: Any, strength: np.float32) -> None:
-    draw[name] = neutral + strength * (draw[name] - neutral)
+def _mixed_axes(drawn: PerAxis, neutral: list[np.ndarray], strength: np.float32) -> PerAxis:
+    return PerAxis(*(_mixed(d, n, strength) for d, n in zip(drawn, neutral, strict=True)))
+
+
+def _mixed(drawn: Any, neutral: Any, strength: np.float32) -> Any:
+    return neutral + strength * (drawn - neutral)
 
 
 def _widened(window: np.ndarray, strength: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """From labels to a training sample, inside the graph: paint, acquire, deform, normalise.
 
-Everything random is drawn on the host (`draws.py`) and comes in as arrays, so the same draw gives
-the same sample on every backend.
+Everything random is drawn on the host (`draws.py`) and comes in as arrays (`draw.py`), so the same
+draw gives the same sample on every backend.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from keras import ops
 
 from vertseg.training.sample.axis_matrices import mean_matrix, separable
+from vertseg.training.sample.draw import Appearance, Draw, Rendering
 
 HU_SCALE = 2048.0
 HU_OUTSIDE = -1024.0
 _METAL_HU = 1900.0
 
 
-def paint(draw):
+def paint(draw: Appearance):
     """HU (x, y, z) from ``draw["labels"]`` (int, x, y, z), its tissue tables and noise fields."""
     tables = ops.stack([draw[name] for name in ("hu", "bone", "cortex", "texture")], axis=-1)
     found = ops.take(tables, ops.cast(draw["labels"], "int32"), axis=0)  # one look-up for all
     hu, bone, cortex, texture = (found[..., i] for i in range(4))
-    slow = separable(draw["slow_noise"], *(draw[f"slow_{a}"] for a in "xyz"))
+    slow = separable(draw["slow_noise"], *draw["slow"])
     uneven = ops.exp(draw["patchy_cortex"] * slow)
     inner = _box_mean(bone)
     outer = ops.minimum(2.0 * (1.0 - inner), 1.0)
@@ -33,7 +34,7 @@ def paint(draw):
     fine = ops.cast(draw["noise"][0], "float32")
     hu = hu + bone * draw["patchy_hu"] * slow
     hu = hu + texture * (slow + (0.3 + 0.7 * bone) * fine)
-    streaks = separable(draw["streaks"], *(draw[f"streaks_{a}"] for a in "xyz"))
+    streaks = separable(draw["streaks"], *draw["streaks_onto"])
     return ops.where(hu > _METAL_HU, hu, hu + streaks)
 
 
@@ -42,21 +43,21 @@ def _box_mean(volume):
     return separable(volume, *(mean_matrix(n) for n in volume.shape))
 
 
-def acquire(hu, draw):
+def acquire(hu, draw: Appearance):
     """What the scanner makes of `hu`: point spread, slices, noise; then the stage's smoothing."""
-    hu = separable(hu, *(draw[f"psf_{a}"] for a in "xyz"))
+    hu = separable(hu, *draw["psf"])
     noise = ops.cast(draw["noise"][1], "float32")
-    hu = hu + draw["noise_hu"] * separable(noise, *(draw[f"grain_{a}"] for a in "xyz"))
+    hu = hu + draw["noise_hu"] * separable(noise, *draw["grain"])
     hu = ops.clip(hu, HU_OUTSIDE, 3071.0)
-    return separable(hu, *(draw[f"smooth_{a}"] for a in "xyz"))
+    return separable(hu, *draw["smooth"])
 
 
-def coordinates(draw):
+def coordinates(draw: Rendering):
     """Source voxel coordinates (3, X, Y, Z) of every voxel of the network's grid."""
     grid = draw["affine"][:, :3] @ ops.reshape(draw["target_grid"], (3, -1))
     grid = ops.reshape(grid + draw["affine"][:, 3:], ops.shape(draw["target_grid"]))
     controls = draw["elastic"]
-    bent = [separable(controls[a], *(draw[f"spline_{b}"] for b in "xyz")) for a in range(3)]
+    bent = [separable(controls[a], *draw["spline"]) for a in range(3)]
     return grid + ops.stack(bent)
 
 
@@ -81,14 +82,14 @@ def sample_linear(volume, coords):
     return total
 
 
-def normalise(hu, draw):
+def normalise(hu, draw: Rendering):
     """Network input in [-1, 1] with a random gain and shift."""
     image = ops.clip(hu / HU_SCALE, -1.0, 1.0)
     image = image * draw["gain"] + draw["shift"]
     return ops.clip(image, -1.0, 1.0)
 
 
-def render(draw):
+def render(draw: Rendering):
     """Image (X, Y, Z) in [-1, 1] and the coordinates (3, X, Y, Z) that it was sampled at.
 
     ``draw["labels"]`` are tissues to be painted or, where ``draw["painted"]`` is 0, HU of a scan.
@@ -100,7 +101,7 @@ def render(draw):
     return normalise(hu, draw), coords
 
 
-def landmark_distances(coords, draw):
+def landmark_distances(coords, draw: Draw):
     """Squared distances (X, Y, Z, landmarks) in source voxels of the network's voxels.
 
     One product for all landmarks, |c - l|^2 = (c, |c|^2, 1) . (-2 l, 1, |l|^2), from the middle of
@@ -117,30 +118,30 @@ def landmark_distances(coords, draw):
     return ops.reshape(squares, (*coords.shape[1:], points.shape[1]))
 
 
-def gaussian(squares, draw):
+def gaussian(squares, draw: Draw):
     """The Gaussian of a landmark, 1 at the top, at squared distances in source voxels from it."""
     return ops.exp(-0.5 * squares / draw["sigma_source_px"] ** 2)
 
 
-def nearest_labels(coords, draw):
+def nearest_labels(coords, draw: Rendering):
     """Label (X, Y, Z) int32 of the source at every voxel; -1 outside the field of view."""
     flat, inside = _nearest(coords, draw)
     labels = ops.take(ops.reshape(ops.cast(draw["labels"], "int32"), (-1,)), flat)
     return ops.where(inside, labels, -1)
 
 
-def in_view(coords, draw):
+def in_view(coords, draw: Rendering):
     """Whether each voxel (X, Y, Z) lies in the source and in the field of view."""
     return _nearest(coords, draw)[1]
 
 
-def _nearest(coords, draw):
+def _nearest(coords, draw: Rendering):
     size = draw["labels"].shape
     index = ops.cast(ops.round(coords), "int32")
     inside, flat = True, 0
-    for a, axis in enumerate("xyz"):
+    for a, window in enumerate(draw["fov"]):
         place = ops.clip(index[a], 0, size[a] - 1)
-        within = ops.logical_and(index[a] == place, ops.take(draw[f"fov_{axis}"], place) > 0)
+        within = ops.logical_and(index[a] == place, ops.take(window, place) > 0)
         inside = ops.logical_and(inside, within)
         flat = flat * size[a] + place
     return flat, inside

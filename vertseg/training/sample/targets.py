@@ -1,6 +1,6 @@
 """What one draw becomes inside the graph: the image, and what is asked of the network.
 
-Every function takes one draw (see `draws.py`) and returns arrays by name; ``image`` is (X, Y, Z,
+Every function takes one draw (see `draw.py`) and returns arrays by name; ``image`` is (X, Y, Z,
 channels), in [-1, 1].
 """
 
@@ -11,6 +11,7 @@ from keras import ops
 
 from vertseg.phantom.tissues import Tissue, rib_label
 from vertseg.training.factory.tissue import BONES
+from vertseg.training.sample.draw import Draw
 from vertseg.training.sample.synthesis import (
     gaussian,
     in_view,
@@ -41,14 +42,14 @@ _NEAR = 0.7
 """Height of the Gaussian at the nearest voxel from which a landmark lies in the grid."""
 
 
-def spine_sample(draw):
+def spine_sample(draw: Draw):
     """``target`` (X, Y, Z): one map of all vertebrae; ``weight``: 0 around doubtful ones."""
     image, coords = render(draw)
     target, weight = _seen_and_sure(landmark_distances(coords, draw), draw)
     return {"image": image[..., None], "target": target, "weight": weight}
 
 
-def vertebrae_sample(draw):
+def vertebrae_sample(draw: Draw):
     """Where a vertebra is, of whatever label, and which label it has at its centre.
 
     A state of 1 is a vertebra in view, 2 one of unknown label, 0 one out of view, and -1 one that
@@ -74,7 +75,7 @@ def vertebrae_sample(draw):
     }
 
 
-def segmentation_sample(draw):
+def segmentation_sample(draw: Draw):
     """``target`` (X, Y, Z): share of the wanted vertebra, which the second channel marks.
 
     The share, and not whether it is more than half: a response that says where in its voxel the
@@ -88,7 +89,7 @@ def segmentation_sample(draw):
     return {"image": image, "target": target}
 
 
-def _seen_and_sure(squares, draw):
+def _seen_and_sure(squares, draw: Draw):
     """One map of all vertebrae in view, and 0 around those that may or may not be, else 1."""
 
     def highest(chosen):

@@ -35,7 +35,14 @@ from vertseg.training.factory.pose import pose
 from vertseg.training.factory.soft_tissue import breathe, trim_ribs
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.recipe import Recipe
-from vertseg.training.sample import draws, synthesis
+from vertseg.training.sample import synthesis
+from vertseg.training.sample.appearance import (
+    NoiseBank,
+    draw_paint,
+    draw_scanner,
+    draw_streaks,
+)
+from vertseg.training.sample.draw import Appearance
 
 log = logging.getLogger(__name__)
 
@@ -149,15 +156,14 @@ def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) 
     config = replace(PRESETS["default"].vertebrae, smoothing_sigma_mm=0.0)
     size = labels.shape
     recipe = Recipe("vertebrae", config, size, spacing, size)
-    draw: dict = {"labels": labels.astype(np.int16)}
-    draw["noise"] = draws.NoiseBank(size, int(rng.integers(2**31))).draw(rng)
-    draws.draw_paint(draw, recipe, landmarks, rng)
-    draws.draw_streaks(draw, recipe, labels, rng)
-    draws.draw_scanner(draw, recipe, rng, real=False, thickness_mm=thickness)
-    draw.update(
-        {f"fov_{axis}": np.ones(n, np.float32) for axis, n in zip("xyz", size, strict=True)}
-    )
-    tensors = {key: keras.ops.convert_to_tensor(value) for key, value in draw.items()}
+    draw: Appearance = {
+        "labels": labels.astype(np.int16),
+        "noise": NoiseBank(size, int(rng.integers(2**31))).draw(rng),
+        **draw_paint(recipe, landmarks, rng),
+        **draw_streaks(recipe, labels, rng),
+        **draw_scanner(recipe, rng, real=False, thickness_mm=thickness),
+    }
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, draw)
     hu = synthesis.acquire(synthesis.paint(tensors), tensors)
     return np.asarray(keras.ops.convert_to_numpy(hu), np.float32)
 

@@ -19,7 +19,8 @@ from vertseg.training.factory.atlas import load_atlas
 from vertseg.training.factory.bodies import draw_body
 from vertseg.training.factory.courses import read_courses, split_by_patient
 from vertseg.training.recipe import Recipe, SourceVolume
-from vertseg.training.sample.draws import NoiseBank, draw_sample
+from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.draws import draw_sample
 from vertseg.training.sample.synthesis import HU_SCALE, nearest_labels, render
 from vertseg.training.volumes import RealVolume
 
