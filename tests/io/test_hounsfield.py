@@ -71,3 +71,24 @@ def test_values_of_other_kinds_are_doubted(tmp_path) -> None:
         read = read_image(saved(tmp_path / "a.nii", values))
         assert read.intensities == "unknown", name
         assert "Hounsfield" in read.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [(-160, 240), (-175, 250), (-1350, 150), (-600, 1400), (-450, 1050), (-200, 3071)],
+)
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_values_limited_to_a_window_are_recognised(tmp_path, window, dtype) -> None:
+    rng = np.random.default_rng(6)
+    hu = phantom_hu()
+    hu[19:21, 19:21] = rng.integers(600, 1900, (2, 2, 40))  # dense bone and teeth
+    read = read_image(saved(tmp_path / "a.nii", hu.clip(*window).astype(dtype)))
+    assert read.intensities == "windowed" and not read.has_density
+    assert f"{max(window[0], hu.min()):g} to {min(window[1], hu.max()):g} HU" in read.warnings[0]
+
+
+def test_limits_of_scanners_are_no_window(tmp_path) -> None:
+    hu = phantom_hu()
+    hu[20, 20] = 5000  # metal, at the highest value that is stored
+    read = read_image(saved(tmp_path / "a.nii", hu.clip(-1000, 3071).astype(np.int16)))
+    assert read.intensities == "hounsfield" and read.warnings == ()

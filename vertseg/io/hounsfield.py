@@ -11,19 +11,56 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-Intensities = Literal["hounsfield", "zero_based", "unknown"]
-"""``zero_based``: HU + 1024, beyond doubt; ``unknown``: MR, scaled, windowed, a label map."""
+Intensities = Literal["hounsfield", "zero_based", "windowed", "unknown"]
+"""``zero_based``: HU + 1024, beyond doubt; ``windowed``: HU limited to a part of their range;
+``unknown``: MR, scaled, a label map."""
 
 ZERO_BASED_OFFSET_HU = 1024
 AIR_HU = -1024
 
 _SAMPLE_VOXELS = 250_000
+_HIGHEST_WINDOW_HU, _LOWEST_WINDOW_HU = 2000, -900  # scanners limit values above and below these
+_NEAR_HU = 10.0
+_SPIKE = 3.0  # times as many voxels as within so many HU of them
+_FEWEST_VALUES = 64  # that are different; drawn volumes have fewer
+_FEWEST_LIMITED = 20
+_FEWEST_LIMITED_BELOW = 0.01  # of the sample
+
+
+def window_of(array: npt.NDArray[Any]) -> tuple[float, float] | None:
+    """Lowest and highest value of an array (i, j, k) of HU that was limited to a window.
+
+    At such a limit lie all values from beyond it, many more than beside it: at the upper one all
+    dense bone, at the lower one fat, lung or air. In 18 real scans 1 to 3 voxels of a sample had
+    its highest value below 2000 HU, and limited to common windows 3 to 100 times as many as within
+    10 HU below.
+
+    Returns:
+        The limits; the lower one is that of the values where only the upper one is a limit, and
+        the other way round. None if neither is.
+    """
+    sample = _sample(array)
+    if np.unique(sample).size < _FEWEST_VALUES:
+        return None
+    low, high = float(sample.min()), float(sample.max())
+    at_top = int(np.count_nonzero(sample >= high - 0.5))
+    below_top = int(np.count_nonzero(sample >= high - 0.5 - _NEAR_HU)) - at_top
+    if high < _HIGHEST_WINDOW_HU and at_top >= max(_FEWEST_LIMITED, _SPIKE * below_top):
+        return low, high
+    at_bottom = int(np.count_nonzero(sample <= low + 0.5))
+    above_bottom = int(np.count_nonzero(sample <= low + 0.5 + _NEAR_HU)) - at_bottom
+    fewest = max(_FEWEST_LIMITED_BELOW * sample.size, _SPIKE * above_bottom)
+    return (low, high) if low > _LOWEST_WINDOW_HU and at_bottom >= fewest else None
+
+
+def _sample(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    step = max(1, int(np.ceil((array.size / _SAMPLE_VOXELS) ** (1 / 3))))
+    return np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()
 
 
 def recognise(array: npt.NDArray[Any]) -> Intensities:
-    """Judge an array (i, j, k) of values from an even sample of its voxels."""
-    step = max(1, int(np.ceil((array.size / _SAMPLE_VOXELS) ** (1 / 3))))
-    sample = np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()
+    """Judge an array (i, j, k) of values from an even sample of its voxels; not their window."""
+    sample = _sample(array)
     sample = sample[sample > AIR_HU]  # without air and padding
     if sample.size == 0:
         return "unknown"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vertseg.errors import InputError
 from vertseg.geometry.grid import Grid, is_invertible
-from vertseg.io.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, recognise
+from vertseg.io.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, recognise, window_of
 from vertseg.io.itk_geometry import ItkGeometry
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS
 from vertseg.io.nifti_header import StoredHeader
@@ -34,7 +34,8 @@ class Image:
         header: the NIfTI header as stored, from which a mask takes its geometry bit by bit.
         warnings: what was repaired or is doubtful, one sentence each.
         intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
-            ``"unknown"`` if the values do not look like HU.
+            ``"windowed"`` if they are limited to a part of the range of HU; ``"unknown"`` if the
+            values do not look like HU.
         itk: geometry as stored, where the scan was MetaImage or NRRD, for a mask of that format.
         facts: how the scan was made, as far as its header says.
     """
@@ -46,6 +47,11 @@ class Image:
     intensities: Intensities = "hounsfield"
     itk: ItkGeometry | None = None
     facts: ScanFacts = ScanFacts()
+
+    @property
+    def has_density(self) -> bool:
+        """Whether values mean what they say, so that density can be measured."""
+        return self.intensities in ("hounsfield", "zero_based")
 
     @classmethod
     def from_array(cls, array: npt.NDArray[Any], affine_ras: npt.ArrayLike) -> Image:
@@ -134,7 +140,14 @@ def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ..
         np.subtract(array, ZERO_BASED_OFFSET_HU, out=array)
         return intensities, (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
     if intensities == "hounsfield":
-        return intensities, ()
+        window = window_of(array)
+        if window is None:
+            return intensities, ()
+        text = (
+            f"values are limited to a window, {window[0]:g} to {window[1]:g} HU: density is not "
+            "measured, and masks may be rougher"
+        )
+        return "windowed", (text,)
     flat = array.ravel(order="K")
     low, middle, high = np.percentile(flat[:: max(1, flat.size // 100_000)], [1, 50, 99])
     text = (

@@ -112,6 +112,13 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
     if result.image.intensities == "unknown":
         sentence = "The values do not look like HU: check how the scan was stored."
         yield Flag("not_hounsfield", "check", (), sentence)
+    if result.image.intensities == "windowed":
+        low, high = (f"{value:g}" for value in (result.image.array.min(), result.image.array.max()))
+        sentence = (
+            f"The values are limited to {low} to {high} HU, so density is not reported: check the "
+            "masks, and use the scan before it was limited."
+        )
+        yield Flag("windowed", "check", (), sentence)
     cut = tuple(name_of(row.label) for row in measurements if row.cut_off)
     if cut:
         sentence = (

@@ -78,6 +78,7 @@ class Measurement:
             leaves out the cortex, end plates and pedicles. The region of interest follows
             Jang et al., Radiology 2019;291:360 (trabecular attenuation of L1), in three
             dimensions.
+            None where the values of the scan are no HU or limited to a window.
         trabecular_sd_hu: standard deviation within that core.
         touches_border: sides of the image, or of what was scanned within it, that the mask
             touches, of L, R, A, P, S, I.
@@ -144,7 +145,9 @@ def _measure(
     touched = sides_touched(found, image.grid) + _side_padded(values, mask, grid)
     border = "".join(side for side in "LRAPSI" if side in touched)
     body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
-    mean, sd = (None, None) if body is None else core_density(values, mask, grid, body)
+    mean, sd = None, None
+    if body is not None and image.has_density:
+        mean, sd = core_density(values, mask, grid, body)
     measurable = body is not None and not {"S", "I"} & set(border)
     coarse = body is not None and _step_along(grid, body.frame.axes_lps[2]) > _LARGEST_STEP_MM
     heights = None
