@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from tests.support.paths import ROOT
+from vertseg.measure.parts import PARTS
 from vertseg.measure.shape import _REGIONS
-from vertseg.report.summary import COLUMNS
+from vertseg.report.summary import COLUMNS, PART_COLUMNS
 
 FOLDER = ROOT / "vertseg"
 PAGE = (FOLDER / "MEASUREMENTS.md").read_text(encoding="utf-8")
@@ -23,6 +24,18 @@ def first_cells(title: str) -> list[str]:
 def test_every_column_is_defined() -> None:
     cells = [name for cell in first_cells("Columns of summary.csv") for name in cell.split(", ")]
     assert tuple(name.strip("`") for name in cells) == COLUMNS
+
+
+def test_every_part_is_defined_with_its_id() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| (`.*?) \|", section("Parts"), re.MULTILINE)
+    listed = {
+        name.strip("`"): int(number)
+        for numbers, names in rows
+        for number, name in zip(numbers.split(", "), names.split(", "), strict=True)
+    }
+    assert listed == {part.name: part.id for part in PARTS}
+    names = {column.removesuffix("_volume_ml").removesuffix("_mean_hu") for column in PART_COLUMNS}
+    assert all(f"`{name}`" in section("Parts") for name in names)
 
 
 def test_every_flag_is_listed_with_its_severity() -> None:

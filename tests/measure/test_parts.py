@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vertseg.evaluate.phantom_parts import dice, true_parts
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame
 from vertseg.geometry.grid import Grid
@@ -18,24 +19,8 @@ from vertseg.measure.part_maps import map_parts
 from vertseg.measure.parts import ARCH, BODY, PARTS, WHOLE, split_parts
 from vertseg.measure.turn import turned
 from vertseg.measure.vertebra import measure_vertebrae
-from vertseg.phantom import box_grid, draw_subject
-from vertseg.phantom.patch import cut_patch
+from vertseg.phantom import draw_subject
 from vertseg.phantom.spine import PosedVertebra
-from vertseg.phantom.vertebra import nearest_part, vertebra_box, vertebra_shape
-
-IDS = {part.name: part.id for part in PARTS}
-
-
-def drawn(vertebra: PosedVertebra) -> tuple[Grid, np.ndarray]:
-    """Grid of 1 mm and the true part of each voxel, 0 outside."""
-    centre = vertebra.frame.origin
-    grid = box_grid(centre - 65.0, centre + 65.0, 1.0)
-    patch = cut_patch(grid, vertebra.frame, *vertebra_box(vertebra))
-    assert patch is not None
-    names, nearest = nearest_part(patch, vertebra)
-    parts = np.array([IDS[name] for name in names], np.uint8)[nearest]
-    parts[vertebra_shape(patch, vertebra, 150.0).distance >= 0] = 0
-    return grid.crop(patch.slices), parts
 
 
 def body_of(vertebra: PosedVertebra, grid: Grid, mask: np.ndarray) -> Body:
@@ -44,17 +29,13 @@ def body_of(vertebra: PosedVertebra, grid: Grid, mask: np.ndarray) -> Body:
     return body
 
 
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
-
-
 @pytest.mark.parametrize(
     ("name", "body", "process"),
     [("C4", 0.92, 0.6), ("C6", 0.92, 0.6), ("T5", 0.95, 0.8), ("T9", 0.95, 0.8), ("L3", 0.97, 0.8)],
 )
 def test_parts_are_those_drawn(name: str, body: float, process: float) -> None:
     vertebra = draw_subject(3).spine.vertebra(name)
-    grid, truth = drawn(vertebra)
+    grid, truth = true_parts(vertebra)
     mask = truth > 0
     found = split_parts(mask, grid, vertebra.label, body_of(vertebra, grid, mask))
     assert ((found > 0) == mask).all()
@@ -70,7 +51,7 @@ def test_the_width_of_a_neck_vertebra_ends_before_its_transverse_processes() -> 
     subject = draw_subject(1).spine
     for name in ("C3", "C4", "C5", "C6"):
         vertebra = subject.vertebra(name)
-        grid, truth = drawn(vertebra)
+        grid, truth = true_parts(vertebra)
         body = body_of(vertebra, grid, truth > 0)
         across = np.ptp(body.frame.from_lps(grid.index_to_lps(np.argwhere(truth == BODY)))[:, 0])
         assert body.width_mm == pytest.approx(across, abs=3.5)
@@ -78,7 +59,7 @@ def test_the_width_of_a_neck_vertebra_ends_before_its_transverse_processes() -> 
 
 def test_a_turned_vertebra_has_equal_sides() -> None:
     vertebra = draw_subject(3).spine.vertebra("L2")
-    grid, truth = drawn(vertebra)
+    grid, truth = true_parts(vertebra)
     mask = truth > 0
     body = body_of(vertebra, grid, mask)
     turn = np.radians(16.0)
@@ -90,7 +71,7 @@ def test_a_turned_vertebra_has_equal_sides() -> None:
 
 def test_what_cannot_be_told_is_not_invented() -> None:
     vertebra = draw_subject(3).spine.vertebra("L2")
-    grid, truth = drawn(vertebra)
+    grid, truth = true_parts(vertebra)
     mask = truth > 0
     assert set(np.unique(split_parts(mask, grid, vertebra.label, None))) == {0, WHOLE}
     body = body_of(vertebra, grid, mask)
@@ -115,7 +96,7 @@ def test_a_shell_is_cortical_and_at_least_one_voxel_thick() -> None:
 
 def test_maps_of_a_scan_fill_the_mask_and_their_volumes_add_up() -> None:
     vertebra = draw_subject(3).spine.vertebra("L3")
-    grid, truth = drawn(vertebra)
+    grid, truth = true_parts(vertebra)
     labels = np.where(truth > 0, np.uint8(vertebra.label), np.uint8(0))
     labels[:2] = label_of("C1")  # a second one, which cannot be divided
     image = Image.from_array(np.where(labels > 0, 150, -80), grid.affine_ras)

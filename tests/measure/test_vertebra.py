@@ -12,8 +12,10 @@ from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
 from vertseg.io.image import Image
+from vertseg.measure.place import axial_axis, place_row
 from vertseg.measure.shape import genant_grade, spine_angles
 from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae, sides_touched
+from vertseg.phantom import box_grid
 
 WIDTH, DEPTH, FRONT, BACK = 40.0, 30.0, 20.0, 26.0
 CORE_HU, SHELL_HU = 150, 500
@@ -176,3 +178,15 @@ def test_a_real_mask_shows_its_known_fracture() -> None:
     assert heights[21] is not None and heights[21].posterior_mm == pytest.approx(26.5, abs=1.5)
     lordosis = {angle.name: angle.degrees for angle in spine_angles(rows)}["lumbar lordosis"]
     assert 10 < lordosis < 70
+
+
+@pytest.mark.parametrize("codes", ["LPS", "PIR", "RAI"])
+def test_the_axial_slice_and_the_box_count_voxels_of_the_stored_scan(codes) -> None:
+    grid = box_grid(np.zeros(3), np.array([30.0, 40.0, 50.0]), (1.0, 2.0, 2.5), codes)
+    axis = axial_axis(grid)
+    assert codes[axis] in "SI"
+    point = grid.index_to_lps([3.2, 4.2, 5.2])
+    row = place_row(tuple(point), (slice(1, 4), slice(2, 9), slice(5, 6)), grid)
+    assert row["axial_slice"] == (3, 4, 5)[axis]
+    assert (row["box_first"], row["box_last"]) == ([1, 2, 5], [3, 8, 5])
+    assert place_row(tuple(point), None, grid)["box_first"] is None

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vertseg.geometry.grid import Grid
 from vertseg.labels import region_of
+from vertseg.measure.place import place_row
 from vertseg.measure.shape import genant_grade, tilt_deg
 from vertseg.measure.vertebra import Measurement
 
@@ -17,11 +19,15 @@ Row = dict[str, Any]
 
 
 def vertebra_rows(
-    vertebrae: Sequence[Vertebra], measurements: Sequence[Measurement], segmented: bool = True
+    grid: Grid,
+    vertebrae: Sequence[Vertebra],
+    measurements: Sequence[Measurement],
+    segmented: bool = True,
 ) -> list[Row]:
     """Rows of all vertebrae of an image, from the head downwards.
 
     Args:
+        grid: of the image.
         vertebrae: what was found.
         measurements: of the same, in the same order.
         segmented: whether there is a mask; what is measured in it is None otherwise.
@@ -35,6 +41,7 @@ def vertebra_rows(
                 "name": vertebra.name,
                 "region": region_of(vertebra.label),
                 "centroid_lps_mm": [rounded(value, 2) for value in vertebra.point_lps_mm],
+                **place_row(vertebra.point_lps_mm, measured.box, grid),
                 "peak": rounded(vertebra.score, 3),
                 "margin_nats": rounded(vertebra.margin, 2),
                 "voxels": vertebra.voxels if segmented else None,

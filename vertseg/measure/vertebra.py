@@ -87,6 +87,7 @@ class Measurement:
         body: the walls and end plates; None for C1 and C2 and where they cannot be found.
         metal_ml: volume above 2500 HU in the box around the mask.
         centroid_in_mask: whether the mask holds the voxel of its centroid.
+        box: of the mask in voxels of the scan; None without a mask.
     """
 
     label: int
@@ -98,6 +99,7 @@ class Measurement:
     body: Body | None
     metal_ml: float
     centroid_in_mask: bool
+    box: Box | None = None
 
     @property
     def cut_off(self) -> bool:
@@ -163,6 +165,7 @@ def _measure(
         body=body,
         metal_ml=int(np.count_nonzero(values > METAL_HU)) * grid.voxel_volume_mm3 / 1000.0,
         centroid_in_mask=_holds(mask, grid, vertebra.point_lps_mm),
+        box=found,
     )
 
 

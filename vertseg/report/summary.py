@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vertseg.measure.parts import PARTS
 from vertseg.report.schema import Report
 from vertseg.system.atomic import write_text
 
 _PER_CASE = ("case", "status")
 _PER_VERTEBRA = (
-    *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm", "peak", "margin_nats"),
+    *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm"),
+    *("axial_slice", "box_first", "box_last", "peak", "margin_nats"),
     *("voxels", "volume_ml", "trabecular_hu", "trabecular_sd_hu", "touches_border"),
     *("body_width_mm", "body_depth_mm"),
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
@@ -23,6 +25,12 @@ _PER_VERTEBRA = (
 )
 COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags")
 """Columns of ``summary.csv``; empty where a value could not be measured."""
+PART_COLUMNS = tuple(
+    f"{name}_{quantity}"
+    for name in (*(part.name for part in PARTS), "cortical", "trabecular")
+    for quantity in ("volume_ml", "mean_hu")
+)
+"""Further columns, where the parts of vertebrae were asked for."""
 
 
 def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
@@ -32,17 +40,29 @@ def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
             x, y, z = vertebra["centroid_lps_mm"]
             codes = [f["code"] for f in report["flags"] if vertebra["name"] in f["vertebrae"]]
             values = {**vertebra, "x_lps_mm": x, "y_lps_mm": y, "z_lps_mm": z}
+            for corner in ("box_first", "box_last"):
+                values[corner] = " ".join(map(str, vertebra.get(corner) or ()))
             yield {
                 **{name: report[name] for name in _PER_CASE},
                 **{name: values.get(name) for name in _PER_VERTEBRA},
                 "flags": " ".join(codes),
+                **_parts(vertebra.get("parts") or {}),
             }
+
+
+def _parts(parts: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {
+        f"{name}_{quantity}": value
+        for name, row in parts.items()
+        for quantity, value in row.items()
+    }
 
 
 def write_summary(path: str | os.PathLike[str], reports: Iterable[Report]) -> None:
     """Write the table as CSV; raises OutputError."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    text, rows = io.StringIO(newline=""), list(summary_rows(reports))
+    further = PART_COLUMNS if any(not row.keys() <= set(COLUMNS) for row in rows) else ()
+    writer = csv.DictWriter(text, (*COLUMNS, *further), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(summary_rows(reports))
+    writer.writerows(rows)
     write_text(path, text.getvalue())
