@@ -137,6 +137,19 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     add("--heatmaps", action="store_true", help="write the heatmaps of the first two stages, too")
     add("--dicom-seg", action="store_true", help="write masks of DICOM series as DICOM SEG, too")
+    add("--markups", action="store_true", help="write centroids for 3D Slicer, too: X_ctd.mrk.json")
+    add(
+        "--parts",
+        action="store_true",
+        help="tell body, arch and processes apart, and cortical from trabecular bone",
+    )
+    add(
+        "--meshes",
+        nargs="?",
+        const="glb",
+        choices=("glb", "stl"),
+        help="write surfaces, too: one GLB with a node a vertebra (default), or STL files",
+    )
     add(
         "--gpus",
         type=_gpus,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vertseg.batch.extras import write_extras
 from vertseg.batch.given import read_given
 from vertseg.batch.options import Options
 from vertseg.batch.outputs import (
@@ -130,10 +132,11 @@ class CaseJob:
             raise RuntimeError("finish comes after compute")
         case, output, seconds = self.case, self._output, self._seconds
         with _timed(seconds, "measure"):
-            analysis = analyse(result)
+            analysis = analyse(result, self._options.parts)
         with _timed(seconds, "write"):
             failed: dict[str, str] = {}
             written = write_outputs(case, self._options, result, failed)
+            written |= write_extras(case, self._options, result, analysis, self._place, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
         if failed:
             report["failed_outputs"] = failed
@@ -164,6 +167,9 @@ class CaseJob:
         """Let go of the lock, if it is held, and of all that was kept."""
         self._result = None
         self._lock.release()
+
+    def _place(self, name: Path) -> Path:
+        return self._output / name
 
     def _remove_earlier(self, run: RunInfo) -> None:
         reason = reason_to_run(self.case, self._output, run)

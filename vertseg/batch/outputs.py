@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertseg.batch.extras import all_extra_outputs
 from vertseg.batch.optional import optional
 from vertseg.batch.options import Options
 from vertseg.errors import OutputError
@@ -77,7 +78,7 @@ def all_outputs(case: Case) -> tuple[Path, ...]:
     """Every file that a case may have, relative to the output folder, the report first."""
     heatmaps = (case.heatmap(stage) for stage in FIND)
     masks = (case.mask, case.dicom_seg)
-    return (case.report, *masks, case.centroids, case.preview, *heatmaps)
+    return (case.report, *masks, case.centroids, case.preview, *heatmaps, *all_extra_outputs(case))
 
 
 def remove_outputs(case: Case, output: Path, keep: tuple[Path, ...] = ()) -> None:

@@ -22,6 +22,7 @@ from vertseg.batch.shards import Shard
 from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.io.case import Case
 from vertseg.io.dicom_seg import check_highdicom
+from vertseg.io.mesh import check_mesh_packages
 from vertseg.report.run_info import RunInfo
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
@@ -77,6 +78,8 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         check_highdicom()
         if not any(case.slices for case in found.cases):
             _LOGGER.warning("--dicom-seg changes nothing: no scan is a DICOM series.")
+    if options.meshes is not None:
+        check_mesh_packages("--meshes")
     found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()

@@ -118,6 +118,25 @@ class Case:
         """The mask as DICOM Segmentation."""
         return self._output("_seg.dcm")
 
+    @property
+    def parts(self) -> Path:
+        """Parts of the vertebrae."""
+        return self._output(f"_desc-parts_msk{self.mask_suffix}")
+
+    @property
+    def bone(self) -> Path:
+        """Cortical and trabecular bone."""
+        return self._output(f"_desc-bone_msk{self.mask_suffix}")
+
+    @property
+    def meshes(self) -> Path:
+        """Surfaces of all vertebrae."""
+        return self._output("_meshes.glb")
+
+    def mesh(self, name: str) -> Path:
+        """Surface of one vertebra."""
+        return self._output(f"_desc-{name}_mesh.stl")
+
     def heatmap(self, stage: str) -> Path:
         """Heatmap of a stage."""
         return self._output(f"_desc-{stage}_heatmap.nii.gz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vertseg.stages import ALL_STAGES, Stage, Stages
 from vertseg.stages.modes import Mode
@@ -12,6 +12,9 @@ from vertseg.version import VERSION
 if TYPE_CHECKING:  # the command line needs the options before anything else is imported
     from vertseg.io.centroids import CentroidFormat
     from vertseg.stages.segmenter import Segmenter
+
+
+Meshes = Literal["glb", "stl"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,9 @@ class OutputOptions:
         stages: those to run, see `vertseg.stages.parse_stages`.
         heatmaps: write the heatmaps of the first two stages, too.
         dicom_seg: write masks of DICOM series as DICOM Segmentation, too.
+        markups: write centroids for 3D Slicer, too.
+        parts: divide the vertebrae into their parts, too.
+        meshes: write surfaces, too: as one ``"glb"``, or one ``"stl"`` a vertebra.
     """
 
     mode: Mode = "usual"
@@ -35,6 +41,9 @@ class OutputOptions:
     stages: Stages = ALL_STAGES
     heatmaps: bool = False
     dicom_seg: bool = False
+    markups: bool = False
+    parts: bool = False
+    meshes: Meshes | None = None
 
     @property
     def segmentation(self) -> bool:
