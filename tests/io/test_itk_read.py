@@ -110,13 +110,39 @@ def test_a_volume_of_one_frame_is_taken_and_others_are_refused(tmp_path) -> None
     write_itk(tmp_path / "b.mha", sitk.JoinSeries(itk_image(), itk_image()))
     write_itk(tmp_path / "c.mha", sitk.Compose(itk_image(), itk_image()))
     write_itk(tmp_path / "d.mha", itk_image()[:, :, 3])
-    reasons = {"b": "several frames", "c": "type vector", "d": "has the size 12x13"}
+    reasons = {"b": "several frames", "c": "has 2 values a voxel", "d": "has the size 12x13"}
     for name, reason in reasons.items():
         with pytest.raises(InputError, match=reason):
             read_image(tmp_path / f"{name}.mha")
 
 
 @pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_sequence_of_3d_slicer_is_read_if_it_has_one_frame(tmp_path, first, frames) -> None:
+    """NRRD of four axes, of which a list is the first or the last."""
+    values = phantom_scan((12, 13, 14))
+    whole = np.stack([values] * frames, axis=0 if first else 3)
+    steps = ["(4,0,0)", "(0,3.5,0)", "(0,0,3)"]
+    head = [
+        *("NRRD0005", "type: short", "dimension: 4", "space: left-posterior-superior"),
+        f"sizes: {' '.join(map(str, whole.shape))}",
+        f"space directions: {' '.join(['none', *steps] if first else [*steps, 'none'])}",
+        f"kinds: {'list domain domain domain' if first else 'domain domain domain list'}",
+        *("endian: little", "encoding: raw", "space origin: (1,2,3)"),
+    ]
+    content = "\n".join(head).encode() + b"\n\n" + whole.astype("<i2").tobytes(order="F")
+    (tmp_path / "a.nrrd").write_bytes(content)
+    if frames > 1:
+        with pytest.raises(InputError, match="frames"):
+            read_image(tmp_path / "a.nrrd")
+        return
+    image = read_image(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(image.array, values)
+    np.testing.assert_allclose(image.grid.spacing, (4, 3.5, 3))
+    np.testing.assert_allclose(image.grid.origin, (1, 2, 3))
+
+
 @pytest.mark.parametrize("name", ["a.mha", "c.nrrd"])
 def test_damaged_files_are_refused(tmp_path, name, packed) -> None:
     write_itk(tmp_path / name, packed=packed)

@@ -112,6 +112,23 @@ def test_declared_sizes_take_no_memory(tmp_path) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("rest", [b"rest of an older file" * 9, bytes(100), b"x"])
+def test_bytes_after_a_whole_gzip_stream_are_passed_over(tmp_path, rest) -> None:
+    path = saved(tmp_path / "a.nii.gz", ct((40, 40, 40)))
+    path.write_bytes(path.read_bytes() + rest)
+    np.testing.assert_array_equal(read_image(path).array, ct((40, 40, 40)))
+
+
+def test_gzip_streams_one_after_another_are_one_file(tmp_path) -> None:
+    whole = saved(tmp_path / "a.nii", ct((40, 40, 40))).read_bytes()
+    parts = [whole[:200], whole[200:9000], whole[9000:]]
+    (tmp_path / "b.nii.gz").write_bytes(b"".join(map(gzip.compress, parts)) + b"rest")
+    np.testing.assert_array_equal(read_image(tmp_path / "b.nii.gz").array, ct((40, 40, 40)))
+    (tmp_path / "c.nii.gz").write_bytes(b"".join(map(gzip.compress, parts[:2])) + b"rest")
+    with pytest.raises(InputError, match="truncated"):
+        read_image(tmp_path / "c.nii.gz")
+
+
 def test_gzip_bomb_is_unpacked_only_as_far_as_declared(tmp_path) -> None:
     path = saved(tmp_path / "a.nii")
     with gzip.open(tmp_path / "bomb.nii.gz", "wb", compresslevel=1) as stream:

@@ -47,10 +47,13 @@ def read_itk_image(path: str | os.PathLike[str]) -> Image:
     files = files_of(path)  # first: the library would follow a header wherever it points
     stored = _information(where)
     size = _checked_size(stored.size, where)
-    if stored.kind not in _TYPES or stored.components != 1:
-        remedy = "Give the CT itself."
-        what = f"has voxels of the type {stored.kind}"
+    if stored.components != 1:
+        what = f"has {stored.components} values a voxel, as several frames or colour have"
+        remedy = "Give the CT itself, one frame of it."
         raise InputError(what, where, "one CT value a voxel", remedy)
+    if stored.kind not in _TYPES:
+        what = f"has voxels of the type {stored.kind}"
+        raise InputError(what, where, "one CT value a voxel", "Give the CT itself.")
     held = sum(os.path.getsize(file) for file in files)
     if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
         what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
@@ -112,6 +115,7 @@ def _read_information(where: str) -> Iterator[_Stored]:
         tuple(float(value) for value in matrix.ravel()),
     )
     kind = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
+    kind = kind.removeprefix("vector of ")  # a NRRD sequence of one frame
     has_space = "NRRD_space" in reader.GetMetaDataKeys()
     components = reader.GetNumberOfComponents()
     yield _Stored(tuple(reader.GetSize()), kind, components, geometry, has_space)

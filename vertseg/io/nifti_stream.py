@@ -5,23 +5,23 @@ Never more bytes are unpacked than the header declares.
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, isal_zlib
+from isal import igzip_lib
 
 from vertseg.errors import InputError
 from vertseg.io.nifti_header import VoxelLayout
 
 _LARGEST_DEFLATE_RATIO = 1040  # zlib's theoretical limit is 1032
 _CHUNK_BYTES = 4 << 20
+_PACKED_BYTES = 128 << 10
 _COPY_REMEDY = "Copy or convert the file again."
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -43,15 +43,57 @@ def open_nifti(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
             if not packed:
                 yield stream
                 return
-            with igzip.IGzipFile(fileobj=stream, mode="rb") as unpacked:
-                yield cast(io.BufferedIOBase, unpacked)
+            with io.BufferedReader(_Unpacked(stream), _PACKED_BYTES) as unpacked:
+                yield unpacked
     except EOFError as error:
         raise InputError("the file is truncated", where, remedy=_COPY_REMEDY) from error
-    except (isal_zlib.error, gzip.BadGzipFile) as error:  # type: ignore[misc]
+    except igzip_lib.IsalError as error:
         what = f"the gzip data are damaged ({error})"
         raise InputError(what, where, remedy=_COPY_REMEDY) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where) from error
+
+
+class _Unpacked(io.RawIOBase):
+    """Unpacks gzip streams one after another; whatever else follows them is passed over.
+
+    Storage systems and interrupted copies leave bytes behind a file that is whole, and its check
+    sum says that it is.
+
+    Args:
+        stream: open file.
+    """
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self._unpacker = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as one step goes; 0 at the end.
+
+        Raises:
+            EOFError: the file ends within a stream.
+            igzip_lib.IsalError: a stream is damaged.
+        """
+        while True:
+            packed = b""
+            if self._unpacker.eof:
+                packed = self._unpacker.unused_data or self._stream.read(_PACKED_BYTES)
+                if not packed.startswith(_GZIP_MAGIC):
+                    return 0
+                self._unpacker = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+            elif self._unpacker.needs_input:
+                packed = self._stream.read(_PACKED_BYTES)
+                if not packed:
+                    raise EOFError("the file ends within a gzip stream")
+            found = self._unpacker.decompress(packed, len(buffer))
+            if found:
+                buffer[: len(found)] = found
+                return len(found)
 
 
 def check_file_is_long_enough(path: str | os.PathLike[str], layout: VoxelLayout) -> None:
