@@ -116,7 +116,6 @@ def test_a_volume_of_one_frame_is_taken_and_others_are_refused(tmp_path) -> None
             read_image(tmp_path / f"{name}.mha")
 
 
-@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_sequence_of_3d_slicer_is_read_if_it_has_one_frame(tmp_path, first, frames) -> None:
@@ -144,6 +143,7 @@ def test_a_sequence_of_3d_slicer_is_read_if_it_has_one_frame(tmp_path, first, fr
 
 
 @pytest.mark.parametrize("name", ["a.mha", "c.nrrd"])
+@pytest.mark.parametrize("packed", [True, False])
 def test_damaged_files_are_refused(tmp_path, name, packed) -> None:
     write_itk(tmp_path / name, packed=packed)
     whole = (tmp_path / name).read_bytes()

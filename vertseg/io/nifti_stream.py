@@ -47,7 +47,7 @@ def open_nifti(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
                 yield unpacked
     except EOFError as error:
         raise InputError("the file is truncated", where, remedy=_COPY_REMEDY) from error
-    except igzip_lib.IsalError as error:
+    except igzip_lib.IsalError as error:  # type: ignore[misc]
         what = f"the gzip data are damaged ({error})"
         raise InputError(what, where, remedy=_COPY_REMEDY) from error
     except OSError as error:
