@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from dataclasses import replace
 
 from vertseg.io.formats import ITK_SUFFIXES, split_suffix
 from vertseg.io.image import Image, assemble_image
 from vertseg.io.nifti_affine import choose_grid
 from vertseg.io.nifti_header import read_header, voxel_layout
 from vertseg.io.nifti_stream import check_file_is_long_enough, open_nifti, read_chunks
+from vertseg.io.scan_facts import facts_beside
 from vertseg.system.threads import ahead
 
 
@@ -18,7 +20,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
     The stored scale is applied. Whole numbers become int16, others float32, both within the range
     of int16. NaN and infinity become -1024 with a warning. Values of a CT stored without its
-    rescale intercept are shifted by -1024 with a warning.
+    rescale intercept are shifted by -1024 with a warning. How the scan was made is taken from the
+    DICOM header, or from ``X.json`` beside ``X.nii.gz``.
 
     Args:
         path: a folder that holds one DICOM series; ``.mha``, ``.mhd`` or ``.nrrd`` by name;
@@ -36,7 +39,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     if split_suffix(where)[1] in ITK_SUFFIXES:
         from vertseg.io.itk_read import read_itk_image
 
-        return read_itk_image(path)
+        return replace(read_itk_image(path), facts=facts_beside(path))
     with open_nifti(path) as stream:
         header = read_header(stream, where)
         layout = voxel_layout(header, where)
@@ -45,4 +48,5 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         chunks = read_chunks(stream, len(header.block), layout, where)
         scale = (layout.slope, layout.intercept)
         with closing(ahead(chunks)) as unpacked:
-            return assemble_image(unpacked, layout.dtype, scale, grid, header, warnings, where)
+            image = assemble_image(unpacked, layout.dtype, scale, grid, header, warnings, where)
+    return replace(image, facts=facts_beside(path))

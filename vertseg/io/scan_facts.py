@@ -19,6 +19,7 @@ from typing import Any, Literal
 Phase = Literal["native", "arterial", "portal venous", "venous", "nephrographic", "delayed"]
 
 _LONGEST_TEXT = 64
+_OLDEST = 90.0  # a higher age can tell who somebody is
 _LARGEST_FILE_BYTES = 1 << 20
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([YMWD])?", re.IGNORECASE)
@@ -58,7 +59,7 @@ class ScanFacts:
         slice_thickness_mm: as reconstructed; the distance of slices may be another.
         tube_current_ma: of the tube, mean of the slices.
         scanner: manufacturer and model.
-        age_years: of the patient at the time of the scan.
+        age_years: of the patient at the time of the scan; 90 for all who are older.
         sex: of the patient, ``"F"``, ``"M"`` or ``"O"``.
     """
 
@@ -181,4 +182,4 @@ def _age(value: Any) -> float | None:
     if not found or (found[2] is None and isinstance(value, str) and len(value) > 3):
         return None
     years = float(found[1]) * _YEARS[(found[2] or "Y").upper()]
-    return round(years, 1) if years <= 130 else None
+    return min(round(years, 1), _OLDEST) if years <= 130 else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vertseg.io.scan_facts import ScanFacts
 from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
 from vertseg.measure.level_flags import course_flags, direction_flags, level_flags, peak_flags
@@ -49,7 +50,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
         *(_mask_flags(result.vertebrae, measurements) if result.segmented else ()),
         *_volume_flags(measurements),
         *_image_flags(result, measurements),
-        *_bone_flags(measurements),
+        *bone_flags(measurements, result.image.facts),
     )
 
 
@@ -139,7 +140,13 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
         yield Flag("metal", "check", metal, sentence)
 
 
-def _bone_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
+def bone_flags(measurements: Sequence[Measurement], facts: ScanFacts) -> Iterator[Flag]:
+    """Vertebrae of low density, and such that have lost height.
+
+    Args:
+        measurements: of the vertebrae, from the head downwards.
+        facts: how the scan was made, on which density depends.
+    """
     density = [
         row.trabecular_hu
         for row in measurements
@@ -148,8 +155,9 @@ def _bone_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
     if density and np.mean(density) < _LOW_TRABECULAR_HU:
         names = tuple(name_of(row.label) for row in measurements if row.label in _DENSITY_LEVELS)
         sentence = (
-            f"Low trabecular density at {listed(names)} ({np.mean(density):.0f} HU, not "
-            "calibrated): check the images, and whether bone density should be measured."
+            f"Low trabecular density at {listed(names)} ({np.mean(density):.0f} HU "
+            f"{_made_how(facts)}, not calibrated): check the images, and whether bone density "
+            "should be measured."
         )
         yield Flag("low_density", "note", names, sentence)
     for row, measurement in enumerate(measurements):
@@ -162,3 +170,12 @@ def _bone_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
                 "view; a hint, not a diagnosis."
             )
             yield Flag("height_loss", "note", (name,), sentence)
+
+
+def _made_how(facts: ScanFacts) -> str:
+    """What density depends on besides bone: ``"at 100 kVp, with contrast medium"``."""
+    voltage = "at unknown tube voltage" if facts.kvp is None else f"at {facts.kvp:g} kVp"
+    if facts.contrast is None:
+        return f"{voltage}, contrast medium unknown"
+    phase = f" in the {facts.phase} phase" if facts.contrast and facts.phase else ""
+    return f"{voltage}, {'with' if facts.contrast else 'without'} contrast medium{phase}"

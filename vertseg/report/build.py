@@ -72,6 +72,7 @@ def findings(result: Result, analysis: Analysis) -> Report:
     return {
         "status": result.status,
         "geometry": _geometry(result.image),
+        "acquisition": result.image.facts.as_dict(),
         "spine": {"course_lps_mm": [[rounded(x, 1) for x in p] for p in result.spine_lps_mm]},
         "sequence": {
             "margin_nats": rounded(result.margin, 2),

@@ -35,6 +35,7 @@ def is_report(value: Any) -> bool:
             and isinstance(value["seconds"], dict)
             and _is_number(value["seconds"].get("total", 0))
             and all(isinstance(name, str | None) for name in value.get("outputs", {}).values())
+            and isinstance(value.get("acquisition", {}), dict)
             and all(_is_vertebra(row) for row in value["vertebrae"])
             and all(_is_flag(flag) for flag in value["flags"])
             and all(_is_angle(angle) for angle in value.get("angles", []))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vertseg.io.scan_facts import FACTS
 from vertseg.measure.parts import PARTS
 from vertseg.report.schema import Report
 from vertseg.system.atomic import write_text
@@ -23,7 +24,7 @@ _PER_VERTEBRA = (
     *("upper_plate_sagittal_deg", "upper_plate_coronal_deg"),
     *("lower_plate_sagittal_deg", "lower_plate_coronal_deg"),
 )
-COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags")
+COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags", *FACTS)
 """Columns of ``summary.csv``; empty where a value could not be measured."""
 PART_COLUMNS = tuple(
     f"{name}_{quantity}"
@@ -46,6 +47,7 @@ def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
                 **{name: report[name] for name in _PER_CASE},
                 **{name: values.get(name) for name in _PER_VERTEBRA},
                 "flags": " ".join(codes),
+                **{name: report.get("acquisition", {}).get(name) for name in FACTS},
                 **_parts(vertebra.get("parts") or {}),
             }
 
