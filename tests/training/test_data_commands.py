@@ -9,8 +9,9 @@ import pytest
 from models import PRESETS, build_network, preset_to_dict
 from vertseg.phantom import make_phantom, write_phantom
 from vertseg.stages import Stage
-from vertseg.stages.weights import FORMAT, file_sha256
+from vertseg.stages.weights import FORMAT
 from vertseg.system.atomic import write_json
+from vertseg.system.fingerprint import sha256_of
 from vertseg.training.__main__ import main
 
 
@@ -32,7 +33,7 @@ def weights(tmp_path_factory):
     for stage in Stage:
         path = folder / f"{stage}.weights.h5"
         build_network(preset, stage).save_weights(path)
-        files[stage] = {"file": path.name, "sha256": file_sha256(path)}
+        files[stage] = {"file": path.name, "sha256": sha256_of(path)}
     manifest = {"format": FORMAT, "preset": preset_to_dict(preset), "files": files}
     write_json(folder / "manifest.json", manifest)
     return folder

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +30,7 @@ from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.system.atomic import discard_partials
 from vertseg.system.fingerprint import Fingerprint
 from vertseg.system.locks import Lock
+from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result
@@ -131,9 +130,9 @@ class CaseJob:
         if result is None or self._fingerprint is None:
             raise RuntimeError("finish comes after compute")
         case, output, seconds = self.case, self._output, self._seconds
-        with _timed(seconds, "measure"):
+        with timed(seconds, "measure"):
             analysis = analyse(result, self._options.parts)
-        with _timed(seconds, "write"):
+        with timed(seconds, "write"):
             failed: dict[str, str] = {}
             written = write_outputs(case, self._options, result, failed)
             written |= write_extras(case, self._options, result, analysis, self._place, failed)
@@ -141,7 +140,7 @@ class CaseJob:
         if failed:
             report["failed_outputs"] = failed
             report["warnings"] += failed.values()
-        with _timed(seconds, "preview"):
+        with timed(seconds, "preview"):
             write_preview(output / case.preview, result.image, result.labels, report)
         report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
         report["seconds"]["total"] = round(sum(seconds.values()), 2)
@@ -185,10 +184,3 @@ class CaseJob:
         if stages == FIND:
             return segmenter.find(image, on_progress)
         return segmenter(image, on_progress)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - start

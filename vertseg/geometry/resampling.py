@@ -17,9 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from vertseg.geometry.grid import FloatArray, Grid, is_inside
-
-Float32Array = npt.NDArray[np.float32]
+from vertseg.geometry.grid import Float32Array, FloatArray, Grid, is_inside
 
 _TRUNCATE = 4.0  # kernel radius in sigmas, scipy's default
 _PARALLEL_VOXELS = 1e-3  # largest drift across the grid that still counts as parallel

@@ -20,6 +20,7 @@ import numpy as np
 
 from vertseg.errors import InputError
 from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.directions import OPPOSITE
 from vertseg.geometry.grid import FloatArray, Grid, PointLps
 from vertseg.io.markups import is_markups, markups_from_json
 from vertseg.labels import STRUCTURES
@@ -30,7 +31,6 @@ AnyFormat = Literal["verse20", "verse19", "markups"]
 Record = dict[str, Any]
 
 _VERSE19_DIRECTION = ("I", "P", "L")
-_OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 _KNOWN_LABELS = frozenset(structure.label for structure in STRUCTURES)
 _LARGEST_FILE_BYTES = 16 << 20
 _REMEDY = "Give a VerSe'19 or VerSe'20 centroid file, or 3D Slicer Markups (.mrk.json)."
@@ -123,7 +123,7 @@ def read_centroids(
 
 def _checked_direction(direction: Any, where: str) -> tuple[str, ...]:
     letters = tuple(str(c).upper() for c in direction) if isinstance(direction, list) else ()
-    axes = {min(c, _OPPOSITE.get(c, c)) for c in letters}
+    axes = {min(c, OPPOSITE.get(c, c)) for c in letters}
     if len(letters) != 3 or axes != {"L", "A", "I"}:
         expected = 'three axes such as ["P", "I", "R"]'
         raise InputError(f"direction is {direction!r}", where, expected, _REMEDY)
@@ -147,7 +147,7 @@ def _checked_record(item: Record, where: str) -> tuple[int, PointLps]:
 def _axes_of(grid: Grid, direction: Sequence[str]) -> tuple[list[int], list[bool]]:
     """For each letter the array axis that runs along it, and whether it runs the other way."""
     codes = grid.axis_codes()
-    axes = [next(a for a in range(3) if codes[a] in (c, _OPPOSITE[c])) for c in direction]
+    axes = [next(a for a in range(3) if codes[a] in (c, OPPOSITE[c])) for c in direction]
     return axes, [codes[a] != c for a, c in zip(axes, direction, strict=True)]
 
 

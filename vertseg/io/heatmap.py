@@ -8,12 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.system.atomic import atomic_writer
 
-Float32Array = npt.NDArray[np.float32]
 KeepHeatmap = Callable[[Float32Array, Grid], None]
 """Called with a heatmap and its grid; the array may be changed afterwards."""
 

@@ -18,7 +18,7 @@ from vertseg.geometry.grid import Size, is_invertible
 from vertseg.io.formats import files_of, split_suffix
 from vertseg.io.image import Image, assemble_image
 from vertseg.io.itk_geometry import ItkGeometry
-from vertseg.io.limits import check_grid, limited_size
+from vertseg.io.limits import COPY_REMEDY, check_grid, limited_size
 from vertseg.io.nifti_header import StoredHeader
 from vertseg.system.child import IsolationError, isolated
 from vertseg.system.memory import check_memory
@@ -33,7 +33,6 @@ _LARGEST_DEFLATE_RATIO = 1040
 _CHUNK_VOXELS = 2 << 20
 _LEAST_BYTES = 4  # of a voxel, while the library and the image both hold it
 _SECONDS = 600  # for a large volume that has to be unpacked
-_COPY_REMEDY = "Copy or convert the file again."
 
 
 def read_itk_image(path: str | os.PathLike[str]) -> Image:
@@ -57,7 +56,7 @@ def read_itk_image(path: str | os.PathLike[str]) -> Image:
     held = sum(os.path.getsize(file) for file in files)
     if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
         what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
-        raise InputError(what, where, remedy=_COPY_REMEDY)
+        raise InputError(what, where, remedy=COPY_REMEDY)
     if not is_invertible(stored.geometry.affine_lps()):
         raise InputError("the header has no usable geometry", where, "three directions in space")
     grid = stored.geometry.grid(size)
@@ -95,7 +94,7 @@ def _information(where: str) -> _Stored:
         (stored,) = isolated(_read_information, where)
     except (OSError, RuntimeError, IsolationError) as error:
         what = f"the header cannot be read: {_reason(error)}"
-        raise InputError(what, where, "a MetaImage or NRRD volume", _COPY_REMEDY) from error
+        raise InputError(what, where, "a MetaImage or NRRD volume", COPY_REMEDY) from error
     if len(stored.size) < 3:
         raise InputError(f"has the size {_times(stored.size)}", where, "a 3-D volume")
     return stored
@@ -148,7 +147,7 @@ def _chunks(where: str, dimension: int) -> Iterator[npt.NDArray[Any]]:
         yield from isolated(_read_values, where, dimension, seconds=_SECONDS)
     except (RuntimeError, IsolationError) as error:
         what = f"the voxels cannot be read: {_reason(error)}"
-        raise InputError(what, where, remedy=_COPY_REMEDY) from error
+        raise InputError(what, where, remedy=COPY_REMEDY) from error
 
 
 def _read_values(where: str, dimension: int) -> Iterator[npt.NDArray[Any]]:

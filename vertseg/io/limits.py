@@ -69,6 +69,9 @@ def sizes_in_words(values: FloatArray) -> str:
     return " x ".join(f"{value:.4g}" for value in values)
 
 
+COPY_REMEDY = "Copy or convert the file again."
+"""For files that are damaged or cut short."""
+
 LARGEST_VOLUME_VOXELS = 1_500_000_000
 
 

@@ -14,17 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.directions import opposite
+from vertseg.geometry.grid import LabelArray
 from vertseg.io.formats import split_suffix
 from vertseg.io.image import Image
 from vertseg.io.itk_geometry import ItkGeometry
 from vertseg.system.atomic import PathLike, atomic_writer
 
-LabelArray = npt.NDArray[np.uint8]
-
 _COMPRESSION_LEVEL = 2  # of ISA-L: thirty times as fast as zlib's 6, and half as large again
 _SLAB_BYTES = 16 << 20
-_OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
 def write_meta_image(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometry) -> None:
@@ -49,7 +47,7 @@ def write_meta_image(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometr
         "TransformMatrix": _row(value for column in geometry.columns for value in column),
         "Offset": _row(geometry.origin),
         "CenterOfRotation": "0 0 0",
-        "AnatomicalOrientation": _comes_from(grid),
+        "AnatomicalOrientation": opposite(grid.axis_codes()),  # ITK names where axes come from
         "ElementSpacing": _row(geometry.spacing),
         "DimSize": _row(labels.shape),
         "ElementType": "MET_UCHAR",
@@ -91,11 +89,6 @@ def slabs(labels: LabelArray) -> Iterator[bytes]:
     planes = max(1, _SLAB_BYTES // (labels.shape[0] * labels.shape[1]))
     for start in range(0, labels.shape[2], planes):
         yield labels[:, :, start : start + planes].tobytes(order="F")
-
-
-def _comes_from(grid: Grid) -> str:
-    """ITK's three letters, which name the sides that the axes come *from*."""
-    return "".join(_OPPOSITE[letter] for letter in grid.axis_codes())
 
 
 def _row(values: Iterable[float]) -> str:

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from vertseg.errors import InputError
 from vertseg.geometry.grid import Size
-from vertseg.io.limits import limited_size
+from vertseg.io.limits import COPY_REMEDY, limited_size
 
 _LARGEST_OFFSET_BYTES = 64 << 20
 _HEADER_BYTES = {1: 348, 2: 540}
@@ -26,7 +26,6 @@ _GEOMETRY_FIELDS = (
     *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z"),
 )
-_COPY_REMEDY = "Copy or convert the file again."
 _CONVERT_REMEDY = "Convert the scan to NIfTI, for instance with dcm2niix."
 
 
@@ -117,7 +116,7 @@ def read_header(stream: io.BufferedIOBase, where: str) -> StoredHeader:
     if version == 2:
         block += stream.read(_HEADER_BYTES[2] - _HEADER_BYTES[1])
     if len(block) < _HEADER_BYTES[version]:
-        raise InputError("the file is truncated within its header", where, remedy=_COPY_REMEDY)
+        raise InputError("the file is truncated within its header", where, remedy=COPY_REMEDY)
     header = StoredHeader(block, version, endianness)
     magic = bytes(header.fields()["magic"].tobytes())
     if magic[:3] in (b"ni1", b"ni2"):
@@ -132,7 +131,7 @@ def read_header(stream: io.BufferedIOBase, where: str) -> StoredHeader:
 def _not_nifti(block: bytes, where: str) -> InputError:
     expected = "a NIfTI volume"
     if not block:
-        return InputError("the file is empty", where, expected, _COPY_REMEDY)
+        return InputError("the file is empty", where, expected, COPY_REMEDY)
     if block.startswith(b"version https://git-lfs"):
         return InputError("is a Git LFS pointer", where, expected, "Fetch it with: git lfs pull.")
     if block[128:132] == b"DICM":

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from isal import igzip_lib
 
 from vertseg.errors import InputError
+from vertseg.io.limits import COPY_REMEDY
 from vertseg.io.nifti_header import VoxelLayout
 
 _LARGEST_DEFLATE_RATIO = 1040  # zlib's theoretical limit is 1032
 _CHUNK_BYTES = 4 << 20
 _PACKED_BYTES = 128 << 10
-_COPY_REMEDY = "Copy or convert the file again."
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -46,10 +46,10 @@ def open_nifti(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
             with io.BufferedReader(_Unpacked(stream), _PACKED_BYTES) as unpacked:
                 yield unpacked
     except EOFError as error:
-        raise InputError("the file is truncated", where, remedy=_COPY_REMEDY) from error
+        raise InputError("the file is truncated", where, remedy=COPY_REMEDY) from error
     except igzip_lib.IsalError as error:  # type: ignore[misc]
         what = f"the gzip data are damaged ({error})"
-        raise InputError(what, where, remedy=_COPY_REMEDY) from error
+        raise InputError(what, where, remedy=COPY_REMEDY) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where) from error
 
@@ -104,7 +104,7 @@ def check_file_is_long_enough(path: str | os.PathLike[str], layout: VoxelLayout)
     declared = layout.offset + layout.total_bytes
     if declared > held * (_LARGEST_DEFLATE_RATIO if packed else 1):
         what = f"the file is truncated: {held} bytes for {declared} declared"
-        raise InputError(what, str(path), remedy=_COPY_REMEDY)
+        raise InputError(what, str(path), remedy=COPY_REMEDY)
 
 
 def read_chunks(
@@ -141,5 +141,5 @@ def _fill(stream: io.BufferedIOBase, buffer: memoryview, where: str) -> None:
     while done < len(buffer):
         got = stream.readinto(buffer[done:])
         if not got:
-            raise InputError("the file is truncated", where, remedy=_COPY_REMEDY)
+            raise InputError("the file is truncated", where, remedy=COPY_REMEDY)
         done += got

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.geometry.grid import Grid
+from vertseg.io.hounsfield import AIR_HU
 
 CORTICAL, TRABECULAR = 1, 2
 _DEEPEST_MM = 3.0
@@ -39,7 +40,7 @@ def split_bone(
     if core is None:
         core = float(np.median(values[inside])) if inside.any() else 0.0
     reach = [2 * max(1, round(_NEAR_MM / 2 / step)) + 1 for step in grid.spacing]
-    bone = np.where(mask, values, -1024).astype(np.float32)
+    bone = np.where(mask, values, AIR_HU).astype(np.float32)
     densest = ndimage.maximum_filter(bone, size=reach)
     dense = (depth_mm <= _DEEPEST_MM) & (bone > (core + densest) / 2)
     split = np.where(mask, np.uint8(TRABECULAR), np.uint8(0))

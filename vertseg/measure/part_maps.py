@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vertseg.geometry.boxes import Box, empty_labels, label_boxes
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame, frames_along
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import Grid, LabelArray
 from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.measure.body import Body, measure_body
@@ -20,7 +20,6 @@ from vertseg.measure.bone import CORTICAL, TRABECULAR, split_bone
 from vertseg.measure.parts import PARTS, split_parts
 from vertseg.measure.vertebra import Measurement
 
-LabelArray = npt.NDArray[np.uint8]
 _AXIS = label_of("C2")
 
 

@@ -16,14 +16,13 @@ from scipy import ndimage
 
 from vertseg.geometry.boxes import Box, label_boxes
 from vertseg.geometry.centroid import Centroid
+from vertseg.geometry.directions import OPPOSITE, PAIRS, in_order
 from vertseg.geometry.frames import SpineFrame, frames_along
-from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.geometry.grid import FloatArray, Grid, LabelArray
 from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.measure.body import Body, measure_body
 from vertseg.stages.borders import PADDING_HU
-
-LabelArray = npt.NDArray[np.uint8]
 
 METAL_HU = 2500
 """No bone is as dense as this; enamel and metal are."""
@@ -145,7 +144,7 @@ def _measure(
     grid, mask = image.grid.crop(box), labels[box] == vertebra.label
     values = image.array[box]
     touched = sides_touched(found, image.grid) + _side_padded(values, mask, grid)
-    border = "".join(side for side in "LRAPSI" if side in touched)
+    border = in_order(touched)
     body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
     mean, sd = None, None
     if body is not None and image.has_density:
@@ -196,14 +195,13 @@ def core_density(
 
 def sides_touched(box: Box, grid: Grid) -> str:
     """Sides of the grid that a box of voxels reaches, letters of ``"LRAPSI"`` in that order."""
-    opposite = dict(zip("LRAPSI", "RLPAIS", strict=True))
-    sides = set()
+    sides = []
     for part, size, code in zip(box, grid.size, grid.axis_codes(), strict=True):
         if part.start <= 0:
-            sides.add(opposite[code])
+            sides.append(OPPOSITE[code])
         if part.stop >= size:
-            sides.add(code)
-    return "".join(side for side in "LRAPSI" if side in sides)
+            sides.append(code)
+    return in_order(sides)
 
 
 def _side_padded(
@@ -226,7 +224,7 @@ def _side_padded(
     middles = [grid.index_to_lps(np.argwhere(part).mean(axis=0)) for part in (beside, mask)]
     away = middles[0] - middles[1]
     axis = int(np.abs(away).argmax())
-    return ("RL", "AP", "IS")[axis][int(away[axis] > 0)]
+    return PAIRS[axis][int(away[axis] > 0)]
 
 
 def _widened(box: Box, grid: Grid) -> Box:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.canvas import Organ
 from vertseg.phantom.fields import Ellipsoid, Limb, Solid, tube, unit, vector
-from vertseg.phantom.patch import FloatArray
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
 from vertseg.phantom.torso import Torso

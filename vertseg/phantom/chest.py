@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.canvas import Canvas, Organ
 from vertseg.phantom.fields import Array, Ellipsoid, Solid, tube, unit, vector
-from vertseg.phantom.patch import FloatArray, Patch
+from vertseg.phantom.patch import Patch
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.io.hounsfield import AIR_HU
 from vertseg.labels import is_vertebra
 from vertseg.phantom.body import paint_body
 from vertseg.phantom.coarse import texture
-from vertseg.phantom.patch import FloatArray, corners
+from vertseg.phantom.patch import corners
 from vertseg.phantom.spine import PosedVertebra, Variant
 from vertseg.phantom.subject import Subject, draw_subject
 from vertseg.phantom.tissues import Tissue
@@ -110,7 +111,7 @@ def make_phantom(
     centroids = tuple(
         Centroid.at(v.label, v.frame.origin) for v in subject.spine.vertebrae if _inside(v, grid)
     )
-    rounded = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
+    rounded = np.clip(np.rint(hu), AIR_HU, 3071).astype(np.int16)
     return Phantom(canvas.labels, rounded, grid, centroids, subject)
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.phantom.fields import FAR_MM, Array, Solid, smooth_min
 
 Slices = tuple[slice, slice, slice]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

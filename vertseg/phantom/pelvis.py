@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.bone import Bone
 from vertseg.phantom.fields import Ellipsoid, Limb, Plate, Solid, tube, unit, vector
 from vertseg.phantom.modifiers import Difference
-from vertseg.phantom.patch import FloatArray, Frame
+from vertseg.phantom.patch import Frame
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
 from vertseg.phantom.vertebral_body import VertebralBody

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.arch import back_wall
 from vertseg.phantom.canvas import Organ
 from vertseg.phantom.fields import Ellipsoid, Limb, tube, vector
-from vertseg.phantom.patch import FloatArray, Frame
+from vertseg.phantom.patch import Frame
 from vertseg.phantom.spine import Spine
 from vertseg.phantom.tissues import Tissue
 

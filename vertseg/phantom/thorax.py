@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.arch import transverse_tip
 from vertseg.phantom.bone import Bone
 from vertseg.phantom.fields import Ellipsoid, Limb, Solid, tube, vector
-from vertseg.phantom.patch import FloatArray
 from vertseg.phantom.spine import PosedVertebra, Spine
 from vertseg.phantom.tissues import Tissue, rib_label
 from vertseg.phantom.torso import Torso

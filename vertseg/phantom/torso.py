@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.fields import Array
 from vertseg.phantom.patch import Patch
 from vertseg.phantom.spine import Spine
 
 Envelope = Literal["skin", "muscle", "cavity"]
-FloatArray = NDArray[np.float64]
 
 # Level (C1 = 1, T1 = 8, L1 = 20, S1 = 25), half width, reach to the front and to the back of the
 # spine's centre line, mm. Read off axial CT of adults with the arms raised; round figures.

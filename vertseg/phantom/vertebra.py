@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.phantom.arch import arch_parts, arch_solids, back_wall, canal
 from vertseg.phantom.bone import BoneShape
 from vertseg.phantom.cervical import (
@@ -14,7 +15,7 @@ from vertseg.phantom.cervical import (
     upper_cervical,
 )
 from vertseg.phantom.fields import Array, Limb, Solid, smooth_max, smooth_min
-from vertseg.phantom.patch import FloatArray, Patch, bounds_of
+from vertseg.phantom.patch import Patch, bounds_of
 from vertseg.phantom.spine import PosedVertebra
 from vertseg.phantom.vertebral_body import VertebralBody
 

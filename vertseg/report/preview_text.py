@@ -22,10 +22,10 @@ _LINE = 21
 _SIZE = 16
 _INDENT = 16
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 
-def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: PixelBox) -> None:
     """Name of the case, and what was found, in the box left, top, right, bottom."""
     left, top, right, _ = box
     title, found = font(22, bold=True), found_in_words(report)
@@ -40,7 +40,7 @@ def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
     draw.text((right, top + 33), flagged, DIM, face, "ra")
 
 
-def draw_footer(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+def draw_footer(draw: ImageDraw.ImageDraw, report: Report, box: PixelBox) -> None:
     """The notice, and what made the picture, in the box left, top, right, bottom."""
     left, _, right, bottom = box
     precision = report.get("device", {}).get("precision")
@@ -49,7 +49,7 @@ def draw_footer(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
     draw.text((right, bottom), made, DIM, font(15), "rb")
 
 
-def draw_sentences(draw: ImageDraw.ImageDraw, report: Report, box: Box) -> None:
+def draw_sentences(draw: ImageDraw.ImageDraw, report: Report, box: PixelBox) -> None:
     """Flags and warnings in the box left, top, right, bottom; as many as fit."""
     left, top, right, bottom = box
     lines = _lines(report, right - left)

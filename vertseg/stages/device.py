@@ -73,7 +73,7 @@ def choose_device(
             f"the Keras backend {keras.backend.backend()} is not supported",
             where="environment variable KERAS_BACKEND",
             expected="tensorflow or jax",
-            remedy="unset KERAS_BACKEND",
+            remedy="Unset KERAS_BACKEND.",
         )
     gpu = find(device, threads)
     if gpu is None and device == "gpu":
@@ -81,7 +81,7 @@ def choose_device(
             "no GPU is usable",
             where="--device gpu",
             expected="an NVIDIA GPU that the backend can see",
-            remedy="start the container with --gpus all, check nvidia-smi, or use --device auto",
+            remedy="Start the container with --gpus all, check nvidia-smi, or use --device auto.",
         )
     kind: Literal["gpu", "cpu"] = "cpu" if gpu is None else "gpu"
     name, native = gpu if gpu is not None else (_cpu_name(), _cpu_precision())
@@ -115,7 +115,7 @@ def _check(value: str, allowed: tuple[str, ...], name: str) -> None:
             f"{name} {value!r} is not known",
             where=f"--{name}",
             expected=", ".join(allowed),
-            remedy=f"choose one of them for --{name}",
+            remedy=f"Choose one of them for --{name}.",
         )
 
 

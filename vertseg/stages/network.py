@@ -11,18 +11,16 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from models import StageConfig, activate, build_network
 from vertseg.errors import ConfigurationError
+from vertseg.geometry.grid import Float32Array
 from vertseg.stages.at_once import CALLS_AT_ONCE, activation_bytes
 from vertseg.stages.device import DeviceInfo
 from vertseg.stages.weights import Weights
 from vertseg.system.memory import is_out_of_memory
 
 _LOGGER = logging.getLogger(__name__)
-
-Float32Array = npt.NDArray[np.float32]
 
 
 def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras.Model:
@@ -49,7 +47,7 @@ def load_network(weights: Weights, stage: str, policy: str = "float32") -> keras
             f"weights cannot be used: the file of the {stage} stage does not fit its network",
             where=f"{weights.files[stage]}: {error}",
             expected=f"weights of the preset {weights.preset.name}",
-            remedy="use the preset and the weights of one training",
+            remedy="Use the preset and the weights of one training.",
         ) from error
     finally:
         keras.config.set_dtype_policy(before)

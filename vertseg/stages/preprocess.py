@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.presets import HU_PER_UNIT
 from vertseg.geometry.boxes import Box
-from vertseg.geometry.grid import Grid
-from vertseg.geometry.resampling import Float32Array, resample_array
+from vertseg.geometry.grid import Float32Array, Grid
+from vertseg.geometry.resampling import resample_array
 from vertseg.io.hounsfield import AIR_HU
 from vertseg.io.image import Image
-
-HU_PER_UNIT = 2048.0
-"""HU that one unit of network input stands for."""
-
 
 _EMPTY = AIR_HU / HU_PER_UNIT + 1e-3  # resampling leaves padding even within rounding
 

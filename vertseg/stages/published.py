@@ -15,8 +15,7 @@ from scipy import ndimage
 
 from vertseg.geometry.boxes import Box, empty_labels, paste_region
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import FloatArray, Grid
-from vertseg.geometry.resampling import Float32Array
+from vertseg.geometry.grid import Float32Array, FloatArray, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.sequence.published import VISIBLE, choose_sequence

@@ -12,10 +12,10 @@ from scipy import ndimage
 from models.presets import StageConfig
 from vertseg.geometry.boxes import Box, empty_labels, filled_box, paste_region
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import Grid, PointLps
+from vertseg.geometry.grid import Float32Array, Grid, PointLps
 from vertseg.io.image import Image
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
-from vertseg.stages.network import Float32Array, StageNetwork
+from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import is_padding, resample, resample_to
 from vertseg.system.threads import mapped_ahead
 

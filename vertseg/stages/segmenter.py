@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from vertseg.stages.device import choose_device
 from vertseg.stages.modes import Mode, preset_for
 from vertseg.stages.result import Result, Vertebra
 from vertseg.stages.weights import load_weights
+from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
     from vertseg.stages.network import StageNetwork
@@ -150,7 +149,7 @@ class Segmenter:
         from vertseg.stages.segmentation_reference import segment_plainly
 
         network = self._segmentation
-        with _timed(seconds, Stage.SEGMENTATION):
+        with timed(seconds, Stage.SEGMENTATION):
 
             def on_vertebra(done: int, total: int) -> None:
                 report(Stage.SEGMENTATION, done, total)
@@ -170,14 +169,14 @@ class Segmenter:
         if self._mode == "published":
             return self._find_as_published(image, report, seconds, spine_only)
         kept: list[Heatmap] = []
-        with _timed(seconds, Stage.SPINE):
+        with timed(seconds, Stage.SPINE):
             spine = find_spine(image, self._spine, self._keeper(kept, Stage.SPINE))
             report(Stage.SPINE, 1, 1)
         course = spine.course_lps_mm() if spine is not None else ()
         if spine is None or spine_only:
             chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
             return _Found(chain, course, tuple(kept))
-        with _timed(seconds, Stage.VERTEBRAE):
+        with timed(seconds, Stage.VERTEBRAE):
             chain = find_vertebrae(
                 image,
                 spine,
@@ -194,7 +193,7 @@ class Segmenter:
         from vertseg.stages.published import find_spine_xy, find_vertebrae_at
 
         kept: list[Heatmap] = []
-        with _timed(seconds, Stage.SPINE):
+        with timed(seconds, Stage.SPINE):
             spine_xy = find_spine_xy(image, self._spine, self._keeper(kept, Stage.SPINE))
             report(Stage.SPINE, 1, 1)
         if spine_xy is None:
@@ -203,7 +202,7 @@ class Segmenter:
         course = ((*spine_xy, float(high[2])), (*spine_xy, float(low[2])))
         if spine_only:
             return _Found(SequenceResult(warnings=()), course, tuple(kept))
-        with _timed(seconds, Stage.VERTEBRAE):
+        with timed(seconds, Stage.VERTEBRAE):
             chain = find_vertebrae_at(
                 image,
                 spine_xy,
@@ -237,18 +236,9 @@ def _checked_overlap(overlap: int | None, tile: int) -> int | None:
             f"the overlap of {overlap} voxels does not fit the tiles",
             where="--tile-overlap",
             expected=f"0 to {tile - 1}",
-            remedy="leave the option out to use the value of the weights' preset",
+            remedy="Leave the option out to use the value of the weights' preset.",
         )
     return overlap
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = time.perf_counter() - begin
 
 
 def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.geometry.boxes import box_at
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
-from vertseg.stages.network import Float32Array, StageNetwork
+from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import resample
 from vertseg.stages.tiles import predict_tiles, tile_starts
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vertseg.geometry.boxes import Box
-from vertseg.geometry.resampling import Float32Array
+from vertseg.geometry.grid import Float32Array
 from vertseg.stages.at_once import CALLS_AT_ONCE
 from vertseg.stages.preprocess import is_padding
 from vertseg.system.threads import mapped_ahead

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from models.matrices import linear_kernel
 from models.presets import StageConfig
 from vertseg.geometry.boxes import Box, box_at
-from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.geometry.grid import Float32Array, FloatArray, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.sequence.solve import SequenceResult, solve_sequence
 from vertseg.stages.at_once import CALLS_AT_ONCE
 from vertseg.stages.borders import without_cut
-from vertseg.stages.network import Float32Array, StageNetwork
+from vertseg.stages.network import StageNetwork
 from vertseg.stages.peaks import find_places
 from vertseg.stages.preprocess import is_padding, resample
 from vertseg.stages.spine import SpineRegion

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
+from vertseg.system.fingerprint import sha256_of
 
 if TYPE_CHECKING:
     from models import Preset
@@ -53,12 +53,6 @@ def load_weights(folder: Path | None = None) -> Weights:
     preset = _preset(manifest, folder)
     files = {stage.value: _verified(folder, stage, manifest["files"]) for stage in Stage}
     return Weights(folder, manifest, preset, files)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -122,7 +116,7 @@ def _verified(folder: Path, stage: str, files: dict[str, Any]) -> Path:
             expected=f"a file with SHA-256 {entry['sha256']}",
             remedy=_REMEDY,
         )
-    found = file_sha256(path)
+    found = sha256_of(path)
     if found != entry["sha256"]:
         raise ConfigurationError(
             f"weights cannot be used: the file of the {stage} stage has changed",

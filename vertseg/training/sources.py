@@ -74,7 +74,7 @@ class Sources:
             raise ConfigurationError(
                 "there are no prepared cases to leave a fold out of",
                 str(pool or "--pool"),
-                remedy="Make them with: python -m vertseg.training prepare",
+                remedy="Make them with: python -m vertseg.training prepare.",
             )
         self._posing: tuple[list[Course], Atlas] | None = None
         if data is not None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from models import Preset
 from vertseg.errors import InputError
+from vertseg.geometry.boxes import Box
 from vertseg.labels import name_of
 from vertseg.stages import ALL_STAGES
 from vertseg.system.atomic import write_json
@@ -160,8 +161,6 @@ def _write(
 
 
 _SPARE_VOXELS = 2
-
-Box = tuple[slice, slice, slice]
 
 
 def stage_case(data: CaseData, recipe: Recipe, patient: str, fold: int) -> PoolCase | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vertseg.io.hounsfield import AIR_HU
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.training.data.real_pool import PoolCase, is_real_pool, read_cases
 from vertseg.training.recipe import Recipe, SourceVolume
@@ -123,7 +124,7 @@ def _is_plain_run(labels: Collection[int]) -> bool:
 
 
 def draw_scan(
-    recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator, outside: int = -1024
+    recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator, outside: int = AIR_HU
 ) -> SourceVolume:
     """A window of a random scan, around a random point of its spine; `outside` beyond it."""
     scan = scans[rng.integers(len(scans))]
@@ -146,7 +147,7 @@ def draw_vertebra(
     label = int(rng.choice(list(volume.landmarks)))
     shift = np.array(recipe.config.shift_at(label)) / recipe.source_spacing_mm
     centre = volume.landmarks[label] + shift
-    outside = 0 if volume.labels is None else -1024
+    outside = 0 if volume.labels is None else AIR_HU
     return _window_around(volume, recipe, centre, outside, wanted=label)
 
 

@@ -84,6 +84,6 @@ def _writer(folder: Path) -> Any:
         raise ConfigurationError(
             "TensorBoard is not installed",
             "--tensorboard",
-            remedy="Install it with: pip install tensorboard",
+            remedy="Install it with: pip install tensorboard.",
         ) from error
     return Writer(str(folder))

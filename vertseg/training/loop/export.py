@@ -15,8 +15,9 @@ from models import preset_from_dict, preset_to_dict
 from models.published import peak_height
 from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
-from vertseg.stages.weights import FORMAT, MANIFEST, file_sha256
+from vertseg.stages.weights import FORMAT, MANIFEST
 from vertseg.system.atomic import write_json
+from vertseg.system.fingerprint import sha256_of
 from vertseg.training.loop.checkpoint import SIGMAS
 
 
@@ -48,7 +49,7 @@ def export(
             {**(known or {}).get(stage, {})}
             | {
                 "file": target.name,
-                "sha256": file_sha256(target),
+                "sha256": sha256_of(target),
                 "iterations": int(curve[-1].split(",")[0]),
                 "legs": [leg["config"] | {"from_step": leg["from_step"]} for leg in legs],
             }

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.published import PublishedMethod
-
-FloatArray = npt.NDArray[np.float64]
+from vertseg.geometry.grid import FloatArray
 
 CONTROLS = 6
 """Points of the elastic grid along each axis."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from models.presets import VERTEBRA_CHANNELS
+from models.presets import HU_PER_UNIT, VERTEBRA_CHANNELS
 from vertseg.training.factory.marrow import vary_bone
 from vertseg.training.factory.outline import seen_share
 from vertseg.training.factory.tissue import CEMENT
@@ -17,7 +17,6 @@ from vertseg.training.sample.appearance import NoiseBank, draw_paint, draw_scann
 from vertseg.training.sample.axis_matrices import bspline_matrix
 from vertseg.training.sample.draw import Deformation, Draw, PerAxis, Rendering
 from vertseg.training.sample.strength import weakened
-from vertseg.training.sample.synthesis import HU_SCALE
 
 _ELASTIC_CONTROLS = 6
 
@@ -41,7 +40,7 @@ def draw_sample(
         "fov": _draw_field_of_view(recipe, source, rng),
         **_draw_deformation(recipe, source, rng),
         "gain": np.float32(1.0 + rng.uniform(-recipe.gain, recipe.gain)),
-        "shift": np.float32(rng.uniform(-recipe.shift_hu, recipe.shift_hu) / HU_SCALE),
+        "shift": np.float32(rng.uniform(-recipe.shift_hu, recipe.shift_hu) / HU_PER_UNIT),
     }
     if recipe.augmentation < 1.0:
         draw = weakened(draw, recipe, source)

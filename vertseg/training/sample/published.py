@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.presets import VERTEBRA_CHANNELS, StageConfig
+from models.presets import HU_PER_UNIT, VERTEBRA_CHANNELS, StageConfig
 from models.published import PublishedMethod
 from vertseg.errors import ConfigurationError
-from vertseg.geometry.grid import FloatArray
+from vertseg.geometry.grid import Float32Array, FloatArray
 from vertseg.training.data.native import NativeCase, read_native
 from vertseg.training.sample.deformation import (
     Augmentation,
@@ -24,10 +24,8 @@ from vertseg.training.sample.deformation import (
     draw_augmentation,
     weaker,
 )
-from vertseg.training.sample.synthesis import HU_SCALE
 
 Sample = dict[str, npt.NDArray[Any]]
-Float32Array = npt.NDArray[np.float32]
 
 _FAR = -1e4
 """Voxel of a vertebra that is not there."""
@@ -187,7 +185,7 @@ def segmentation_sample(
 
 
 def _network_input(case: NativeCase, places: FloatArray, changed: Augmentation) -> Float32Array:
-    image = case.hu_at(places) / np.float32(HU_SCALE)
+    image = case.hu_at(places) / np.float32(HU_PER_UNIT)
     image = image * np.float32(changed.gain) + np.float32(changed.shift)
     return np.clip(image, -1.0, 1.0, out=image)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from keras import ops
 
+from models.presets import HU_PER_UNIT
+from vertseg.io.hounsfield import AIR_HU
 from vertseg.training.sample.axis_matrices import mean_matrix, separable
 from vertseg.training.sample.draw import Appearance, Draw, Rendering
 
-HU_SCALE = 2048.0
-HU_OUTSIDE = -1024.0
 _METAL_HU = 1900.0
 
 
@@ -48,7 +48,7 @@ def acquire(hu, draw: Appearance):
     hu = separable(hu, *draw["psf"])
     noise = ops.cast(draw["noise"][1], "float32")
     hu = hu + draw["noise_hu"] * separable(noise, *draw["grain"])
-    hu = ops.clip(hu, HU_OUTSIDE, 3071.0)
+    hu = ops.clip(hu, AIR_HU, 3071.0)
     return separable(hu, *draw["smooth"])
 
 
@@ -84,7 +84,7 @@ def sample_linear(volume, coords):
 
 def normalise(hu, draw: Rendering):
     """Network input in [-1, 1] with a random gain and shift."""
-    image = ops.clip(hu / HU_SCALE, -1.0, 1.0)
+    image = ops.clip(hu / HU_PER_UNIT, -1.0, 1.0)
     image = image * draw["gain"] + draw["shift"]
     return ops.clip(image, -1.0, 1.0)
 
@@ -97,7 +97,7 @@ def render(draw: Rendering):
     scan = ops.cast(draw["labels"], "float32")
     hu = acquire(ops.cond(draw["painted"] > 0, lambda: paint(draw), lambda: scan), draw)
     coords = coordinates(draw)
-    hu = ops.where(in_view(coords, draw), sample_linear(hu, coords), HU_OUTSIDE)
+    hu = ops.where(in_view(coords, draw), sample_linear(hu, coords), AIR_HU)
     return normalise(hu, draw), coords
 
 

@@ -12,6 +12,7 @@ from PIL import ImageDraw
 from scipy import ndimage
 
 from models import PRESETS
+from models.presets import HU_PER_UNIT
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, colour_of
 from vertseg.report.drawing import font, lightened, overlay
 from vertseg.training.data.real import draw_scan, load_masks, load_scans
@@ -21,7 +22,7 @@ from vertseg.training.factory.courses import read_courses, split_by_patient
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.sample.appearance import NoiseBank
 from vertseg.training.sample.draws import draw_sample
-from vertseg.training.sample.synthesis import HU_SCALE, nearest_labels, render
+from vertseg.training.sample.synthesis import nearest_labels, render
 from vertseg.training.volumes import RealVolume
 
 _SPACING_MM = 1.8
@@ -86,7 +87,7 @@ def _views(recipe: Recipe, draw, bank: NoiseBank, rng: np.random.Generator) -> n
         found = ops.convert_to_numpy(nearest_labels(coords, sample))
         labels = np.where(np.isin(found, ORDER_CRANIAL_TO_CAUDAL), found, 0).astype(np.uint8)
     low, high = _WINDOW_HU
-    grey = np.clip((image * HU_SCALE - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    grey = np.clip((image * HU_PER_UNIT - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     panels = []
     for axis in range(3):
         plane = ndimage.zoom(_upright(np.take(grey, middle[axis], axis), axis), _ZOOM, order=1)
