@@ -164,6 +164,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "(default: all, or the task's share in a Slurm array)",
     )
     add("--merge", action="store_true", help="run nothing: one summary and index of all shards")
+    add(
+        "--review",
+        type=Path,
+        metavar="CSV",
+        help="with --merge: marks saved from index.html; lists the wrong ones with their repair",
+    )
     add("--force", action="store_true", help="take scans whose values do not look like HU, too")
     add("--weights", type=Path, metavar="FOLDER", help="weights (default: those that come along)")
     add(
@@ -250,6 +256,8 @@ def _checked(options: Options) -> Options:
         raise ConfigurationError("with --device cpu", "--gpus", remedy="Leave out one of them.")
     if options.merge:
         return replace(options, shard=None)
+    if options.review is not None:
+        raise ConfigurationError("needs --merge", "--review", remedy="Add --merge.")
     shard = options.shard
     if shard is None and options.input.is_dir():
         shard = shard_of_slurm(os.environ)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
 from tests.support.paths import ROOT
+from vertseg.batch.options import Options
+from vertseg.batch.outcome import merge_shards
+from vertseg.batch.run import run_batch
 from vertseg.batch.shards import Shard, parse_shard, shard_of_slurm
 from vertseg.cli import main
 from vertseg.errors import ConfigurationError
@@ -194,3 +198,15 @@ def test_options_that_cannot_be_meant_end_with_code_1(tmp_path, capsys) -> None:
     assert ended.value.code == 1 and "no shard 9/3" in capsys.readouterr().err
     assert run(tmp_path, "--centroids", str(tmp_path), "--stages", "spine") == 1
     assert "leaves that out" in capsys.readouterr().err
+
+
+def test_a_review_given_to_merge_is_shown_and_the_wrong_ones_are_listed(tmp_path, capsys) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    options = Options(input=tmp_path / "in", output=tmp_path / "out")
+    run_batch(options, lambda _: FakeSegmenter(POINTS))
+    (tmp_path / "review.csv").write_text("case,mark,word,time\na.nii.gz,wrong,T13?,\n")
+    merge_shards(replace(options, merge=True, review=tmp_path / "review.csv"))
+    said = capsys.readouterr().out
+    assert "0 right, 1 wrong" in said and "vertseg relabel" in said and "T13?" in said
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert '{"a.nii.gz":{"mark":"wrong","word":"T13?","time":""}}' in page

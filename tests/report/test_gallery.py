@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image as Pillow
 
 from tests.support.paths import ROOT
 from vertseg.report.gallery import write_gallery
+from vertseg.report.review import read_review
 
 SAMPLE = ROOT / "tests" / "pictures" / "sample.png"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -72,7 +74,7 @@ def test_the_page_is_self_contained_and_names_cannot_break_it(tmp_path) -> None:
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     tags = Tags()
     tags.feed(page)
-    assert [tag for tag, _ in tags.found].count("script") == 2
+    assert [tag for tag, _ in tags.found].count("script") == 3
     rows = [
         attributes for tag, attributes in tags.found if tag == "tr" and "data-case" in attributes
     ]
@@ -129,9 +131,37 @@ result.open = [viewer.open, document.getElementById("title").textContent];
 result.large = document.getElementById("large").getAttribute("src");
 result.measured = Array.from(document.querySelectorAll("#measured td"), (td) => td.textContent);
 result.angles = document.querySelector("#measured p").textContent;
+result.ahead = ahead.map((image) => image.getAttribute("src"));
+const type = (key) => document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+type("w");
+word.value = '=says "T13", odd';
+word.dispatchEvent(new Event("input"));
+type("n");
+result.focused = document.activeElement === word;
+word.blur();
+type("ArrowRight");
+press('[data-mark="right"]');
+result.pressed = markButtons.map((button) => button.getAttribute("aria-pressed"));
+type("ArrowRight");
+type("u");
+type("u");
+result.csv = marksAsCsv();
+result.stored = JSON.parse(localStorage.getItem(STORE));
+result.save = save.textContent;
+result.shownMarks = Object.fromEntries(
+  rows.map((row) => [row.dataset.case, row.querySelector(".mark").textContent]));
+type("ArrowLeft");
+type("ArrowLeft");
 press("#next");
 result.next = document.getElementById("title").textContent;
 press("#close");
+type("r");
+marked.value = "wrong";
+marked.dispatchEvent(new Event("change"));
+result.wrong = shown();
+marked.value = "none";
+marked.dispatchEvent(new Event("change"));
+result.unmarked = shown();
 result.closed = viewer.open;
 const answer = document.createElement("pre");
 answer.id = "answer";
@@ -142,22 +172,28 @@ document.body.append(answer);
 """
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_clicks_in_a_browser(tmp_path) -> None:
-    entries = entries_with_pictures(tmp_path)
-    write_gallery(tmp_path / "index.html", entries)
+def clicked(tmp_path: Path, clicks: str, timeout_s: int = 120) -> dict:
+    """What the clicks, added to the page, found in a browser."""
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    (tmp_path / "clicks.html").write_text(page.replace("</body>", CLICKS), encoding="utf-8")
+    (tmp_path / "clicks.html").write_text(page.replace("</body>", clicks), encoding="utf-8")
     command = [
         *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
         *("--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"),
         (tmp_path / "clicks.html").as_uri(),
     ]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
-    dom = ran.stdout
-    found = re.search(r'<pre id="answer">(.*?)</pre>', dom, re.DOTALL)
+    ran = subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True, timeout=timeout_s
+    )
+    found = re.search(r'<pre id="answer">(.*?)</pre>', ran.stdout, re.DOTALL)
     assert found is not None
-    answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    return json.loads(unescape(found[1]))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_clicks_in_a_browser(tmp_path) -> None:
+    entries = entries_with_pictures(tmp_path)
+    write_gallery(tmp_path / "index.html", entries)
+    answer = clicked(tmp_path, CLICKS)
     names = [report["case"] for _, report in entries]
     assert answer["start"] == 5
     assert answer["check"] == names[1:3]
@@ -169,10 +205,75 @@ def test_clicks_in_a_browser(tmp_path) -> None:
     assert answer["search"] == [names[1]]
     assert answer["open"] == [True, names[0]]
     assert answer["large"] == "sub-000/scan%200.png"
+    assert answer["ahead"][0] == "sub-001/scan%201.png"
     numbers = ["0.90", "6.3", "40.0", "–", "24.0", "23.0", "25.0", "–"]
     assert answer["measured"] == ["T12", *numbers]
     assert answer["angles"] == "kyphosis T4–T12 32°"
     assert answer["next"] == names[1] and answer["closed"] is False
+    # Marks: by key and by button, taken back, with a word, kept in the browser, saved as CSV.
+    assert answer["focused"] is True and answer["pressed"] == ["true", "false", "false"]
+    assert {case: mark["mark"] for case, mark in answer["stored"].items()} == {
+        names[0]: "wrong",
+        names[1]: "right",
+        names[2]: "",
+    }
+    assert answer["save"] == "Save marks (2)"
+    assert answer["shownMarks"][names[0]] == '✗ wrong=says "T13", odd'
+    assert answer["wrong"] == [names[0]] and set(answer["unmarked"]) == set(names[2:])
+    (tmp_path / "review.csv").write_text(answer["csv"], encoding="utf-8")
+    saved = read_review(tmp_path / "review.csv")
+    assert {case: (mark.mark, mark.word) for case, mark in saved.items()} == {
+        names[0]: ("wrong", '=says "T13", odd'),
+        names[1]: ("right", ""),
+    }
+    # Given back, the next page shows them, in another browser, too.
+    write_gallery(tmp_path / "index.html", entries, saved)
+    shutil.rmtree(tmp_path / "profile")
+    answer = clicked(tmp_path, MARKS_SHOWN)
+    assert answer["marks"][:2] == ['✗ wrong=says "T13", odd', "✓ right"]
+
+
+MARKS_SHOWN = """
+<script>
+const answer = document.createElement("pre");
+answer.id = "answer";
+const marksShown = rows.map((row) => row.querySelector(".mark").textContent);
+answer.textContent = JSON.stringify({ marks: marksShown });
+document.body.append(answer);
+</script>
+</body>
+"""
+
+MANY = """
+<script>
+const type = (key) => document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+document.querySelector(".thumbnail").click();
+for (let n = 0; n < rows.length; n += 1) {
+  type("rwu"[n % 3]);
+  type("ArrowRight");
+}
+const answer = document.createElement("pre");
+answer.id = "answer";
+answer.textContent = JSON.stringify({ title: opened.dataset.case, csv: marksAsCsv() });
+document.body.append(answer);
+</script>
+</body>
+"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_five_hundred_cases_are_reviewed_by_keyboard(tmp_path) -> None:
+    entries = [entry(number) for number in range(500)]
+    for folder, report in entries:
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / report["outputs"]["preview"]
+        Pillow.new("RGB", (120, 80), (40, 90, 160)).save(path)
+    write_gallery(tmp_path / "index.html", entries)
+    answer = clicked(tmp_path, MANY)
+    assert answer["title"] == entries[0][1]["case"]  # once around
+    (tmp_path / "review.csv").write_text(answer["csv"], encoding="utf-8")
+    found = [mark.mark for mark in read_review(tmp_path / "review.csv").values()]
+    assert found == (["right", "wrong", "unsure"] * 167)[:500]
 
 
 def test_a_case_takes_little_room_so_that_hundreds_open_at_once(tmp_path) -> None:

@@ -28,6 +28,7 @@ class Options(OutputOptions):
         gpus: how many GPUs work at once, each in a process of its own; 0 for all, None for one.
         shard: the share of the scans to do; None for all.
         merge: only write summary and gallery of what all shards have done.
+        review: CSV of marks that the gallery has saved, to go with `merge`; None without one.
     """
 
     input: Path
@@ -44,3 +45,4 @@ class Options(OutputOptions):
     gpus: int | None = None
     shard: Shard | None = None
     merge: bool = False
+    review: Path | None = None

@@ -6,6 +6,7 @@ One summary and one gallery of what all shards of a run have done.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from vertseg.errors import InputError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.report.build import build_failure
 from vertseg.report.gallery import write_gallery
+from vertseg.report.review import Mark, read_review, what_to_do
 from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report, collect_reports, read_report
 from vertseg.report.summary import write_summary
 from vertseg.system.atomic import discard_partials
 from vertseg.system.locks import locked
+from vertseg.system.log import say
 from vertseg.version import VERSION
 
 _LOGGER = logging.getLogger(__name__)
@@ -72,7 +75,7 @@ def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outc
         outcome.failures.append((build_failure(case, refused, run), refused))
 
 
-def write_overview(output: Path, outcome: Outcome) -> None:
+def write_overview(output: Path, outcome: Outcome, marks: Mapping[str, Mark] | None = None) -> None:
     """Summary and gallery of everything in the output folder, earlier runs included."""
     with locked(output / _OVERVIEW_LOCK) as state:
         if state == "left":
@@ -84,7 +87,7 @@ def write_overview(output: Path, outcome: Outcome) -> None:
             reports.setdefault(report["case"], (folder, report))
         ordered = [reports[name] for name in sorted(reports)]
         write_summary(output / SUMMARY, [report for _, report in ordered])
-        write_gallery(output / GALLERY, ordered)
+        write_gallery(output / GALLERY, ordered, marks)
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -101,8 +104,10 @@ def merge_shards(options: Options) -> Outcome:
 
     Raises:
         NoInputError: there is no scan.
+        ConfigurationError: the file of a review cannot be read.
         OutputError: the summary or the gallery cannot be written.
     """
+    marks = read_review(options.review) if options.review is not None else {}
     found = find_cases(options.input, options.only)
     outcome = Outcome()
     run = RunInfo(VERSION, {}, options, {})
@@ -118,7 +123,10 @@ def merge_shards(options: Options) -> Outcome:
             outcome.failures.append((report, _error_of(report)))
         else:
             outcome.resumed.append(report)
-    write_overview(options.output, outcome)
+    write_overview(options.output, outcome, marks)
+    if options.review is not None:
+        reports = {report["case"]: report for report in outcome.reports}
+        say("\n".join(what_to_do(reports, marks, options.input, options.output)))
     _LOGGER.info("%d of %d scans have a report.", len(found.cases) - missing, len(found.cases))
     if not missing:
         _remove_shard_summaries(options)

@@ -11,16 +11,19 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from PIL import Image as Pillow
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.report.preview import HEADER
+from vertseg.report.review import Mark
 from vertseg.report.schema import Report
 from vertseg.report.words import angles_in_words, count_flags, failure_in_words, levels_in_words
 from vertseg.system.atomic import write_text
@@ -38,12 +41,15 @@ _MEASURED = (
 _STATUS = {"ok": "ok", "no_spine": "no spine", "failed": "failed"}
 
 
-def write_gallery(path: str | os.PathLike[str], entries: Sequence[Entry]) -> None:
+def write_gallery(
+    path: str | os.PathLike[str], entries: Sequence[Entry], marks: Mapping[str, Mark] | None = None
+) -> None:
     """Write the page.
 
     Args:
         path: where to, in the output folder.
         entries: cases in the order in which they are listed at first.
+        marks: case -> what a reviewer said of it, shown until the browser's own marks replace it.
 
     Raises:
         OutputError: the page cannot be written.
@@ -63,6 +69,7 @@ def write_gallery(path: str | os.PathLike[str], entries: Sequence[Entry]) -> Non
         "rows": "\n".join(_row(root, folder, report) for folder, report in entries),
         "version": escape(VERSION),
         "measurements": _measurements(reports),
+        "marks": _within_html({case: asdict(mark) for case, mark in (marks or {}).items()}),
     }
     page = resources.files("vertseg").joinpath("data/gallery.html").read_text(encoding="utf-8")
     # Piece by piece, so that nothing within a report can be taken for a place to fill.
@@ -117,7 +124,8 @@ def _row(root: Path, folder: Path, report: Report) -> str:
         f'<td class="status-{escape(status)}">{escape(_STATUS.get(status, status))}</td>'
         f'<td class="number">{len(labels) or ""}</td>'
         f'<td class="levels">{escape(levels_in_words(report))}</td>'
-        f'<td>{_sentences(report)}</td><td class="number">{seconds}</td></tr>'
+        f'<td>{_sentences(report)}</td><td class="mark"></td>'
+        f'<td class="number">{seconds}</td></tr>'
     )
 
 
@@ -167,5 +175,9 @@ def _measurements(reports: Iterable[Report]) -> str:
         for report in reports
         if report["vertebrae"]
     }
-    text = json.dumps(tables, ensure_ascii=True, separators=(",", ":"))
+    return _within_html(tables)
+
+
+def _within_html(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c")
