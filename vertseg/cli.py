@@ -116,6 +116,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         help="leave out scans that are complete, from the same file, weights and options",
     )
     add(
+        "--overwrite",
+        action="store_true",
+        help="replace files in the output folder even if this program has not written them, or "
+        "if they were changed since",
+    )
+    add(
         "--centroid-format",
         choices=("verse20", "verse19"),
         default="verse20",

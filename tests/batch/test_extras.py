@@ -65,7 +65,7 @@ def test_parts_fill_the_mask_and_go_into_report_and_summary(tmp_path) -> None:
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
     assert float(rows[0]["cortical_volume_ml"]) == parts["cortical"]["volume_ml"]
     assert rows[0]["body_volume_ml"] or rows[0]["whole_volume_ml"]
-    run(tmp_path)
+    run(tmp_path, resume=False)
     header = (tmp_path / "out" / "summary.csv").read_text().splitlines()[0]
     assert "cortical" not in header
 

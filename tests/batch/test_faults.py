@@ -204,6 +204,7 @@ def test_a_scan_in_which_a_run_was_killed_comes_last(folders) -> None:
 def test_unfinished_files_of_a_killed_run_are_removed(folders) -> None:
     with atomic_writer(folders[1] / "a_seg.nii.gz"):
         (partial,) = folders[1].iterdir()
+    (folders[1] / "a_seg.nii.gz").unlink()
     partial.with_name(partial.name[:-9] + "killed.part").write_bytes(b"half")
     (folders[1] / ".a.lock").touch()
     run(folders)
@@ -266,4 +267,8 @@ def test_reports_of_others_in_the_output_folder_are_passed_over(folders) -> None
         assert read_report(folders[1] / f"{number}_report.json") is None, name
     (folders[1] / "b_report.json").write_text(json.dumps({**report, "vertebrae": None}))
     outcome, segmenter = run(folders)
+    assert outcome.exit_code == 2 and segmenter.calls == 0
+    ((_, error),) = outcome.failures
+    assert "b_report.json" in error.where and "was changed since" in error.what
+    outcome, segmenter = run(folders, overwrite=True)
     assert outcome.exit_code == 0 and segmenter.calls == 1

@@ -137,8 +137,6 @@ def test_outputs_below_the_folder_are_no_corrected_files(tmp_path) -> None:
 
 def test_finding_alone_writes_no_mask_and_invents_no_measurement(tmp_path) -> None:
     write_scan(tmp_path / "in" / "a.nii.gz")
-    run(tmp_path)
-    assert (tmp_path / "out" / "a_seg.nii.gz").is_file()
     outcome, _ = run(tmp_path, stages=FIND)
     (report,) = outcome.written
     assert not (tmp_path / "out" / "a_seg.nii.gz").exists()
@@ -165,7 +163,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     ran = []
     segmenter = object.__new__(Segmenter)
     segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
-    segmenter._at_once, segmenter._overlap, segmenter._plain = ONE_BY_ONE, None, False
+    segmenter._at_once, segmenter._overlap, segmenter._mode = ONE_BY_ONE, None, "usual"
     segmenter._keep_heatmaps = True
 
     def segment(image, vertebrae, network, at_once, on_vertebra):

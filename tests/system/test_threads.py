@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
-from vertseg.batch import case_job, overlap, scan
+from vertseg.batch import case_job, overlap, scan, staging
 from vertseg.batch.options import Options
 from vertseg.batch.overlap import ReadAhead, WriteBehind
 from vertseg.batch.run import run_batch
@@ -83,7 +83,7 @@ def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monk
     for name in "ab":
         write_scan(source / f"{name}.nii.gz")
     second_read, first_written, seen = threading.Event(), threading.Event(), []
-    read_image, write_report = scan.read_image, case_job.write_report
+    read_image, write_report = scan.read_image, staging.write_report
 
     def read(path):
         image = read_image(path)
@@ -92,7 +92,7 @@ def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monk
         return image
 
     def write(path, report) -> None:
-        if path.name == "a_report.json":  # only once the networks are at the other scan
+        if report["case"] == "a.nii.gz":  # only once the networks are at the other scan
             seen.append(second_begun.wait(PATIENCE_S))
         write_report(path, report)
         first_written.set()
@@ -108,7 +108,7 @@ def test_the_next_scan_is_read_and_the_last_one_written_meanwhile(tmp_path, monk
             seen.append(first_written.wait(PATIENCE_S))
 
     monkeypatch.setattr(scan, "read_image", read)
-    monkeypatch.setattr(case_job, "write_report", write)
+    monkeypatch.setattr(staging, "write_report", write)
     outcome = run_batch(Options(source, output), lambda _: FakeSegmenter(POINTS, before=networks))
     assert outcome.exit_code == 0 and seen == [True] * 3
     assert [report["case"] for report in outcome.written] == ["a.nii.gz", "b.nii.gz"]

@@ -27,6 +27,8 @@ class Options(OutputOptions):
         centroids: folder with centroid files from which to segment; None to find all vertebrae.
         gpus: how many GPUs work at once, each in a process of its own; 0 for all, None for one.
         shard: the share of the scans to do; None for all.
+        overwrite: replace files in the output folder that this program has not written, or that
+            were changed since.
         merge: only write summary and gallery of what all shards have done.
         review: CSV of marks that the gallery has saved, to go with `merge`; None without one.
     """
@@ -44,5 +46,6 @@ class Options(OutputOptions):
     centroids: Path | None = None
     gpus: int | None = None
     shard: Shard | None = None
+    overwrite: bool = False
     merge: bool = False
     review: Path | None = None

@@ -82,9 +82,8 @@ def write_overview(output: Path, outcome: Outcome, marks: Mapping[str, Mark] | N
             discard_partials(output / SUMMARY)
             discard_partials(output / GALLERY)
         reports = {report["case"]: (folder, report) for folder, report in collect_reports(output)}
-        for report, _ in outcome.failures:
-            folder = Path(report["case"]).parent
-            reports.setdefault(report["case"], (folder, report))
+        for report, _ in outcome.failures:  # whose report may be that of an earlier run, kept
+            reports[report["case"]] = (Path(report["case"]).parent, report)
         ordered = [reports[name] for name in sorted(reports)]
         write_summary(output / SUMMARY, [report for _, report in ordered])
         write_gallery(output / GALLERY, ordered, marks)

@@ -44,7 +44,7 @@ class ReadAhead:
     def begin(self, job: CaseJob) -> None:
         """Begin to read, if there is room; what was begun before and not taken is dropped."""
         self._begun = None
-        if _has_room(job.case):
+        if _has_room(job.case) and job.reserve():
             self._begun = (job, self._pool.submit(job.read))
 
     def take(self, job: CaseJob) -> Scan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from vertseg.batch.options import Options
 from vertseg.batch.outcome import Outcome, note_refused, write_overview
 from vertseg.batch.overlap import ReadAhead, WriteBehind
 from vertseg.batch.shards import Shard
-from vertseg.errors import ConfigurationError, VertsegError
+from vertseg.errors import ConfigurationError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.io.dicom_seg import check_highdicom
 from vertseg.io.mesh import check_mesh_packages
@@ -87,11 +87,15 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         _run_all(options, load, found, outcome)
     if any(case.bids for case in found.cases):
         describe_dataset(options.output)
+    _write_tables(options, outcome)
+    return outcome
+
+
+def _write_tables(options: Options, outcome: Outcome) -> None:
     if options.shard is None:
         write_overview(options.output, outcome)
     else:
         write_summary(options.output / options.shard.summary, outcome.reports)
-    return outcome
 
 
 def _share(found: Discovery, shard: Shard | None) -> Discovery:
@@ -120,6 +124,9 @@ def _run_all(
     except Stopped as stop:
         outcome.stopped = stop.exit_code
         _LOGGER.warning("Stopped by %s; what is written is whole, --resume does the rest.", stop)
+    finally:
+        for job in jobs:
+            job.release()
 
 
 def _check_output(output: Path) -> None:
@@ -165,19 +172,21 @@ class _Runner:
 
     def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
         """Do all; those that another run is at, or in which a run was killed, come last."""
-        pending = deque((job, False) for job in jobs)
+        pending: deque[tuple[CaseJob, str]] = deque((job, "") for job in jobs)
         done = 0
         with Progress(len(jobs)) as progress:
             while pending:
-                job, is_put_off = pending.popleft()
+                job, put_off = pending.popleft()
                 progress.start(job.case.name)
                 place = f"[{done + 1}/{len(jobs)}]"
+                if put_off == _WAS_KILLED:
+                    self._prepare_for_a_kill(writer)
                 with self._guarded(job, place):
-                    claim = job.claim(self._run, wait=is_put_off)
+                    claim = job.claim(self._run, wait=bool(put_off))
                     if claim in ("busy", "left"):
-                        other = "another run is at it" if claim == "busy" else _WAS_KILLED
-                        _LOGGER.info("%s: put off, %s", job.case.name, other)
-                        pending.append((job, True))
+                        reason = "another run is at it" if claim == "busy" else _WAS_KILLED
+                        _LOGGER.info("%s: put off, %s", job.case.name, reason)
+                        pending.append((job, reason))
                         continue
                     if claim == "complete":
                         self._note_complete(job, place)
@@ -187,6 +196,12 @@ class _Runner:
                         writer.begin(partial(self._finish, job, place))
                 done += 1
                 progress.finish()
+
+    def _prepare_for_a_kill(self, writer: WriteBehind) -> None:
+        """Have all other cases written and told of before one that may get this run killed."""
+        writer.wait()
+        with suppress(OutputError):  # is raised at the end of the run
+            _write_tables(self._options, self._outcome)
 
     def _note_complete(self, job: CaseJob, place: str) -> None:
         report = job.report()
@@ -199,7 +214,7 @@ class _Runner:
     ) -> None:
         progress.stage("read", 0, 1)
         scan = reader.take(job)
-        if following is not None and not following.is_complete(self._run):
+        if following is not None and following.may_be_read_ahead(self._run):
             reader.begin(following)
         job.compute(scan, self._segmenter, self._run, progress.stage)
 

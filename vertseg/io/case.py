@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import unicodedata
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vertseg.io.dicom_damage import Series
 from vertseg.io.formats import MASK_SUFFIXES, files_of, split_suffix
+
+
+def folded(name: str) -> str:
+    """A name as file systems compare it that know no case, or write letters in another form.
+
+    >>> folded("p1/Gro\u0308\u00dfe.nii") == folded("P1/GR\u00d6SSE.NII")
+    True
+    """
+    composed = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", composed.casefold())
+
 
 BIDS_CT = re.compile(r"(sub-.+)_ct", re.IGNORECASE)
 """Name of a CT scan in BIDS, without its suffix."""
@@ -144,3 +156,15 @@ class Case:
     def _output(self, ending: str) -> Path:
         # Beside a grand-challenge mask nothing else may lie: the platform takes it for an image.
         return Path(self.slug + ending) if self.slug else self.folder / (self.stem + ending)
+
+
+def report_places(name: str) -> frozenset[Path]:
+    """Where the report of a scan of this name can lie, relative to the output folder.
+
+    The name alone does not tell whether it is a file or a DICOM series, nor in which layout.
+    """
+    path = Path(name)
+    file = Case.from_path(path, Path())
+    series = replace(file, stem=path.name, bids=False)
+    socket = replace(file, slug=path.parent.name) if path.parent.name else file
+    return frozenset(case.report for case in (file, series, socket))

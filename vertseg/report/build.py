@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -63,6 +63,34 @@ def build_report(
         **findings(result, analysis),
         "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
         "outputs": {kind: path and _beside(path, case.report) for kind, path in written.items()},
+    }
+
+
+def outputs_of_earlier_runs(earlier: Report, asked: Collection[str]) -> dict[str, Any]:
+    """What a report says of outputs that stay beside those of its own run.
+
+    Args:
+        earlier: the report that is replaced; of the same scan.
+        asked: names, seen from the report, of outputs that were asked for now, whether or not
+            there is anything to write.
+
+    Returns:
+        Kind of output -> its file, its hash, and by which version, weights and options it was made.
+    """
+    hashes = earlier.get("output_sha256") or {}
+    run = {name: earlier.get(name) for name in ("created", "weights", "options", "given_centroids")}
+    run["vertseg"] = (earlier.get("software") or {}).get("vertseg")
+    named = {
+        kind: {"file": file, "sha256": hashes.get(kind), **run}
+        for kind, file in (earlier.get("outputs") or {}).items()
+        if file
+    }
+    before = earlier.get("earlier_outputs")
+    found = {**(before if isinstance(before, dict) else {}), **named}
+    return {
+        kind: entry
+        for kind, entry in found.items()
+        if isinstance(entry, dict) and entry.get("file") not in asked
     }
 
 

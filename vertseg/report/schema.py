@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertseg.io.case import report_places
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.system.atomic import write_text
 
@@ -100,9 +101,14 @@ def read_report(path: str | os.PathLike[str]) -> Report | None:
 
 
 def collect_reports(output: str | os.PathLike[str]) -> Iterator[tuple[Path, Report]]:
-    """All reports in a folder and below it, each with its folder relative to the first."""
+    """All reports in a folder and below it, each with its folder relative to the first.
+
+    A report that does not lie where that of its scan belongs is passed over: somebody has moved or
+    copied it there with its outputs, say to keep them.
+    """
     root = Path(output)
     for path in sorted(root.rglob("*_report.json")):
         report = read_report(path)
-        if report is not None:
-            yield path.parent.relative_to(root), report
+        place = path.relative_to(root)
+        if report is not None and place in report_places(report["case"]):
+            yield place.parent, report

@@ -53,7 +53,12 @@ def atomic_writer(path: PathLike) -> Iterator[IO[bytes]]:
             raise
     except OSError as error:
         what = f"cannot be written: {error.strerror or error}"
-        raise OutputError(what, str(target), remedy=_REMEDIES.get(error.errno or 0, "")) from error
+        raise OutputError(what, str(target), remedy=remedy_for(error)) from error
+
+
+def remedy_for(error: OSError) -> str:
+    """What the user can do where a file cannot be written; empty where nobody knows."""
+    return _REMEDIES.get(error.errno or 0, "")
 
 
 def discard_partials(path: PathLike) -> None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from vertseg.errors import InputError
 
 PathLike = str | os.PathLike[str]
 
+_COARSEST_CLOCK_NS = 2_000_000_000  # of a file system, FAT
 _LARGEST_FILE_BYTES = 16 << 30  # more than any volume that is accepted
 
 
@@ -25,25 +27,33 @@ class Fingerprint:
         bytes: size of all.
         modified_ns: time of the last change of any, nanoseconds since 1970.
         sha256: of the content, as hexadecimal digits; of several files, of their digits in turn.
+        stamp: hash of what the file system says of each file. The same stamp means the same
+            content without reading it; empty where the files were too new to be sure.
     """
 
     bytes: int
     modified_ns: int
     sha256: str
+    stamp: str = ""
 
     @classmethod
     def of(cls, *paths: PathLike) -> Fingerprint:
         """Fingerprint of one file or several; raises InputError if one cannot be read."""
         try:
-            return cls(*_state(paths), _sha256_of_all(paths))
+            begun_ns, states = time.time_ns(), _states(paths)
+            content = _sha256_of_all(paths)
         except OSError as error:
             where = str(error.filename or paths[0])
             raise InputError(f"cannot be read: {error.strerror or error}", where) from error
+        size, modified_ns = _summed(states)
+        newest_ns = max(max(state.st_mtime_ns, state.st_ctime_ns) for state in states)
+        settled = begun_ns - newest_ns > _COARSEST_CLOCK_NS
+        return cls(size, modified_ns, content, _stamp(states) if settled else "")
 
     def still_fits(self, *paths: PathLike) -> bool:
         """Whether size and time of change are still the same; False if a file is gone."""
         try:
-            return _state(paths) == (self.bytes, self.modified_ns)
+            return _summed(_states(paths)) == (self.bytes, self.modified_ns)
         except OSError:
             return False
 
@@ -74,33 +84,45 @@ def _sha256_of_all(paths: Sequence[PathLike]) -> str:
     return hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest()
 
 
-def _state(paths: Sequence[PathLike]) -> tuple[int, int]:
-    """Size of all files, and the time of the last change of any; raises OSError."""
-    states = [os.stat(path) for path in paths]
+def _states(paths: Sequence[PathLike]) -> list[os.stat_result]:
+    return [os.stat(path) for path in paths]
+
+
+def _summed(states: Sequence[os.stat_result]) -> tuple[int, int]:
+    """Size of all files, and the time of the last change of any."""
     return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
+
+
+def _stamp(states: Sequence[os.stat_result]) -> str:
+    """Changes with any change of a file: no program can set the time of change of an inode."""
+    told = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in states]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 
 def is_same_file(path: PathLike, recorded: Any) -> bool:
     """Whether a file is the one of a recorded fingerprint, see `are_same_files`."""
-    return are_same_files((path,), recorded)
+    try:
+        return are_same_files((path,), recorded)
+    except OSError:
+        return False
 
 
 def are_same_files(paths: Sequence[PathLike], recorded: Any) -> bool:
-    """Whether files are those of a recorded fingerprint.
+    """Whether files have the content of a recorded fingerprint.
 
-    Size and time of change decide if both agree, otherwise the content: a copy is the same file.
+    The stamp decides where it is the same, otherwise the content: a copy is the same file, and
+    another content is another file even if its size and time are the same.
 
     Args:
         paths: the files as they are now.
         recorded: `Fingerprint.as_dict` as read from a report; nonsense is never the same.
+
+    Raises:
+        OSError: one of them cannot be read, so that nobody knows.
     """
-    if not isinstance(recorded, dict):
+    states = _states(paths)
+    if not isinstance(recorded, dict) or _summed(states)[0] != recorded.get("bytes"):
         return False
-    try:
-        size, modified_ns = _state(paths)
-        if size != recorded.get("bytes"):
-            return False
-        same_time = modified_ns == recorded.get("modified_ns")
-        return same_time or _sha256_of_all(paths) == recorded.get("sha256")
-    except OSError:
-        return False
+    if _stamp(states) == recorded.get("stamp"):
+        return True
+    return _sha256_of_all(paths) == recorded.get("sha256")

@@ -23,6 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
+_LONGEST_NOTE = 1 << 12
+
 State = Literal["free", "left", "busy"]
 """``free``: nobody was here; ``left``: a run was killed here; ``busy``: another run is here."""
 
@@ -39,6 +41,23 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+
+    def read_note(self) -> str:
+        """What was last noted in the file, also by a run that was killed; empty without a lock."""
+        if self._descriptor is None:
+            return ""
+        return os.pread(self._descriptor, _LONGEST_NOTE, 0).decode("utf-8", errors="replace")
+
+    def write_note(self, text: str) -> None:
+        """Note something for whoever finds the file left; what cannot be written is passed over."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, text.encode()[:_LONGEST_NOTE], 0)
+
+    def was_left(self) -> bool:
+        """Whether its file is there, so that a run holds it or was killed while it did."""
+        return self._path.exists()
 
     def acquire(self, wait: bool = True) -> State:
         """Take the lock, unless the state says that another run holds it.

@@ -1,0 +1,90 @@
+"""What a run notes before it begins a case, so that the next one knows should it be killed.
+
+A scan for which memory does not suffice gets the whole process killed, and would do so again. So a
+case in which a run was killed comes after all others, and is not tried at all if the system says
+that it has killed a process for lack of memory meanwhile, or after some more kills.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vertseg.errors import VertsegError
+from vertseg.io.case import Case
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_COUNTERS = Path("/proc/vmstat")
+_MOST_WITHOUT_SHORTAGE = 5  # such as by a power cut or at the end of a job's time
+_MOST = 2  # where nobody knows why
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a case.
+
+    Attributes:
+        number: from 1.
+        boot: identity of the running system; empty where it does not tell or count.
+        memory_kills: how many processes that system has killed for lack of memory so far.
+    """
+
+    number: int = 1
+    boot: str = ""
+    memory_kills: int = 0
+
+    @classmethod
+    def now(cls, number: int = 1) -> Attempt:
+        """An attempt that begins now."""
+        kills = _memory_kills()
+        boot = _read(_BOOT).strip() if kills is not None else ""
+        return cls(number, boot, kills or 0)
+
+    @classmethod
+    def parse(cls, text: str) -> Attempt:
+        """An attempt as noted by `as_text`; a first one of another system if it cannot be read."""
+        try:
+            told: Any = json.loads(text)
+            return cls(int(told["number"]), str(told["boot"]), int(told["memory_kills"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return cls()
+
+    def as_text(self) -> str:
+        """For `parse`."""
+        return json.dumps(asdict(self))
+
+    def next(self) -> Attempt:
+        """The one after this one, which a kill has ended."""
+        return Attempt.now(self.number + 1)
+
+    def reason_to_stop(self, case: Case) -> VertsegError | None:
+        """Why there should be no next one, after a kill has ended this one."""
+        now = Attempt.now()
+        is_told = bool(self.boot) and self.boot == now.boot
+        remedy = "Run on a machine with more memory; the next run tries it again."
+        if is_told and now.memory_kills > self.memory_kills:
+            what = "a run was killed while it was at this scan, when the system was out of memory"
+            return VertsegError(what, str(case.where), remedy=remedy)
+        if self.number >= (_MOST_WITHOUT_SHORTAGE if is_told else _MOST):
+            what = f"{self.number} runs were killed while they were at this scan"
+            remedy = f"See whether the system's log says why. Memory may be short. {remedy}"
+            return VertsegError(what, str(case.where), remedy=remedy)
+        return None
+
+
+def _memory_kills() -> int | None:
+    """How many processes the system has killed for lack of memory; None if it does not tell."""
+    for line in _read(_COUNTERS).splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill" and value.isdecimal():
+            return int(value)
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
