@@ -212,7 +212,7 @@ def big_image(matrix: np.ndarray) -> Image:
     flat = np.resize(np.arange(-1000, 1000, dtype=np.int16), int(np.prod(size)))
     grid = grid_with(matrix, size)
     small = Image.from_array(np.arange(8).reshape(2, 2, 2), grid.affine_ras)
-    return Image(flat.reshape(size, order="F"), grid, small.header)
+    return Image(flat.reshape(size, order="F"), grid, small.stored)
 
 
 @pytest.mark.parametrize(

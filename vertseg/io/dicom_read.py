@@ -23,8 +23,8 @@ from vertseg.io.dicom_series import find_series
 from vertseg.io.dicom_slice import Kind, Slice
 from vertseg.io.image import Image, assemble_image
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS, check_grid
-from vertseg.io.nifti_header import StoredHeader
 from vertseg.io.scan_facts import ScanFacts
+from vertseg.io.stored import StoredForm
 
 _FEWEST_SLICES = 3
 _MOST_NAMES = 10
@@ -49,10 +49,11 @@ def read_series(series: Series, where: str) -> Image:
     row = even_row(slices, where)
     grid = _grid(slices, row, where)
     warnings = row.warnings + check_grid(grid, where)
-    header = StoredHeader.from_geometry(grid.size, grid.affine_ras)
     dtype = np.dtype(np.int16 if has_whole_numbers(slices) else np.float64)
     planes = read_planes(slices, where)
-    image = assemble_image(planes, dtype, (1.0, 0.0), grid, header, warnings, where)
+    image = assemble_image(
+        planes, dtype, (1.0, 0.0), grid, StoredForm.of_grid(grid), warnings, where
+    )
     return replace(image, facts=_facts(slices))
 
 
@@ -134,7 +135,7 @@ def _check_count(series: Series, kinds: Sequence[Kind], where: str) -> None:
         raise InputError(what, where, f"at least {_FEWEST_SLICES}", _EXPORT_REMEDY)
     columns, rows = kinds[0].size
     if columns * rows * count > LARGEST_VOLUME_VOXELS:
-        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
+        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} billion voxels"
         raise InputError("is too large", where, limit, "Export fewer or smaller slices.")
 
 

@@ -12,10 +12,9 @@ import numpy.typing as npt
 from vertseg.errors import InputError
 from vertseg.geometry.grid import Grid, is_invertible
 from vertseg.io.hounsfield import AIR_HU, ZERO_BASED_OFFSET_HU, Intensities, recognise, window_of
-from vertseg.io.itk_geometry import ItkGeometry
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS
-from vertseg.io.nifti_header import StoredHeader
 from vertseg.io.scan_facts import ScanFacts
+from vertseg.io.stored import StoredForm
 from vertseg.system.memory import check_memory
 
 HounsfieldArray = npt.NDArray[np.int16 | np.float32]
@@ -31,21 +30,19 @@ class Image:
     Attributes:
         array: HU, int16 or float32, read-only, indexed [i, j, k] as stored.
         grid: where the voxels lie.
-        header: the NIfTI header as stored, from which a mask takes its geometry bit by bit.
+        stored: geometry as the scan's file holds it, from which a mask takes its own.
         warnings: what was repaired or is doubtful, one sentence each.
         intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
             ``"windowed"`` if they are limited to a part of the range of HU; ``"unknown"`` if the
             values do not look like HU.
-        itk: geometry as stored, where the scan was MetaImage or NRRD, for a mask of that format.
         facts: how the scan was made, as far as its header says.
     """
 
     array: HounsfieldArray
     grid: Grid
-    header: StoredHeader
+    stored: StoredForm
     warnings: tuple[str, ...] = ()
     intensities: Intensities = "hounsfield"
-    itk: ItkGeometry | None = None
     facts: ScanFacts = ScanFacts()
 
     @property
@@ -77,9 +74,8 @@ class Image:
             raise InputError("the affine cannot be used", where, "an invertible 4x4 matrix")
         size = values.shape
         planes = (values[:, :, k].ravel(order="F") for k in range(size[2]))
-        header = StoredHeader.from_geometry(size, affine)
         grid = Grid.from_affine_ras(size, affine)
-        return assemble_image(planes, values.dtype, (1.0, 0.0), grid, header)
+        return assemble_image(planes, values.dtype, (1.0, 0.0), grid, StoredForm.of_grid(grid))
 
 
 def assemble_image(
@@ -87,7 +83,7 @@ def assemble_image(
     dtype: np.dtype[Any],
     scale: tuple[float, float],
     grid: Grid,
-    header: StoredHeader,
+    stored: StoredForm,
     warnings: tuple[str, ...] = (),
     where: str = "array",
 ) -> Image:
@@ -98,7 +94,7 @@ def assemble_image(
         dtype: of the chunks; whole numbers become int16.
         scale: slope and intercept from stored value to HU.
         grid: where the voxels lie.
-        header: from which a NIfTI mask takes its geometry.
+        stored: from which a mask takes its geometry.
         warnings: what was said before.
         where: file name for messages.
 
@@ -128,7 +124,7 @@ def assemble_image(
     array: HounsfieldArray = flat.reshape(grid.size, order="F")
     intensities, doubts = _made_hounsfield(array)
     array.setflags(write=False)
-    return Image(array, grid, header, warnings + doubts, intensities)
+    return Image(array, grid, stored, warnings + doubts, intensities)
 
 
 def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ...]]:

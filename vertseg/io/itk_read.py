@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from vertseg.io.formats import files_of, split_suffix
 from vertseg.io.image import Image, assemble_image
 from vertseg.io.itk_geometry import ItkGeometry
 from vertseg.io.limits import COPY_REMEDY, check_grid, limited_size
-from vertseg.io.nifti_header import StoredHeader
+from vertseg.io.stored import StoredForm
 from vertseg.system.child import IsolationError, isolated
 from vertseg.system.memory import check_memory
 
@@ -64,10 +64,9 @@ def read_itk_image(path: str | os.PathLike[str]) -> Image:
     if split_suffix(where)[1] == ".nrrd" and not stored.names_space:
         warnings += ("the header names no space: LPS is assumed, left and right may be swapped",)
     check_memory(size[0] * size[1] * size[2] * _LEAST_BYTES, where)
-    header = StoredHeader.from_geometry(size, grid.affine_ras)
+    form = StoredForm.of_itk(stored.geometry, grid)
     dtype, chunks = np.dtype(_TYPES[stored.kind]), _chunks(where, len(stored.size))
-    image = assemble_image(chunks, dtype, (1.0, 0.0), grid, header, warnings, where)
-    return replace(image, itk=stored.geometry)
+    return assemble_image(chunks, dtype, (1.0, 0.0), grid, form, warnings, where)
 
 
 @dataclass(frozen=True)

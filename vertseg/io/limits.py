@@ -7,6 +7,11 @@ import numpy as np
 from vertseg.errors import InputError
 from vertseg.geometry.grid import FloatArray, Grid, Size
 
+COPY_REMEDY = "Copy or convert the file again."
+"""For files that are damaged or cut short."""
+
+LARGEST_VOLUME_VOXELS = 1_500_000_000
+
 _SHEAR = 1e-4  # cosine between two axes; ITK refuses a header at about this size
 _SPACING_LIMITS_MM = (0.02, 50.0)
 _LARGEST_COORDINATE_MM = 1e6
@@ -69,15 +74,9 @@ def sizes_in_words(values: FloatArray) -> str:
     return " x ".join(f"{value:.4g}" for value in values)
 
 
-COPY_REMEDY = "Copy or convert the file again."
-"""For files that are damaged or cut short."""
-
-LARGEST_VOLUME_VOXELS = 1_500_000_000
-
-
 def limited_size(size: Size, text: str, where: str) -> Size:
     """`size`, in words `text`, unless it is too large for any scan (InputError)."""
     if size[0] * size[1] * size[2] > LARGEST_VOLUME_VOXELS:
-        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} thousand million voxels"
+        limit = f"at most {LARGEST_VOLUME_VOXELS / 1e9:g} billion voxels"
         raise InputError(f"declares {text} voxels", where, limit, "Crop or resample the scan.")
     return size

@@ -14,9 +14,7 @@ from nibabel import quaternions
 
 from vertseg.errors import InputError
 from vertseg.geometry.grid import FloatArray, Grid, Size, is_invertible
-from vertseg.io.limits import check_plausible as _check_plausible
-from vertseg.io.limits import note_shear as _note_shear
-from vertseg.io.limits import sizes_in_words as _text
+from vertseg.io.limits import check_plausible, note_shear, sizes_in_words
 
 _LARGEST_DEFINED_CODE = 5
 _DISAGREEMENT_MM = 0.1
@@ -52,8 +50,8 @@ def choose_grid(fields: Any, size: Size, where: str) -> tuple[Grid, tuple[str, .
         _compare_forms(sform, qform, size, warnings)
     _compare_spacing(affine, fields, warnings)
     affine = _to_millimetres(affine, fields, warnings)
-    _check_plausible(affine, size, where)
-    _note_shear(affine, warnings)
+    check_plausible(affine, size, where)
+    note_shear(affine, warnings)
     return Grid.from_affine_ras(size, affine), tuple(warnings)
 
 
@@ -115,8 +113,8 @@ def _compare_spacing(affine: FloatArray, fields: Any, warnings: list[str]) -> No
     stated = np.abs(np.asarray(fields["pixdim"][1:4], dtype=np.float64))
     if not np.allclose(used, stated, rtol=_SPACING_DISAGREEMENT, atol=0.0):
         warnings.append(
-            f"the voxel sizes {_text(stated)} mm do not fit the affine, "
-            f"which says {_text(used)} mm: the affine is used"
+            f"the voxel sizes {sizes_in_words(stated)} mm do not fit the affine, "
+            f"which says {sizes_in_words(used)} mm: the affine is used"
         )
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from dataclasses import replace
 
 from vertseg.io.formats import ITK_SUFFIXES, split_suffix
-from vertseg.io.image import Image, assemble_image
-from vertseg.io.nifti_affine import choose_grid
-from vertseg.io.nifti_header import read_header, voxel_layout
-from vertseg.io.nifti_stream import check_file_is_long_enough, open_nifti, read_chunks
+from vertseg.io.image import Image
+from vertseg.io.nifti_read import read_nifti
 from vertseg.io.scan_facts import facts_beside
-from vertseg.system.threads import ahead
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -40,13 +36,4 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         from vertseg.io.itk_read import read_itk_image
 
         return replace(read_itk_image(path), facts=facts_beside(path))
-    with open_nifti(path) as stream:
-        header = read_header(stream, where)
-        layout = voxel_layout(header, where)
-        grid, warnings = choose_grid(header.fields(), layout.size, where)
-        check_file_is_long_enough(path, layout)
-        chunks = read_chunks(stream, len(header.block), layout, where)
-        scale = (layout.slope, layout.intercept)
-        with closing(ahead(chunks)) as unpacked:
-            image = assemble_image(unpacked, layout.dtype, scale, grid, header, warnings, where)
-    return replace(image, facts=facts_beside(path))
+    return replace(read_nifti(path), facts=facts_beside(path))
