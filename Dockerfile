@@ -36,7 +36,7 @@ LABEL org.opencontainers.image.title="vertseg" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-SA-4.0 AND Bitstream-Vera" \
       org.opencontainers.image.base.name="${BASE}" \
       org.cyclonedx.sbom="/opt/vertseg/sbom.cdx.json"
 
@@ -58,7 +58,6 @@ RUN /opt/venv/bin/python -m compileall -q /opt/vertseg \
 ENV HOME=/tmp \
     KERAS_BACKEND=tensorflow \
     KERAS_HOME=/tmp/keras \
-    MPLCONFIGDIR=/tmp/matplotlib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     NVIDIA_VISIBLE_DEVICES=all \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -43,7 +43,7 @@ def bill_of_materials(requirements: str, version: str) -> dict[str, Any]:
         "name": "vertseg",
         "version": version,
         "purl": f"pkg:generic/vertseg@{version}",
-        "licenses": [{"expression": "Apache-2.0 AND CC-BY-SA-4.0"}],
+        "licenses": [{"expression": "Apache-2.0 AND CC-BY-SA-4.0 AND Bitstream-Vera"}],
     }
     number = uuid.uuid5(uuid.NAMESPACE_URL, f"vertseg {version}\n{requirements}")
     return {

@@ -15,6 +15,7 @@ from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.labels import VERTEBRAE, colour_of
 from vertseg.measure import analyse
+from vertseg.report import drawing
 from vertseg.report.build import build_report
 from vertseg.report.drawing import font, lightened, overlay, shorten, wrap
 from vertseg.report.preview import WIDTH, _marks, _spread, render_preview, write_preview
@@ -48,6 +49,13 @@ def block_image(axes, signs) -> tuple[Image, np.ndarray]:
     hu = np.where(block, 1200, -900).astype(np.int16)
     hu[0, 0, 0] = 60
     return Image.from_array(hu, affine), block.astype(np.uint8) * 20
+
+
+def test_fonts_are_shipped_with_their_licence() -> None:
+    folder = Path(drawing.__file__).parents[1] / "data" / "fonts"
+    assert (folder / "LICENSE_DEJAVU").is_file()
+    names = [font(15, bold).getname() for bold in (False, True)]
+    assert names == [("DejaVu Sans", "Book"), ("DejaVu Sans", "Bold")]
 
 
 @pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,27 +11,17 @@ from PIL import ImageDraw, ImageFont
 
 from vertseg.labels import Colour, colour_of
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont
 Rgb = npt.NDArray[np.uint8]
 
+_FONTS = Path(__file__).resolve().parents[1] / "data" / "fonts"
 _FILL_OPACITY, _EDGE_OPACITY = 0.36, 0.9
 
 
 @lru_cache(maxsize=16)
 def font(size: int, bold: bool = False) -> Font:
-    """DejaVu Sans as it comes with Matplotlib, or else Pillow's own font.
-
-    Args:
-        size: in pixels.
-        bold: in bold type, where there is one.
-    """
-    package = importlib.util.find_spec("matplotlib")  # found, not imported: that takes a second
-    if package is not None and package.origin is not None:
-        name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-        path = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / name
-        if path.is_file():
-            return ImageFont.truetype(path, size)
-    return ImageFont.load_default(size)
+    """DejaVu Sans, which comes with this package, `size` pixels high."""
+    return ImageFont.truetype(_FONTS / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)
 
 
 def wrap(text: str, face: Font, width: float) -> list[str]:
