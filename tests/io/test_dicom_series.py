@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+
 import numpy as np
 import pytest
+from pydicom.uid import JPEGLSLossless
 
-from tests.support.dicom_files import SIZE, slices_of, write_dicom, write_slices
+from tests.support.dicom_files import SIZE, multi_frame, slices_of, write_dicom, write_slices
 from tests.support.fake_segmenter import FakeSegmenter, phantom_scan, write_scan
 from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
+from vertseg.errors import InputError
 from vertseg.io.dicom_read import read_series
 
 HU = phantom_scan(SIZE).clip(-1024, None)
@@ -40,8 +45,6 @@ def _dead_link(path) -> None:
 
 
 def _pipe(path) -> None:
-    import os
-
     path.unlink()
     os.mkfifo(path)
 
@@ -61,8 +64,6 @@ def test_a_series_whose_last_slices_are_damaged_is_refused_and_they_are_named(
 
 
 def test_compressed_slices_that_are_cut_short(tmp_path) -> None:
-    from pydicom.uid import JPEGLSLossless
-
     slices = slices_of()
     for one in slices:
         one.compress(JPEGLSLossless)
@@ -139,10 +140,70 @@ def test_many_files_are_read_by_several_processes_in_their_order(tmp_path, monke
 
 
 def test_a_slice_that_changes_after_the_search_is_noticed(tmp_path) -> None:
-    from vertseg.errors import InputError
-
     paths = write_slices(tmp_path / "s", slices_of())
     (case,) = find_cases(tmp_path).cases
     paths[3].write_bytes(paths[3].read_bytes() + b"\0\0")
     with pytest.raises(InputError, match=r"IM003\.dcm has changed"):
         read_series(case.series, "s")
+
+
+def zipped(path, folder, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+
+
+@pytest.mark.parametrize("packing", [0, 8, 14])  # stored, deflated, LZMA
+def test_a_zipped_series_is_a_scan(tmp_path, packing) -> None:
+    write_slices(tmp_path / "plain", slices_of(FrameOfReferenceUID="1.2.9"))
+    (tmp_path / "plain" / "notes.txt").write_text("x")
+    zipped(tmp_path / "in" / "p" / "scan 1.zip", tmp_path / "plain", compression=packing)
+    (tmp_path / "in" / "code.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    options = Options(tmp_path / "in", tmp_path / "out", dicom_seg=True)
+    segmenter = FakeSegmenter({20: (25.0, 25.0, 20.0)})
+    (report,) = run_batch(options, lambda _: segmenter).written
+    assert report["case"] == "p/scan 1" and "failed_outputs" not in report
+    assert (tmp_path / "out" / "p" / "scan 1_seg.dcm").is_file()
+    run_batch(options, lambda _: segmenter)
+    assert segmenter.calls == 1
+    (case,) = find_cases(tmp_path / "in" / "p" / "scan 1.zip").cases
+    assert case.name == "scan 1"
+    np.testing.assert_array_equal(read_series(case.series, "s").array, HU)
+
+
+def test_an_archive_of_several_folders_and_one_with_frames(tmp_path) -> None:
+    for k, one in enumerate(slices_of(SeriesNumber=1)):
+        write_dicom(tmp_path / "plain" / "A" / f"{k}", one)
+    write_slices(tmp_path / "plain" / "B", slices_of(SeriesNumber=2))
+    write_dicom(tmp_path / "plain" / "C" / "all", multi_frame())
+    zipped(tmp_path / "in" / "study.zip", tmp_path / "plain", compression=8)
+    cases = find_cases(tmp_path / "in").cases
+    assert [case.name for case in cases] == ["study/A", "study/B", "study/C"]
+    for case in cases:
+        np.testing.assert_array_equal(read_series(case.series, "s").array, HU)
+
+
+def test_archives_that_cannot_be_read_are_named(tmp_path) -> None:
+    write_slices(tmp_path / "plain", slices_of())
+    zipped(tmp_path / "in" / "cut.zip", tmp_path / "plain")
+    content = (tmp_path / "in" / "cut.zip").read_bytes()
+    (tmp_path / "in" / "cut.zip").write_bytes(content[: len(content) // 2])
+    write_scan(tmp_path / "nifti" / "a.nii.gz")
+    zipped(tmp_path / "in" / "nifti.zip", tmp_path / "nifti")
+    zipped(tmp_path / "in" / "flip.zip", tmp_path / "plain", compression=8)
+    content = bytearray((tmp_path / "in" / "flip.zip").read_bytes())
+    content[2000] ^= 0xFF
+    (tmp_path / "in" / "flip.zip").write_bytes(content)
+    said = refused(tmp_path)
+    assert list(said) == ["cut", "flip", "nifti"]
+    assert "cut.zip cannot be unpacked, it is damaged" in said["cut"]
+    assert "IM0" in said["flip"] and "unpack it" in said["nifti"]
+
+
+def test_names_in_an_archive_cannot_leave_the_output_folder(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "b.nii.gz")
+    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as archive:
+        for path in write_slices(tmp_path / "plain", slices_of()):
+            archive.write(path, f"../../{path.name}")
+    assert "names files outside of itself" in refused(tmp_path)["a"]

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from vertseg.batch.layouts import recognise_layout
 from vertseg.errors import InputError, NoInputError
 from vertseg.io.case import BIDS_CT, Case
+from vertseg.io.dicom_damage import Series
 from vertseg.io.dicom_series import find_series
 from vertseg.io.formats import IN_WORDS, split_suffix
 
@@ -96,7 +97,9 @@ def _single(file: Path) -> tuple[list[Case], list[Skipped]]:
         return [Case.from_path(file, file.parent)], []
     found, left = find_series([file])
     skipped = [Skipped(other.path, other.reason) for other in left]
-    return [Case(file, Path(), file.stem, False, series=series) for series in found], skipped
+    if not any(series.archive for series in found):
+        return [Case(file, Path(), file.stem, False, series=series) for series in found], skipped
+    return _cases_of(found, file.parent), skipped
 
 
 def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoInputError:
@@ -129,14 +132,18 @@ def _dicom_cases(files: Iterable[Path], root: Path) -> tuple[list[Case], list[Sk
     """A case for each DICOM series below the input folder."""
     found, left = find_series(files)
     skipped = [Skipped(other.path, other.reason) for other in left]
-    folders = Counter(series.folder for series in found)
-    cases = []
+    kept = []
     for series in found:
         if reason := _reason_to_skip(series.folder / "series", root):
             skipped.append(Skipped(series.files[0], reason))
         else:
-            cases.append(Case.from_series(series, root, folders[series.folder] == 1))
-    return cases, skipped
+            kept.append(series)
+    return _cases_of(kept, root), skipped
+
+
+def _cases_of(found: Sequence[Series], root: Path) -> list[Case]:
+    folders = Counter(series.folder for series in found)
+    return [Case.from_series(series, root, folders[series.folder] == 1) for series in found]
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:

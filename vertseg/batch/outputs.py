@@ -76,9 +76,9 @@ def write_outputs(
     if result.segmented:
         write_mask(place(case.mask), result.labels, result.image)
         written["mask"] = case.mask
-        if options.dicom_seg and case.slices and result.labels.any():
+        if options.dicom_seg and case.series and result.labels.any():
             with optional("dicom_seg", failed):
-                write_dicom_seg(place(case.dicom_seg), result.labels, case.slices)
+                write_dicom_seg(place(case.dicom_seg), result.labels, case.series.sources)
                 written["dicom_seg"] = case.dicom_seg
     if result.has_centroids:
         fmt = options.centroid_format

@@ -68,10 +68,13 @@ class Case:
             alone: whether it is the one series of its folder, whose name it then bears.
         """
         folder = series.folder
+        named = folder
+        if series.archive is not None:  # is a folder without its suffix
+            named = series.archive.with_suffix("") / folder.relative_to(series.archive)
         if alone and folder != root:
-            place, name = folder.parent.relative_to(root), folder.name
+            place, name = named.parent.relative_to(root), named.name
         else:
-            place, name = folder.relative_to(root), series.name
+            place, name = named.relative_to(root), series.name
         return cls(folder, place, name, False, series=series)
 
     @property

@@ -53,10 +53,20 @@ class Series:
     own_uids: bool = False
 
     @property
+    def sources(self) -> tuple[DicomFile, ...]:
+        """Where its images are, damaged ones too, by name."""
+        return tuple(sorted({s.file for s in self.slices} | {d.file for d in self.damaged}))
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """All files, damaged ones too, by name."""
-        files = {one.file for one in self.slices} | {one.file for one in self.damaged}
-        return tuple(Path(file.path) for file in sorted(files))
+        """All files on the disk that hold it, by name: an archive is one."""
+        return tuple(Path(path) for path in sorted({file.path for file in self.sources}))
+
+    @property
+    def archive(self) -> Path | None:
+        """The zip archive in which it lies, if all of it lies in one."""
+        packed = {file.path for file in self.sources if file.member}
+        return Path(*packed) if len(packed) == len(self.files) == 1 else None
 
 
 def attach_damage(
@@ -88,9 +98,14 @@ def attach_damage(
             lost[one.series_uid, one.file.folder].append(damaged)
     whole = [replace(s, damaged=(*s.damaged, *added[n])) for n, s in enumerate(series)]
     return whole + [
-        Series(uid, _NAME_OF_LOST, folder, (), tuple(files))
+        Series(uid, _name_of_lost(uid, files), folder, (), tuple(files))
         for (uid, folder), files in lost.items()
     ]
+
+
+def _name_of_lost(uid: str, files: Sequence[Damaged]) -> str:
+    path = files[0].file.path
+    return Path(path).stem if uid == path else _NAME_OF_LOST  # an archive that cannot be unpacked
 
 
 class _House:

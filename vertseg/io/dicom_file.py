@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vertseg.io.archive import read_member, size_of
+
 _MAGIC_OFFSET, _MAGIC = 128, b"DICM"
 _HEAD_BYTES = _MAGIC_OFFSET + len(_MAGIC)
 _FIRST_BYTES = 16 << 10  # more than most headers take
@@ -29,37 +31,47 @@ class DicomFile:
     """Where the bytes of one DICOM file are.
 
     Attributes:
-        path: the file.
+        path: the file, or the archive that holds it.
+        member: its name in the archive; empty if it is in none.
     """
 
     path: str
+    member: str = ""
 
     @property
     def name(self) -> str:
         """Name without folders."""
-        return os.path.basename(self.path)
+        return os.path.basename(self.member or self.path)
 
     @property
     def folder(self) -> Path:
-        """Folder in which it lies."""
-        return Path(self.path).parent
+        """Folder in which it lies; an archive counts as one."""
+        return (Path(self.path) / self.member if self.member else Path(self.path)).parent
 
     def state(self) -> tuple[int, int]:
         """Size in bytes, and time of the last change in nanoseconds; raises OSError."""
         found = os.stat(self.path)
-        return found.st_size, found.st_mtime_ns
+        if not self.member:
+            return found.st_size, found.st_mtime_ns
+        return size_of(self.path, self.member), found.st_mtime_ns
 
     def first(self) -> io.BytesIO:
         """The first 16 KiB, which hold the header of most images; raises OSError."""
+        if self.member:
+            return io.BytesIO(read_member(self.path, self.member, _FIRST_BYTES))
         with open(self.path, "rb", buffering=0) as stream:
             return io.BytesIO(stream.read(_FIRST_BYTES))
 
     def open(self) -> io.BufferedIOBase:
         """All of it; raises OSError."""
+        if self.member:
+            return io.BytesIO(read_member(self.path, self.member))
         return open(self.path, "rb")
 
     def read(self, offset: int, count: int) -> bytearray:
         """`count` bytes from `offset` on, or fewer where it ends before; raises OSError."""
+        if self.member:
+            return bytearray(read_member(self.path, self.member, offset + count)[offset:])
         buffer = bytearray(count)
         with open(self.path, "rb", buffering=0) as stream:
             stream.seek(offset)
@@ -83,17 +95,15 @@ def is_named_dicom(name: str) -> bool:
 def reason_not_dicom(file: DicomFile) -> str:
     """Why a file is no DICOM file, such as ``"is empty"``; empty if it begins like one."""
     try:
-        state = os.stat(file.path)
-        if not stat.S_ISREG(state.st_mode):  # a pipe would never end
+        if not stat.S_ISREG(os.stat(file.path).st_mode):  # a pipe would never end
             return "is not a file"
-        if state.st_size == 0:
-            return "is empty"
-        with open(file.path, "rb", buffering=0) as stream:
-            head = stream.read(_HEAD_BYTES)
+        head = bytes(file.read(0, _HEAD_BYTES))
     except FileNotFoundError:
         return "is a link to a file that is missing"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    if not head:
+        return "is empty"
     return "" if begins_like_dicom(head) else "is not DICOM"
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.errors import ConfigurationError, InputError
+from vertseg.io.dicom_file import DicomFile
 from vertseg.io.dicom_frames import frames_of
 from vertseg.io.dicom_values import ascii_of, text_of
 from vertseg.labels import colour_of, name_of
@@ -52,7 +53,7 @@ def check_highdicom() -> None:
 
 
 def write_dicom_seg(
-    path: str | os.PathLike[str], labels: npt.NDArray[np.uint8], slices: Sequence[Path]
+    path: str | os.PathLike[str], labels: npt.NDArray[np.uint8], slices: Sequence[Path | DicomFile]
 ) -> None:
     """Write a label map as DICOM Segmentation.
 
@@ -87,15 +88,21 @@ def _unjudged() -> AbstractContextManager[None]:
     return cast(AbstractContextManager[None], disable_value_validation())
 
 
-def _source(slices: Sequence[Path], planes: int) -> tuple[list[Dataset], npt.NDArray[np.intp]]:
+def _source(
+    slices: Sequence[Path | DicomFile], planes: int
+) -> tuple[list[Dataset], npt.NDArray[np.intp]]:
     """Headers of the series, and for each plane along the normal the number of its frame.
 
     Slices of a file each come in the order of the planes; frames of one file as they are stored.
     """
     from pydicom import dcmread
 
-    datasets = [dcmread(path, stop_before_pixels=True, force=True) for path in slices]
-    _check_identities(datasets[0], str(Path(slices[0]).parent))
+    files = [one if isinstance(one, DicomFile) else DicomFile(str(one)) for one in slices]
+    datasets = []
+    for file in files:
+        with file.open() as stream:
+            datasets.append(dcmread(stream, stop_before_pixels=True, force=True))
+    _check_identities(datasets[0], str(files[0].folder))
     for dataset in datasets:
         fill_in(dataset)
     order = np.arange(planes)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vertseg.io.archive import is_archive, members_of
 from vertseg.io.dicom_damage import Damaged, Series, attach_damage
 from vertseg.io.dicom_file import DicomFile, is_candidate
 from vertseg.io.dicom_search import search
 from vertseg.io.dicom_slice import Slice, Unusable
+from vertseg.io.formats import split_suffix
 
 _NOT_SCANS = {
     "SEG": "a segmentation",
@@ -48,18 +51,46 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Left]]:
     CT are kept: reading them says what is wrong. So are those of which nothing can be read.
 
     Args:
-        files: of a folder and of those below it; others than DICOM are passed over.
+        files: of a folder and of those below it; others than DICOM are passed over. A zip archive
+            counts as a folder.
     """
-    candidates = [DicomFile(str(path)) for path in sorted(files) if is_candidate(path.name)]
-    found = search(candidates)
+    paths = sorted(files)
+    packed, unread = _in_archives(paths)
+    plain = [DicomFile(str(path)) for path in paths if is_candidate(path.name)]
+    found = search(plain + packed)
     slices = [one for one in found.slices if not _reason_to_leave_out(one)]
     left = {one.file: _reason_to_leave_out(one) for one in found.slices}
     left |= {bad.file: _no_scan(bad) for bad in found.unusable if not _may_be_slice(bad)}
-    broken = [bad for bad in found.unusable if _may_be_slice(bad)]
+    broken = [bad for bad in found.unusable if _may_be_slice(bad)] + unread
     suspects = [Unusable(file, reason, True) for file, reason in found.others]
     series = attach_damage(_grouped(slices), broken, suspects)
     named = _named(_joined_if_each_has_its_own(series))
     return named, [Left(Path(file.path), reason) for file, reason in left.items() if reason]
+
+
+def _in_archives(paths: Iterable[Path]) -> tuple[list[DicomFile], list[Unusable]]:
+    """Files in zip archives that may be DICOM, and archives that hold something else to be read."""
+    files, unread = [], []
+    for path in paths:
+        try:
+            members = members_of(str(path)) if is_archive(path) else []
+        except OSError as error:
+            reason = f"cannot be unpacked, it {error.strerror}"
+            unread.append(Unusable(DicomFile(str(path)), reason, True, _uid_of(path)))
+            continue
+        scans = [name for name in members if split_suffix(name)[1]]
+        if scans:
+            what = f"holds {os.path.basename(scans[0])}: archives are read for DICOM alone, so "
+            reason = what + "unpack it"
+            unread.append(Unusable(DicomFile(str(path)), reason, True, _uid_of(path)))
+        names = (name for name in members if is_candidate(os.path.basename(name)))
+        files += [DicomFile(str(path), name) for name in names]
+    return files, unread
+
+
+def _uid_of(archive: Path) -> str:
+    """Stands for the series of an archive, so that no other series is blamed for it."""
+    return str(archive)
 
 
 def _reason_to_leave_out(one: Slice) -> str:
@@ -146,6 +177,6 @@ def _named(series: Sequence[Series]) -> list[Series]:
     keys = [(one.folder, one.name.casefold()) for one in series]
     named = []
     for one, key in zip(series, keys, strict=True):
-        ending = f"_{one.uid[-8:]}" if keys.count(key) > 1 else ""
+        ending = "_" + re.sub(r"[^\w.]+", "-", one.uid[-8:]) if keys.count(key) > 1 else ""
         named.append(replace(one, name=one.name + ending))
     return named
