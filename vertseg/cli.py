@@ -40,6 +40,8 @@ the mask of X.mha or X.mhd is X_seg.mha, that of X.nrrd X_seg.nrrd, that of a DI
   X_preview.png  to look at first
 and for all scans together summary.csv, one row a vertebra, and index.html.
 
+commands on finished results: vertseg relabel --help, vertseg crop --help
+
 exit codes:
   0  every scan is written, or the self-test passed
   1  options, weights or device: nothing was run
@@ -63,7 +65,12 @@ def main(
     Returns:
         The exit code.
     """
-    options = parse(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in ("relabel", "crop"):
+        from vertseg.commands import main as run_command
+
+        return run_command(given)
+    options = parse(given)
     set_up_logging(options.verbose)
     try:
         with stop_on_signals():

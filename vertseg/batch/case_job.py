@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vertseg.batch.attempt import Attempt
 from vertseg.batch.complete import is_same_scan, reason_to_run
@@ -152,8 +152,22 @@ class CaseJob:
         self._result = self._run_networks(scan.image, segmenter, on_progress)
         self._seconds |= self._result.seconds
 
-    def finish(self, run: RunInfo) -> Report:
+    def adopt(self, scan: Scan, result: Result) -> None:
+        """Take a result that was made otherwise instead of `compute`.
+
+        Args:
+            scan: from `read`.
+            result: to be measured and written.
+        """
+        self._fingerprint, self._result = scan.fingerprint, result
+        self._seconds = {"read": scan.seconds}
+
+    def finish(self, run: RunInfo, said: Mapping[str, Any] | None = None) -> Report:
         """Measure, write and draw; then put all in place, the report last.
+
+        Args:
+            run: as recorded in the report.
+            said: further entries of the report.
 
         Raises:
             OutputError: an output cannot be written.
@@ -169,6 +183,7 @@ class CaseJob:
             written = write_outputs(case, run.options, result, place, failed)
             written |= write_extras(case, run.options, result, analysis, place, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
+        report |= said or {}
         if failed:
             report["failed_outputs"] = failed
             report["warnings"] += failed.values()
@@ -225,6 +240,7 @@ class CaseJob:
     def _put_in_place(self, report: Report, written: dict[str, Path], run: RunInfo) -> None:
         output, earlier = self._options.output, self._earlier()
         report["input"]["place"] = place_of(self.case)
+        report["input"]["root"] = self._options.root_from_output
         report["output_sha256"] = {
             kind: self._staging.hash_of(output / name) for kind, name in written.items()
         }

@@ -21,8 +21,10 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
     """Why a case must be done (again), in words; empty if its outputs are complete.
 
     Outputs appear whole or not at all, and the report is written last; so a report and the files
-    it names are enough. Files that somebody has edited since are left alone. What costs least is
-    looked at first: the content of the scan is read only where size or time do not tell.
+    it names are enough. Files that somebody has edited since are left alone, and so is a numbering
+    that a person has changed, whatever the options, until that is replaced with --no-resume. What
+    costs least is looked at first: the content of the scan is read only where size or time do not
+    tell.
 
     Args:
         case: the scan and the names of its outputs.
@@ -37,7 +39,7 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
     if folded(report["case"]) != folded(case.name):
         return f"its report tells of {report['case']}"
     return (
-        _made_otherwise(report, run, case)
+        ("" if report.get("changed_by_person") else _made_otherwise(report, run, case))
         or _incomplete(report, output, case, run)
         or ("" if _same_centroids(case, report) else "other centroids are given")
         or ("" if is_same_scan(case, report) else "the scan has changed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +50,12 @@ class Options(OutputOptions):
     overwrite: bool = False
     merge: bool = False
     review: Path | None = None
+
+    @property
+    def root_from_output(self) -> str | None:
+        """The folder of the scans as seen from the output folder; None on another drive."""
+        root = self.input if self.input.is_dir() else self.input.parent
+        try:
+            return Path(os.path.relpath(root, self.output)).as_posix()
+        except ValueError:
+            return None

@@ -43,6 +43,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
     if not result.vertebrae:
         return tuple(_image_flags(result, ()))
     return (
+        *((Flag("changed_by_person", "note", (), result.changed),) if result.changed else ()),
         *level_flags(result),
         *direction_flags(result),
         *course_flags(result.vertebrae),

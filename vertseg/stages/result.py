@@ -51,6 +51,7 @@ class Result:
         stages: those that have run; without the third `labels` is empty.
         spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
         heatmaps: of the first two stages, if the segmenter keeps them.
+        changed: what a person has changed since, a sentence; empty if nothing.
     """
 
     image: Image
@@ -68,6 +69,7 @@ class Result:
     stages: Stages = ALL_STAGES
     spine_lps_mm: tuple[PointLps, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
+    changed: str = ""
 
     @property
     def segmented(self) -> bool:
