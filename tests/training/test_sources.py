@@ -9,7 +9,7 @@ from vertseg.errors import ConfigurationError
 from vertseg.phantom import make_phantom
 from vertseg.training.data.real import HELD_OUT
 from vertseg.training.data.real_pool import FOLDER, REPORT, PoolCase, write_case
-from vertseg.training.loop.export import provenance
+from vertseg.training.loop.provenance import provenance
 from vertseg.training.presets import TOY
 from vertseg.training.recipe import recipe_for
 from vertseg.training.sources import Sources

@@ -15,6 +15,8 @@ from vertseg import cli
 from vertseg.evaluate import evaluate
 from vertseg.phantom import make_phantom, write_phantom
 from vertseg.training.__main__ import main
+from vertseg.training.factory.packed import pack_bodies
+from vertseg.training.factory.phantoms import draw_phantom, load_pool
 from vertseg.training.loop import checkpoint
 from vertseg.training.loop.methods import build_optimizer
 from vertseg.training.loop.trainer import StageTrainer
@@ -36,7 +38,7 @@ sys.meta_path.insert(0, Missing())
 from vertseg.training.__main__ import main
 main(sys.argv[1:])
 """
-"""Trains where there is neither TensorFlow nor a reader of medical images."""
+"""Trains where there is neither TensorFlow nor a reader of medical images; also its processes."""
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,10 @@ def phantom_pool(folder, spacing_mm):
     names = [c.label for c in phantom.centroids]
     folder.mkdir()
     np.savez(folder / "vertebrae.1000.npz", labels=phantom.labels, names=names, points=points)
+    recipe = recipe_for("vertebrae", TOY.vertebrae)
+    pack_bodies(
+        recipe, lambda rng: draw_phantom(recipe, load_pool(recipe, folder), rng), folder, 20
+    )
     return folder
 
 

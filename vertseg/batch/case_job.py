@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from vertseg.batch.attempt import Attempt
 from vertseg.batch.complete import is_same_scan, reason_to_run
@@ -21,10 +21,9 @@ from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.measure import analyse
 from vertseg.report.build import build_failure, build_report, outputs_of_earlier_runs
-from vertseg.report.files import read_report
 from vertseg.report.preview import write_preview
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import Report
+from vertseg.report.schema import Report, read_report
 from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.system.atomic import discard_partials
 from vertseg.system.fingerprint import Fingerprint
@@ -184,7 +183,7 @@ class CaseJob:
             written = write_outputs(case, run.options, result, place, failed)
             written |= write_extras(case, run.options, result, analysis, place, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
-        report = cast(Report, {**report, **(said or {})})
+        report |= said or {}
         if failed:
             report["failed_outputs"] = failed
             report["warnings"] += failed.values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,6 @@ class Options(OutputOptions):
 
     Attributes:
         input: folder with scans, or one scan.
-        more_inputs: further ones.
         output: folder for the outputs, which mirrors the input folder.
         weights: folder with the weights; None for those that come with the program.
         device: ``"auto"``, ``"gpu"`` or ``"cpu"``.
@@ -26,14 +24,12 @@ class Options(OutputOptions):
         only: shell pattern of file names or relative paths; None for all.
         force: also run on scans whose values do not look like HU.
         verbose: log details and tracebacks.
-        log_format: ``"text"`` for people, ``"json"`` for programs.
         selftest: check weights, device and networks instead of a run.
         centroids: folder with centroid files from which to segment; None to find all vertebrae.
         gpus: how many GPUs work at once, each in a process of its own; 0 for all, None for one.
         shard: the share of the scans to do; None for all.
         overwrite: replace files in the output folder that this program has not written, or that
             were changed since.
-        list_only: say what would be done, and run nothing.
         merge: only write summary and gallery of what all shards have done.
         review: CSV of marks that the gallery has saved, to go with `merge`; None without one.
     """
@@ -47,7 +43,6 @@ class Options(OutputOptions):
     only: str | None = None
     force: bool = False
     verbose: bool = False
-    log_format: str = "text"
     selftest: bool = False
     centroids: Path | None = None
     gpus: int | None = None
@@ -55,27 +50,12 @@ class Options(OutputOptions):
     overwrite: bool = False
     merge: bool = False
     review: Path | None = None
-    more_inputs: tuple[Path, ...] = ()
-    list_only: bool = False
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """All inputs."""
-        return (self.input, *self.more_inputs)
 
     @property
     def root_from_output(self) -> str | None:
         """The folder of the scans as seen from the output folder; None on another drive."""
-        root = common_root(self.inputs)
+        root = self.input if self.input.is_dir() else self.input.parent
         try:
             return Path(os.path.relpath(root, self.output)).as_posix()
         except ValueError:
             return None
-
-
-def common_root(roots: Sequence[Path]) -> Path:
-    """The folder from which cases are named: the input folder, or that which holds all inputs."""
-    folders = [root if os.path.isdir(root) else root.parent for root in roots]
-    if len(folders) == 1:
-        return folders[0]
-    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vertseg.batch.find import Discovery, find_cases
-from vertseg.batch.options import Options, common_root
+from vertseg.batch.options import Options
 from vertseg.batch.shards import SHARD_SUMMARIES
 from vertseg.errors import InputError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.report.build import build_failure
-from vertseg.report.files import collect_reports, read_report
 from vertseg.report.gallery import write_gallery
 from vertseg.report.review import Mark, read_review, what_to_do
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import Report
+from vertseg.report.schema import Report, collect_reports, read_report
 from vertseg.report.summary import write_summary
 from vertseg.system.atomic import discard_partials
 from vertseg.system.locks import locked
@@ -71,7 +70,8 @@ def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outc
     """Enter the scans that cannot be run because of their name as failures."""
     for refused in found.refused:
         _LOGGER.error("FAILED %s", refused)
-        case = Case.from_path(Path(refused.where), common_root(options.inputs))
+        root = options.input if options.input.is_dir() else options.input.parent
+        case = Case.from_path(Path(refused.where), root)
         outcome.failures.append((build_failure(case, refused, run), refused))
 
 
@@ -107,7 +107,7 @@ def merge_shards(options: Options) -> Outcome:
         OutputError: the summary or the gallery cannot be written.
     """
     marks = read_review(options.review) if options.review is not None else {}
-    found = find_cases(options.inputs, options.only)
+    found = find_cases(options.input, options.only)
     outcome = Outcome()
     run = RunInfo(VERSION, {}, options, {})
     note_refused(found, options, run, outcome)
@@ -138,11 +138,9 @@ def _not_done(case: Case) -> VertsegError:
 
 
 def _error_of(report: Report) -> VertsegError:
-    error = report.get("error")
-    if error is None:
-        return VertsegError("")
-    where = str(error.get("where", ""))  # a report may have been edited
-    return VertsegError(error["what"], where, error["expected"], error["remedy"])
+    error = report.get("error") or {}
+    parts = (str(error.get(name, "")) for name in ("what", "where", "expected", "remedy"))
+    return VertsegError(*parts)
 
 
 def _remove_shard_summaries(options: Options) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vertseg.batch.case_job import CaseJob
 from vertseg.batch.find import Discovery, find_cases
@@ -27,7 +27,7 @@ from vertseg.report.run_info import RunInfo
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
-from vertseg.system.log import Progress, event
+from vertseg.system.log import Progress
 from vertseg.system.memory import is_out_of_memory
 from vertseg.system.signals import Stopped, stop_on_signals
 from vertseg.version import VERSION
@@ -71,13 +71,16 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         ConfigurationError: options, weights, device or output folder cannot be used.
         OutputError: the summary or the gallery cannot be written.
     """
-    found = find_for(options)
+    found = find_cases(options.input, options.only)
+    only_given = options.stages == SEGMENT_ONLY
+    found = give_centroids(found, options.centroids, options.output, only_given)
     if options.dicom_seg:
         check_highdicom()
         if not any(case.slices for case in found.cases):
             _LOGGER.warning("--dicom-seg changes nothing: no scan is a DICOM series.")
     if options.meshes is not None:
         check_mesh_packages("--meshes")
+    found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()
     if found.cases or found.refused:
@@ -86,19 +89,6 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         describe_dataset(options.output)
     _write_tables(options, outcome)
     return outcome
-
-
-def find_for(options: Options) -> Discovery:
-    """The scans that a run with these options would take, with their given centroids.
-
-    Raises:
-        NoInputError: there is no scan.
-        ConfigurationError: the folder of given centroids cannot be used.
-    """
-    found = find_cases(options.inputs, options.only)
-    only_given = options.stages == SEGMENT_ONLY
-    found = give_centroids(found, options.centroids, options.output, only_given)
-    return _share(found, options.shard)
 
 
 def _write_tables(options: Options, outcome: Outcome) -> None:
@@ -161,20 +151,9 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
     count = len(found.cases) + len(found.refused)
     skipped = len(found.skipped)
     left_out = f", {skipped} mask{'s' * (skipped > 1)} or the like left out" if skipped else ""
-    place = f"{len(options.inputs)} inputs" if options.more_inputs else options.input
-    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), place, left_out)
+    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), options.input, left_out)
     for file in found.skipped:
         _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
-
-
-class _Place(NamedTuple):
-    """Which case of how many."""
-
-    number: int
-    of: int
-
-    def __str__(self) -> str:
-        return f"[{self.number}/{self.of}]"
 
 
 class _Runner:
@@ -199,15 +178,14 @@ class _Runner:
             while pending:
                 job, put_off = pending.popleft()
                 progress.start(job.case.name)
-                place = _Place(done + 1, len(jobs))
+                place = f"[{done + 1}/{len(jobs)}]"
                 if put_off == _WAS_KILLED:
                     self._prepare_for_a_kill(writer)
                 with self._guarded(job, place):
                     claim = job.claim(self._run, wait=bool(put_off))
                     if claim in ("busy", "left"):
                         reason = "another run is at it" if claim == "busy" else _WAS_KILLED
-                        told = event("put_off", case=job.case.name, reason=reason)
-                        _LOGGER.info("%s: put off, %s", job.case.name, reason, extra=told)
+                        _LOGGER.info("%s: put off, %s", job.case.name, reason)
                         pending.append((job, reason))
                         continue
                     if claim == "complete":
@@ -225,12 +203,11 @@ class _Runner:
         with suppress(OutputError):  # is raised at the end of the run
             _write_tables(self._options, self._outcome)
 
-    def _note_complete(self, job: CaseJob, place: _Place) -> None:
+    def _note_complete(self, job: CaseJob, place: str) -> None:
         report = job.report()
         if report is not None:
             self._outcome.resumed.append(report)
-            told = event("complete", case=job.case.name, **place._asdict())
-            _LOGGER.info("%s %s: complete already", place, job.case.name, extra=told)
+            _LOGGER.info("%s %s: complete already", place, job.case.name)
 
     def _compute(
         self, job: CaseJob, following: CaseJob | None, reader: ReadAhead, progress: Progress
@@ -241,21 +218,14 @@ class _Runner:
             reader.begin(following)
         job.compute(scan, self._segmenter, self._run, progress.stage)
 
-    def _finish(self, job: CaseJob, place: _Place) -> None:
+    def _finish(self, job: CaseJob, place: str) -> None:
         with self._guarded(job, place):
             report = job.finish(self._run)
             self._outcome.written.append(report)
-            told = event(
-                "done",
-                case=job.case.name,
-                status=report["status"],
-                seconds=report["seconds"]["total"],
-                **place._asdict(),
-            )
-            _LOGGER.info("%s %s: %s", place, job.case.name, case_in_words(report), extra=told)
+            _LOGGER.info("%s %s: %s", place, job.case.name, case_in_words(report))
 
     @contextmanager
-    def _guarded(self, job: CaseJob, place: _Place) -> Iterator[None]:
+    def _guarded(self, job: CaseJob, place: str) -> Iterator[None]:
         """Whatever goes wrong with a case stays within it."""
         try:
             yield
@@ -265,14 +235,7 @@ class _Runner:
         except Exception as caught:
             error = _as_user_error(caught, job.case)
             trace = caught if self._options.verbose else None
-            told = event(
-                "failed",
-                case=job.case.name,
-                code=error.exit_code,
-                error=type(error).__name__,
-                **place._asdict(),
-            )
-            _LOGGER.error("%s FAILED %s", place, error, exc_info=trace, extra=told)
+            _LOGGER.error("%s FAILED %s", place, error, exc_info=trace)
             report, trouble = job.fail(error, self._run)
             if trouble is not None:
                 _LOGGER.debug("no report of the failure: %s", trouble)

@@ -6,7 +6,7 @@ import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -147,8 +147,7 @@ def draw(result: Result, name: str = "") -> Pillow.Image:
         RGB picture, see `render_preview`.
     """
     said = findings(result, analyse(result))
-    # All that a picture shows of a report.
-    report = cast(Report, {**said, "case": name, "software": {"vertseg": VERSION}})
+    report = {**said, "case": name, "software": {"vertseg": VERSION}}
     return render_preview(result.image, result.labels, report)
 
 

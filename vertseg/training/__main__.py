@@ -27,6 +27,15 @@ def main(words: Sequence[str] | None = None) -> None:
     phantoms.add_argument("--count", type=int, default=40)
     phantoms.add_argument("--preset", default="default")
     phantoms.set_defaults(run=_phantoms)
+    pack = commands.add_parser("pack", help="posed bodies for one stage, packed into a pool")
+    pack.add_argument("stage", choices=[stage.value for stage in Stage])
+    pack.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
+    pack.add_argument("--pool", type=Path, default=Path("pool"))
+    pack.add_argument("--count", type=int, default=1000)
+    pack.add_argument("--most-mb", type=float, default=40.0, help="of all files together")
+    pack.add_argument("--preset", default="default")
+    pack.add_argument("--seed", type=int, default=0)
+    pack.set_defaults(run=_pack)
     cases = commands.add_parser("cases", help="synthetic scans of courses that are held back")
     cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     cases.add_argument("--to", type=Path, required=True)
@@ -75,6 +84,19 @@ def _phantoms(arguments: argparse.Namespace) -> None:
 
     config = getattr(find_preset(arguments.preset), arguments.stage)
     make_pool(recipe_for(arguments.stage, config), arguments.pool, arguments.count)
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from vertseg.training.factory.packed import pack_bodies
+    from vertseg.training.presets import find_preset
+    from vertseg.training.recipe import recipe_for
+    from vertseg.training.sources import Sources
+
+    config = getattr(find_preset(arguments.preset), arguments.stage)
+    recipe = recipe_for(arguments.stage, config)
+    draw, most = Sources(arguments.data, recipe).posed, int(1e6 * arguments.most_mb)
+    count = pack_bodies(recipe, draw, arguments.pool, arguments.count, arguments.seed, most)
+    print(f"{count} bodies in {arguments.pool}")
 
 
 def _cases(arguments: argparse.Namespace) -> None:

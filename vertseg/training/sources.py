@@ -20,10 +20,13 @@ from vertseg.training.data.real_pool import is_real_pool
 from vertseg.training.factory.atlas import PACKED, Atlas, load_atlas
 from vertseg.training.factory.bodies import draw_body
 from vertseg.training.factory.courses import Course, read_courses, split_by_patient
+from vertseg.training.factory.packed import load_packed
 from vertseg.training.factory.phantoms import draw_phantom, load_pool
 from vertseg.training.factory.soft_tissue import unsettle
+from vertseg.training.loop.prefetch import Reuse
+from vertseg.training.loop.workers import DrawSample
 from vertseg.training.recipe import Recipe, SourceVolume
-from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.appearance import NoiseOnDevice
 from vertseg.training.sample.draw import Draw
 from vertseg.training.sample.draws import draw_sample
 from vertseg.training.volumes import RealVolume
@@ -47,7 +50,8 @@ class Sources:
             pool alone.
         recipe: what the samples look like.
         pool: folder with phantoms (see `phantoms.py`); prepared cases or an atlas in it take the
-            place of those of `data` (see `prepare.py`).
+            place of those of `data` (see `prepare.py`), and without `data` its packed bodies take
+            that of posed ones (see `packed.py`).
         fold: a fold of the prepared cases that is left out.
         held_back: take what training never sees: the scans of `fold`; without a fold the courses
             that are held back; without either fresh samples of the same sources.
@@ -68,7 +72,7 @@ class Sources:
     ) -> None:
         self._recipe = recipe
         self._kept_out = {} if hold_out is None else {"hold_out": hold_out}
-        self._bank = NoiseBank(recipe.source_size)
+        self._bank = NoiseOnDevice(recipe.source_size)
         real = pool if pool and is_real_pool(pool) else data
         if fold is not None and (real is None or real is data):
             raise ConfigurationError(
@@ -81,10 +85,12 @@ class Sources:
             packed = pool if pool and (pool / PACKED).is_file() else None
             courses = split_by_patient(read_courses(data))[held_back]
             self._posing = courses, load_atlas(packed or data / "atlas")
+        self._packed = load_packed(recipe, pool) if pool is not None and data is None else []
         self._volumes = self._load(real, pool, fold, held_back)
         shares = {k: s for k, s in _SHARES[recipe.stage].items() if self._volumes.get(k)}
-        if self._posing is not None:
-            shares = {"body": 1 - sum(shares.values())} | shares
+        bodies = "packed" if self._packed else "body"
+        if self._packed or self._posing is not None:
+            shares = {bodies: 1 - sum(shares.values())} | shares
         self._shares = shares
         if not self._shares:
             raise ConfigurationError(
@@ -135,9 +141,35 @@ class Sources:
             return draw(self._recipe, self._volumes["scan"], rng)
         if kind == "phantom":
             return draw_phantom(self._recipe, self._volumes["phantom"], rng)
+        if kind == "packed":
+            return self._packed[rng.integers(len(self._packed))]
+        return self._body(rng, kind == "graft")
+
+    def posed(self, rng: np.random.Generator) -> SourceVolume:
+        """A posed body, some of them with real vertebrae, in the shares that samples have."""
+        grafts, bodies = self._shares.get("graft", 0.0), self._shares.get("body", 0.0)
+        if self._posing is None:
+            remedy = "Give --data with an atlas."
+            raise ConfigurationError("there is no atlas to pose", "--data", remedy=remedy)
+        return self._body(rng, rng.random() * (grafts + bodies) < grafts)
+
+    def _body(self, rng: np.random.Generator, grafted: bool) -> SourceVolume:
         graft = None
-        if kind == "graft":
+        if grafted:
             masks = self._volumes["graft"]
             graft = masks[rng.integers(len(masks))]
-        assert self._posing is not None  # the other kinds have no share without it
+        assert self._posing is not None  # bodies have no share without it
         return draw_body(self._recipe, *self._posing, rng, graft)
+
+
+def make_draw(
+    data: Path | None,
+    recipe: Recipe,
+    pool: Path | None = None,
+    fold: int | None = None,
+    hold_out: Collection[str] | None = None,
+    reuse: int = 1,
+) -> DrawSample:
+    """The training samples of `Sources`, about `reuse` of each source."""
+    sources = Sources(data, recipe, pool, fold, hold_out=hold_out)
+    return Reuse(sources, reuse).draw if reuse > 1 else sources.draw

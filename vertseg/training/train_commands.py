@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,21 @@ _TRAIN = """\
 Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
 checkpoint is written first.
 
-On a machine with GPUs and JAX, but without TensorFlow and readers of medical images, make a pool
-elsewhere (`prepare --atlas`, `phantoms`) and copy it there with the centroid tables:
+On a machine with a GPU and JAX, but without TensorFlow and readers of medical images, train from a
+pool that is made elsewhere: posed bodies packed to 40 MB, phantoms, prepared scans.
 
-    KERAS_BACKEND=jax python -m vertseg.training train vertebrae --data TABLES --pool POOL \\
-        --batch 8 --workers 14 --reuse 8 --minutes 9
+    python -m vertseg.training pack vertebrae --data DATA --pool POOL --count 1000
+    python -m vertseg.training phantoms vertebrae --pool POOL
+    python -m vertseg.training prepare --data DATA/ct --to POOL
 
-This needs keras, jax, h5py, numpy, scipy, tqdm and pillow. Sample making, augmentation, network
-and optimiser are one compiled step; batches wait on the device. The last column of the curve is
-the share of time spent waiting for them: raise --workers, then --reuse, until it is small.
+    KERAS_BACKEND=jax python -m vertseg.training train vertebrae --pool POOL --from weights \\
+        --batch 8 --workers 14 --minutes 9 --validate-every 0 --runs RUN 2>&1 | tail -n 40 >LOG
+    tar c RUN | split -b 15M -d - RUN.tar.      # and back again: cat RUN.tar.* | tar x
+
+Without --from it starts from random weights. This needs keras, jax, h5py, numpy, scipy and tqdm.
+Where the GPU fails to convolve in bfloat16, float32 is taken. Noise, augmentation, network and
+optimiser are one compiled step; batches wait on the device. The last column of the curve is the
+share of time spent waiting for them: raise --workers, then --batch, until it is small.
 """
 
 
@@ -68,7 +75,9 @@ def _add_data(train: argparse.ArgumentParser) -> None:
     train.add_argument("--augmentation", type=float, default=1.0, help="strength, 0 to 1")
     train.add_argument("--reuse", type=int, default=1, metavar="N",
                        help="samples that are made of each posed body, on average")  # fmt: skip
-    train.add_argument("--workers", type=int, default=1, help="threads that draw samples")
+    train.add_argument(
+        "--workers", type=int, default=1, help="processes that draw samples; 1: a thread"
+    )
     train.add_argument("--seed", type=int, default=0)
 
 
@@ -120,18 +129,18 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _refined(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Recipe, samples and samples held back of the project's own training."""
-    from vertseg.training.loop.prefetch import Reuse
+    from vertseg.training.loop.workers import Portable
     from vertseg.training.recipe import recipe_for
-    from vertseg.training.sources import Sources
+    from vertseg.training.sources import Sources, make_draw
 
     stage = getattr(preset, arguments.stage)
     recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
     where = (arguments.data, recipe, arguments.pool, arguments.fold)
-    sources = Sources(*where, hold_out=arguments.hold_out)
+    make = partial(make_draw, *where, hold_out=arguments.hold_out, reuse=arguments.reuse)
+    draw = Portable(make) if arguments.workers > 1 else make()
     held_back = None
     if arguments.validate_every:
         held_back = Sources(*where, held_back=True).draw
-    draw = Reuse(sources, arguments.reuse).draw if arguments.reuse > 1 else sources.draw
     return recipe, draw, held_back
 
 

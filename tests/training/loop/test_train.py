@@ -27,7 +27,7 @@ from vertseg.training.loop.train import TrainConfig, train
 from vertseg.training.loop.trainer import StageTrainer
 from vertseg.training.presets import TOY, find_preset
 from vertseg.training.recipe import recipe_for
-from vertseg.training.sample.appearance import NoiseBank
+from vertseg.training.sample.appearance import NoiseBank, NoiseOnDevice
 from vertseg.training.sample.draws import draw_sample
 from vertseg.training.volumes import RealVolume
 
@@ -43,13 +43,27 @@ SHORT = TrainConfig(minutes=99, steps=4, row_every=2, warmup=1, rate=1e-3, seed=
 RECIPE = dataclasses.replace(recipe_for("spine", SMALL.spine), source_size=(16, 16, 24))
 
 
-@pytest.fixture(scope="module")
-def draw():
+def drawing(noise):
     phantom = make_phantom(("L1", "L3"), 7.5, 3, field_mm=(120.0, 120.0), noise_hu=0.0)
     points = {c.label: phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids}
     volume = RealVolume("phantom", phantom.labels, points)
-    bank = NoiseBank(RECIPE.source_size)
+    bank = noise(RECIPE.source_size)
     return lambda rng: draw_sample(RECIPE, draw_phantom(RECIPE, [volume], rng), bank, rng)
+
+
+@pytest.fixture(scope="module")
+def draw():
+    return drawing(NoiseBank)
+
+
+def test_noise_that_the_trainer_holds_is_the_noise_that_was_drawn(draw):
+    trainer = StageTrainer(SMALL, RECIPE)
+    here, there = (
+        trainer.samples(stacked([make(np.random.default_rng(seed)) for seed in (1, 2)]))
+        for make in (draw, drawing(NoiseOnDevice))
+    )
+    for name, image in here.items():
+        np.testing.assert_array_equal(image, there[name])
 
 
 @pytest.mark.parametrize("workers", [1, 3])

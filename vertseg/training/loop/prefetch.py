@@ -1,16 +1,20 @@
-"""Samples drawn ahead on threads, put together to batches and onto the device."""
+"""Samples drawn ahead, put together to batches and onto the device."""
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+
+from vertseg.training.loop.workers import Portable, Worker
 
 Sample = Mapping[str, Any]
 """Arrays by name, some of them in tuples (see `vertseg.training.sample.draw`)."""
@@ -42,28 +46,27 @@ def prefetch(
         seed: of the run.
         first: number of the first sample.
         batch: samples in a batch.
-        workers: threads that draw.
+        workers: threads that draw, or processes where `draw` is `Portable` and there are several.
     """
     stop = threading.Event()
-    drawn = [queue.Queue[Any](_AHEAD) for _ in range(workers)]
     ready: queue.Queue[Any] = queue.Queue(2)
-
-    def draw_all(worker: int) -> Iterator[Sample]:
-        number = first + worker
-        while True:
-            yield draw(np.random.default_rng((seed, number)))
-            number += workers
+    processes: list[Worker] = []
+    take: list[Callable[[], Sample]]
+    if workers > 1 and isinstance(draw, Portable):
+        processes += [Worker(draw, seed, first + worker, workers) for worker in range(workers)]
+        take = [partial(process.take, stop) for process in processes]
+    else:
+        numbers = [itertools.count(first + worker, workers) for worker in range(workers)]
+        take = [_drawing(draw, seed, counted, stop) for counted in numbers]
 
     def batch_all() -> Iterator[dict[str, Any]]:
         number = 0
         while True:
-            samples = [_taken(drawn[(number + i) % workers], stop) for i in range(batch)]
+            samples = [take[(number + i) % workers]() for i in range(batch)]
             number += batch
             yield on_device(stacked(samples))
 
-    for worker in range(workers):
-        _start(draw_all(worker), drawn[worker], stop)
-    _start(batch_all(), ready, stop)
+    batching = _start(batch_all(), ready, stop)
     try:
         while True:
             begin = time.monotonic()
@@ -71,9 +74,25 @@ def prefetch(
             yield Batch(arrays, time.monotonic() - begin)
     finally:
         stop.set()
+        if processes:
+            batching.join()
+        for process in processes:
+            process.close()
 
 
-def _start(items: Iterator[Any], into: queue.Queue[Any], stop: threading.Event) -> None:
+def _drawing(
+    draw: Callable[[np.random.Generator], Sample],
+    seed: int,
+    numbers: Iterator[int],
+    stop: threading.Event,
+) -> Callable[[], Sample]:
+    """Takes the next sample of a thread that draws those of some numbers."""
+    drawn: queue.Queue[Any] = queue.Queue(_AHEAD)
+    _start((draw(np.random.default_rng((seed, number))) for number in numbers), drawn, stop)
+    return lambda: _taken(drawn, stop)
+
+
+def _start(items: Iterator[Any], into: queue.Queue[Any], stop: threading.Event) -> threading.Thread:
     """A thread that keeps a queue filled; an error takes the place of an item and ends it."""
 
     def work() -> None:
@@ -91,7 +110,9 @@ def _start(items: Iterator[Any], into: queue.Queue[Any], stop: threading.Event) 
             if isinstance(item, Exception):
                 return
 
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 def _taken(source: queue.Queue[Any], stop: threading.Event) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import ops
 
@@ -12,6 +14,7 @@ from vertseg.labels import label_of
 from vertseg.training.loop import losses
 from vertseg.training.loop.methods import Method
 from vertseg.training.recipe import Recipe
+from vertseg.training.sample.appearance import NoiseOnDevice
 from vertseg.training.sample.targets import (
     segmentation_sample,
     spine_sample,
@@ -56,12 +59,31 @@ class StageTrainer(keras.Model):
             labels = recipe.config.labels
             self._chain = [k for k, label in enumerate(labels) if label != label_of("T13")]
         self._seen = keras.Model(self.network.input, outputs)
+        values = NoiseOnDevice(recipe.source_size).values
+        self._noise = self.add_weight(
+            shape=values.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(values),
+            dtype="float16",
+            autocast=False,
+            trainable=False,
+            name="noise",
+        )
         self.built = True
 
     def samples(self, draws):
         """Images and targets by name, with a leading batch axis like that of `draws`."""
-        made = _each(self._sample, draws)
+        made = _each(self._sample_of, draws)
         return {name: ops.stop_gradient(value) for name, value in made.items()}
+
+    def _sample_of(self, draw):
+        """The sample of one draw, which may leave the noise to this side."""
+        starts = draw["noise"]
+        if len(starts.shape) == 1:
+            size = self.recipe.source_size
+            count, noise = (math.prod(size),), ops.convert_to_tensor(self._noise)
+            windows = [ops.slice(noise, starts[i : i + 1], count) for i in (0, 1)]
+            draw = {**draw, "noise": ops.reshape(ops.stack(windows), (2, *size))}
+        return self._sample(draw)
 
     def call(self, draws, training: bool = False):
         """The scalar loss of a batch of draws, each array of which has a leading batch axis."""

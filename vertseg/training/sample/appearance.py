@@ -37,11 +37,29 @@ class NoiseBank:
         self._bank = np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
         self._bank = self._bank.astype(np.float16)
 
+    @property
+    def values(self) -> np.ndarray:
+        """All of it, flat, float16."""
+        return self._bank
+
+    def starts(self, rng: np.random.Generator) -> np.ndarray:
+        """Where two windows begin, (2,) int32."""
+        count = int(np.prod(self._size))
+        return rng.integers(len(self._bank) - count, size=2).astype(np.int32)
+
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Two noise volumes (2, x, y, z), float16, standard normal."""
         count = int(np.prod(self._size))
-        starts = rng.integers(len(self._bank) - count, size=2)
+        starts = self.starts(rng)
         return np.stack([self._bank[s : s + count].reshape(self._size) for s in starts])
+
+
+class NoiseOnDevice(NoiseBank):
+    """The same noise, which the trainer holds on its device: a draw says where windows begin."""
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """See `starts`."""
+        return self.starts(rng)
 
 
 def draw_paint(

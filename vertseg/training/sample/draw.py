@@ -82,7 +82,8 @@ class Appearance(Paint, Streaks, Scanner):
 
     Attributes:
         labels: (x, y, z) int16: tissues to be painted, or HU of a real scan.
-        noise: (2, x, y, z) white noise, of the tissues and of the scanner.
+        noise: (2, x, y, z) white noise, of the tissues and of the scanner; or (2,) where the
+            windows of both begin in the noise that the trainer holds (`NoiseOnDevice`).
     """
 
     labels: Array
