@@ -150,6 +150,13 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     add("--heatmaps", action="store_true", help="write the heatmaps of the first two stages, too")
     add("--dicom-seg", action="store_true", help="write masks of DICOM series as DICOM SEG, too")
+    add("--dicom-rtstruct", action="store_true", help="write outlines of DICOM series as RTSTRUCT")
+    add(
+        "--dicom-report",
+        action="store_true",
+        help="write their measurements as DICOM SR",
+    )
+    add("--dicom-preview", action="store_true", help="write their previews as Secondary Capture")
     add("--markups", action="store_true", help="write centroids for 3D Slicer, too: X_ctd.mrk.json")
     add(
         "--parts",

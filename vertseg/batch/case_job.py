@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vertseg.batch.attempt import Attempt
 from vertseg.batch.complete import is_same_scan, reason_to_run
 from vertseg.batch.earlier import Earlier, place_of
-from vertseg.batch.extras import write_extras
+from vertseg.batch.extras import write_extras, write_preview_extras
 from vertseg.batch.given import read_given
 from vertseg.batch.options import Options
 from vertseg.batch.outputs import all_outputs, asked_outputs, write_outputs
@@ -184,11 +184,15 @@ class CaseJob:
             written |= write_extras(case, run.options, result, analysis, place, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
         report |= said or {}
+        with timed(seconds, "preview"), self._staging.writing():
+            write_preview(place(case.preview), result.image, result.labels, report)
+            planes = result.image.grid.size[2]
+            late = write_preview_extras(case, run.options, planes, place, failed)
+        written |= late
+        report["outputs"] |= {kind: path.name for kind, path in late.items()}
         if failed:
             report["failed_outputs"] = failed
             report["warnings"] += failed.values()
-        with timed(seconds, "preview"), self._staging.writing():
-            write_preview(place(case.preview), result.image, result.labels, report)
         report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
         report["seconds"]["total"] = round(sum(seconds.values()), 2)
         self._put_in_place(report, {**written, "preview": case.preview}, run)

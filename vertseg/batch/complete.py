@@ -9,12 +9,12 @@ from vertseg.batch.outputs import wanted_outputs
 from vertseg.errors import InputError
 from vertseg.io.case import Case, folded
 from vertseg.report.claims import is_safe_name
-from vertseg.report.run_info import OutputOptions, RunInfo
+from vertseg.report.run_info import DICOM, OutputOptions, RunInfo
 from vertseg.report.schema import Report, read_report
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.system.fingerprint import are_same_files, is_same_file
 
-_ADDITIONS = ("heatmaps", "dicom_seg", "markups", "parts", "meshes")
+_ADDITIONS = ("heatmaps", *DICOM, "markups", "parts", "meshes")
 
 
 def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
@@ -78,7 +78,7 @@ def _covers(recorded: Any, asked: OutputOptions, case: Case) -> bool:
         return False
     wanted = asked.as_dict()
     if not case.slices:
-        wanted["dicom_seg"] = False
+        wanted |= dict.fromkeys(DICOM, False)
     for name in _ADDITIONS:
         if not wanted[name]:
             wanted[name] = recorded.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ import numpy as np
 from vertseg.batch.optional import optional
 from vertseg.geometry.boxes import label_boxes
 from vertseg.io.case import Case
+from vertseg.io.dicom_damage import Series
+from vertseg.io.dicom_report import picture_of, write_measurements, write_picture
+from vertseg.io.dicom_rtstruct import write_rtstruct
 from vertseg.io.markups import write_markups
 from vertseg.io.mask import write_mask
 from vertseg.io.mesh import Node, nodes_of, write_glb, write_stl
@@ -31,13 +35,20 @@ def extra_outputs(case: Case, options: OutputOptions) -> tuple[Path, ...]:
     """Files that a case may have where these options are set, relative to the output folder."""
     markups = (case.markups,) if options.markups else ()
     parts = (case.parts, case.bone) if options.parts else ()
-    return (*markups, *parts, *_meshes(case, options.meshes))
+    dicom = tuple(path for kind, path in _dicom(case) if getattr(options, kind) and case.slices)
+    return (*markups, *parts, *_meshes(case, options.meshes), *dicom)
 
 
 def all_extra_outputs(case: Case) -> tuple[Path, ...]:
     """Every such file that a case may have."""
     meshes = (*_meshes(case, "glb"), *_meshes(case, "stl"))
-    return (case.markups, case.parts, case.bone, *meshes)
+    return (case.markups, case.parts, case.bone, *meshes, *(path for _, path in _dicom(case)))
+
+
+def _dicom(case: Case) -> tuple[tuple[str, Path], ...]:
+    """Option, which is also the kind of output, and file."""
+    kinds = ("dicom_rtstruct", "dicom_report", "dicom_preview")
+    return tuple((kind, getattr(case, kind)) for kind in kinds)
 
 
 def write_extras(
@@ -78,12 +89,43 @@ def _wanted(
     if maps is not None:
         yield "parts", case.parts, lambda path: write_mask(path, maps.parts, image)
         yield "bone", case.bone, lambda path: write_mask(path, maps.bone, image)
+    series, planes = case.series, image.grid.size[2]
+    if options.dicom_rtstruct and series and result.labels.any():
+        files = series.sources
+        yield (
+            *("dicom_rtstruct", case.dicom_rtstruct),
+            lambda path: write_rtstruct(path, result.labels, image.grid, files),
+        )
+    if options.dicom_report and series and result.has_centroids:
+        yield (
+            *("dicom_report", case.dicom_report),
+            lambda path: _write_measurements(path, analysis, series, planes),
+        )
     if options.meshes == "glb" and result.labels.any():
         yield "meshes", case.meshes, lambda path: write_glb(path, list(_nodes(result, analysis)))
     if options.meshes == "stl":
         for node in _whole_nodes(result):
             write = partial(_write_stl, node)
             yield f"mesh_{node.name}", case.mesh(node.name), write
+
+
+def write_preview_extras(
+    case: Case, options: OutputOptions, planes: int, place: Place, failed: dict[str, str]
+) -> dict[str, Path]:
+    """Write the preview, which is there by now, as Secondary Capture; see `write_extras`."""
+    written: dict[str, Path] = {}
+    if options.dicom_preview and case.series:
+        with optional("dicom_preview", failed):
+            pixels = picture_of(place(case.preview))
+            write_picture(place(case.dicom_preview), pixels, case.series.sources, planes)
+            written["dicom_preview"] = case.dicom_preview
+    return written
+
+
+def _write_measurements(path: Path, analysis: Analysis, series: Series, planes: int) -> None:
+    angles = [asdict(angle) for angle in analysis.angles]
+    flags = [flag.as_dict() for flag in analysis.flags]
+    write_measurements(path, analysis.rows, angles, flags, series.sources, planes)
 
 
 def _write_stl(node: Node, path: Path) -> None:

@@ -74,10 +74,12 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
     found = find_cases(options.input, options.only)
     only_given = options.stages == SEGMENT_ONLY
     found = give_centroids(found, options.centroids, options.output, only_given)
-    if options.dicom_seg:
-        check_highdicom()
+    if options.dicom:
+        name = f"--{options.dicom[0].replace('_', '-')}"
+        if options.dicom != ("dicom_rtstruct",):  # which needs pydicom alone
+            check_highdicom(name)
         if not any(case.slices for case in found.cases):
-            _LOGGER.warning("--dicom-seg changes nothing: no scan is a DICOM series.")
+            _LOGGER.warning("%s changes nothing: no scan is a DICOM series.", name)
     if options.meshes is not None:
         check_mesh_packages("--meshes")
     found = _share(found, options.shard)

@@ -148,6 +148,21 @@ class Case:
         """Surfaces of all vertebrae."""
         return self._output("_meshes.glb")
 
+    @property
+    def dicom_rtstruct(self) -> Path:
+        """Outlines as DICOM RT Structure Set."""
+        return self._output("_rtstruct.dcm")
+
+    @property
+    def dicom_report(self) -> Path:
+        """Measurements as DICOM Structured Report."""
+        return self._output("_sr.dcm")
+
+    @property
+    def dicom_preview(self) -> Path:
+        """Preview as DICOM Secondary Capture."""
+        return self._output("_preview.dcm")
+
     def mesh(self, name: str) -> Path:
         """Surface of one vertebra."""
         return self._output(f"_desc-{name}_mesh.stl")

@@ -45,11 +45,11 @@ _PATTERNS = {
 _SERIES_NUMBER = 9000  # beyond those of scanners
 
 
-def check_highdicom() -> None:
-    """Raise ConfigurationError where the package that writes DICOM Segmentations is absent."""
+def check_highdicom(option: str = _OPTION) -> None:
+    """Raise ConfigurationError where the package that writes DICOM objects is absent."""
     if find_spec("highdicom") is None:
         remedy = "Install vertseg[dicom-seg], or leave the option out."
-        raise ConfigurationError("needs the package highdicom", _OPTION, remedy=remedy)
+        raise ConfigurationError("needs the package highdicom", option, remedy=remedy)
 
 
 def write_dicom_seg(
@@ -72,8 +72,8 @@ def write_dicom_seg(
         raise ValueError("the label map has no vertebra")
     numbers = np.zeros(256, np.uint8)  # segments are numbered from 1 on, without gaps
     numbers[found] = np.arange(1, len(found) + 1)
-    with _unjudged():
-        source, order = _source(slices, labels.shape[2])
+    with unjudged():
+        source, order = source_of(slices, labels.shape[2])
         frames = np.empty((labels.shape[2], labels.shape[1], labels.shape[0]), np.uint8)
         frames[order] = numbers[labels].transpose(2, 1, 0)
         segmentation = _segmentation(source, frames, found)
@@ -81,14 +81,14 @@ def write_dicom_seg(
             segmentation.save_as(stream)
 
 
-def _unjudged() -> AbstractContextManager[None]:
-    """Takes values of the series as they are, such as a number that is longer than allowed."""
+def unjudged() -> AbstractContextManager[None]:
+    """A context that takes values of the series as they are, such as a number that is too long."""
     from pydicom.config import disable_value_validation
 
     return cast(AbstractContextManager[None], disable_value_validation())
 
 
-def _source(
+def source_of(
     slices: Sequence[Path | DicomFile], planes: int
 ) -> tuple[list[Dataset], npt.NDArray[np.intp]]:
     """Headers of the series, and for each plane along the normal the number of its frame.

@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # the command line needs the options before anything else is 
     from vertseg.stages.segmenter import Segmenter
 
 
+DICOM = ("dicom_seg", "dicom_rtstruct", "dicom_report", "dicom_preview")
+"""Options that change something for DICOM series alone."""
+
 Meshes = Literal["glb", "stl"]
 
 
@@ -29,6 +32,9 @@ class OutputOptions:
         stages: those to run, see `vertseg.stages.parse_stages`.
         heatmaps: write the heatmaps of the first two stages, too.
         dicom_seg: write masks of DICOM series as DICOM Segmentation, too.
+        dicom_rtstruct: write outlines of DICOM series as RT Structure Set, too.
+        dicom_report: write measurements of DICOM series as Structured Report, too.
+        dicom_preview: write previews of DICOM series as Secondary Capture, too.
         markups: write centroids for 3D Slicer, too.
         parts: divide the vertebrae into their parts, too.
         meshes: write surfaces, too: as one ``"glb"``, or one ``"stl"`` a vertebra.
@@ -41,9 +47,17 @@ class OutputOptions:
     stages: Stages = ALL_STAGES
     heatmaps: bool = False
     dicom_seg: bool = False
+    dicom_rtstruct: bool = False
+    dicom_report: bool = False
+    dicom_preview: bool = False
     markups: bool = False
     parts: bool = False
     meshes: Meshes | None = None
+
+    @property
+    def dicom(self) -> tuple[str, ...]:
+        """Names of the options that are set and change something for DICOM series alone."""
+        return tuple(name for name in DICOM if getattr(self, name))
 
     @property
     def segmentation(self) -> bool:
