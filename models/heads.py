@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 
 from models.presets import StageConfig
@@ -26,4 +25,6 @@ def activate(outputs, stage: StageConfig, layers=None):
 
 def keras_layers() -> ModuleType:
     """`models.layers`: this is where Keras is imported, with the backend of its environment."""
-    return import_module("models.layers")
+    from models import layers
+
+    return layers

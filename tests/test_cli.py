@@ -112,7 +112,7 @@ def test_a_good_run_says_device_precision_results_and_notice(tmp_path, capsys) -
     write_scan(tmp_path / "in" / "a.nii.gz")
     assert run(tmp_path) == 0
     said = capsys.readouterr()
-    assert "on the CPU (fake processor, float32), weights fake" in said.err
+    assert "on the CPU (fake processor, float32, OpenVINO), weights fake" in said.err
     assert "[1/1] a.nii.gz: 3 vertebrae, L1–L3?" in said.err
     row = next(line for line in said.out.splitlines() if line.startswith("a.nii.gz"))
     assert row.split()[1:4] == ["ok", "3", "L1–L3?"]

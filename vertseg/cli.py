@@ -1,7 +1,7 @@
 """The command line.
 
 Only the standard library is imported before the options are known, so that ``--help`` answers at
-once; TensorFlow is imported when the work begins.
+once; the networks' library is imported when the work begins.
 """
 
 from __future__ import annotations
@@ -199,6 +199,13 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         help="auto takes a GPU if there is one (default: %(default)s)",
     )
     add(
+        "--backend",
+        choices=("auto", "openvino", "tensorflow", "jax"),
+        default="auto",
+        help="library that the networks run on (default: %(default)s, OpenVINO on CPUs, TensorFlow "
+        "on GPUs)",
+    )
+    add(
         "--precision",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
@@ -302,7 +309,9 @@ def _selftest(options: Options) -> int:
     from vertseg.stages.selftest import run_checks
 
     passed = True
-    checks = run_checks(options.weights, options.device, options.precision, options.threads)
+    checks = run_checks(
+        options.weights, options.device, options.precision, options.threads, options.backend
+    )
     for check in checks:
         print(check, flush=True)
         passed &= check.passed

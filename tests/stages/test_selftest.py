@@ -106,7 +106,7 @@ def test_weights_that_are_not_finite(weights, capsys) -> None:
 
 
 def test_a_device_that_is_not_there(weights, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("vertseg.stages.device._find_tensorflow", lambda *_: None)
+    monkeypatch.setattr("vertseg.stages.keras_backend.set_up", lambda *_: None)
     assert main(["--selftest", "--weights", str(weights), "--device", "gpu"]) == 1
     line = capsys.readouterr().out.splitlines()[1]
     assert line.startswith("device") and "FAILED" in line and "--gpus all" in line

@@ -9,6 +9,7 @@ import numpy as np
 
 from vertseg.io.image import Image
 from vertseg.stages import FIND, SPINE_ONLY
+from vertseg.stages.device import DeviceInfo
 from vertseg.stages.result import Result, Vertebra
 
 Points = dict[int, tuple[float, float, float]]
@@ -23,13 +24,6 @@ MANIFEST = {
 }
 
 
-@dataclass(frozen=True)
-class FakeDevice:
-    kind: str = "cpu"
-    name: str = "fake processor"
-    precision: str = "float32"
-
-
 @dataclass
 class FakeSegmenter:
     """Finds `points`, label -> LPS mm, in every image; calls `before` first, to make trouble."""
@@ -38,7 +32,7 @@ class FakeSegmenter:
     manifest: dict = field(default_factory=lambda: MANIFEST)
     before: object = None
     radius_mm: float = 8.0
-    device: FakeDevice = FakeDevice()
+    device: DeviceInfo = DeviceInfo("cpu", "fake processor", "float32")
     calls: int = 0
     given: Points | None = None
 

@@ -19,6 +19,7 @@ class Options(OutputOptions):
         output: folder for the outputs, which mirrors the input folder.
         weights: folder with the weights; None for those that come with the program.
         device: ``"auto"``, ``"gpu"`` or ``"cpu"``.
+        backend: ``"auto"``, ``"openvino"``, ``"tensorflow"`` or ``"jax"``.
         threads: processor threads; None for all.
         resume: leave out cases that are complete.
         only: shell pattern of file names or relative paths; None for all.
@@ -38,6 +39,7 @@ class Options(OutputOptions):
     output: Path
     weights: Path | None = None
     device: str = "auto"
+    backend: str = "auto"
     threads: int | None = None
     resume: bool = True
     only: str | None = None

@@ -27,6 +27,7 @@ from vertseg.report.run_info import RunInfo
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
+from vertseg.stages.device import BACKENDS
 from vertseg.system.log import Progress
 from vertseg.system.memory import is_out_of_memory
 from vertseg.system.signals import Stopped, stop_on_signals
@@ -41,7 +42,7 @@ _WAS_KILLED = "a run was killed in it"
 
 
 def load_segmenter(options: Options) -> Segmenter:
-    """Load networks and weights; this is where TensorFlow is imported, which takes seconds.
+    """Load networks and weights; this is where their library is imported.
 
     Raises:
         ConfigurationError: weights or device cannot be used.
@@ -56,6 +57,7 @@ def load_segmenter(options: Options) -> Segmenter:
         threads=options.threads,
         mode=options.mode,
         keep_heatmaps=options.heatmaps,
+        backend=options.backend,
     )
 
 
@@ -147,8 +149,9 @@ def _check_output(output: Path) -> None:
 def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
     device = run.device
     _LOGGER.info(
-        "vertseg %s on the %s (%s, %s), weights %s.",
-        *(VERSION, device["kind"].upper(), device["name"], device["precision"], run.preset),
+        "vertseg %s on the %s (%s, %s, %s), weights %s.",
+        *(VERSION, device["kind"].upper(), device["name"], device["precision"]),
+        *(BACKENDS[device["backend"]], run.preset),
     )
     count = len(found.cases) + len(found.refused)
     skipped = len(found.skipped)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vertseg.stages.result import Result
 
 _PACKAGES = (
+    "openvino",
     "keras",
     "tensorflow",
-    "tensorflow-cpu",
     "jax",
     "numpy",
     "scipy",
@@ -162,7 +162,7 @@ def _head(case: Case, status: str, run: RunInfo) -> Report:
         "case": case.name,
         "status": status,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "software": {"vertseg": run.version, **_versions()},
+        "software": {"vertseg": run.version, **_versions(), "backend": run.device["backend"]},
         "weights": run.weights,
         "options": run.options.as_dict(),
         "device": run.device,
@@ -176,7 +176,7 @@ def _versions() -> dict[str, str]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {**found, "backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
+    return found
 
 
 def _geometry(image: Image) -> dict[str, Any]:

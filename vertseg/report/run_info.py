@@ -79,7 +79,7 @@ class RunInfo:
         weights: ``preset``, the configuration of the networks, and ``sha256``, stage -> hash of
             the weights file.
         options: those that change the outputs.
-        device: kind, name and precision.
+        device: kind, name, precision and backend, the library that the networks ran on.
     """
 
     version: str
@@ -101,5 +101,5 @@ class RunInfo:
             version=VERSION,
             weights={"preset": manifest["preset"], "sha256": hashes},
             options=options,
-            device={"kind": device.kind, "name": device.name, "precision": device.precision},
+            device=device.as_dict(),
         )

@@ -48,6 +48,8 @@ class Segmenter:
             says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`;
             ``published``, see `vertseg.stages.published`.
         keep_heatmaps: give the heatmaps of the first two stages with each result.
+        backend: ``auto``, ``openvino``, ``tensorflow`` or ``jax``, see
+            `vertseg.stages.device.choose_device`.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
@@ -62,10 +64,11 @@ class Segmenter:
         threads: int | None = None,
         mode: Mode = "usual",
         keep_heatmaps: bool = False,
+        backend: str = "auto",
     ) -> None:
         if mode == "reference" and precision == "auto":
             precision = "float32"
-        self.device = choose_device(device, precision, threads)
+        self.device = choose_device(device, precision, threads, backend)
         loaded = load_weights(weights)
         loaded = replace(loaded, preset=preset_for(mode, loaded.preset))
         self.manifest = loaded.manifest

@@ -12,12 +12,11 @@ import numpy as np
 
 from vertseg.errors import VertsegError
 from vertseg.stages import Stage
-from vertseg.stages.device import without_start_messages
+from vertseg.stages.device import BACKENDS, DeviceInfo, choose_device
 from vertseg.stages.weights import Weights, load_weights
 
 if TYPE_CHECKING:
     from models import StageConfig
-    from vertseg.stages.device import DeviceInfo
 
 _ALLOWANCE = 0.01  # how far rounding may take a probability out of [0, 1]
 
@@ -45,6 +44,7 @@ def run_checks(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    backend: str = "auto",
 ) -> Iterator[Check]:
     """Check the files of the weights, the device, and each network, one after another.
 
@@ -56,30 +56,25 @@ def run_checks(
         device: ``auto``, ``gpu`` or ``cpu``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         threads: CPU threads; all if None.
+        backend: ``auto``, ``openvino``, ``tensorflow`` or ``jax``.
     """
     loaded, used = None, None
     try:
-        with without_start_messages():
-            loaded = load_weights(weights)
+        loaded = load_weights(weights)
         text = f"{len(loaded.files)} files as in the manifest, preset {loaded.preset.name}"
         yield Check("weights", True, f"{text}, in {loaded.folder}")
     except VertsegError as error:
         yield Check("weights", False, str(error))
     try:
-        used = _device(device, precision, threads)
-        yield Check("device", True, f"{used.kind.upper()}, {used.name}, {used.precision}")
+        used = choose_device(device, precision, threads, backend)
+        text = f"{used.kind.upper()}, {used.name}, {used.precision}, {BACKENDS[used.backend]}"
+        yield Check("device", True, text)
     except VertsegError as error:
         yield Check("device", False, str(error))
     if loaded is None or used is None:
         return
     for stage in Stage:
         yield _forward(loaded, stage, used)
-
-
-def _device(device: str, precision: str, threads: int | None) -> DeviceInfo:
-    from vertseg.stages.device import choose_device
-
-    return choose_device(device, precision, threads)
 
 
 def _forward(weights: Weights, stage: str, device: DeviceInfo) -> Check:

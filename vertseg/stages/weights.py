@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
+import numpy as np
+import numpy.typing as npt
+
 from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
 from vertseg.system.fingerprint import sha256_of
@@ -53,6 +57,33 @@ def load_weights(folder: Path | None = None) -> Weights:
     preset = _preset(manifest, folder)
     files = {stage.value: _verified(folder, stage, manifest["files"]) for stage in Stage}
     return Weights(folder, manifest, preset, files)
+
+
+def read_variables(path: Path) -> dict[str, list[npt.NDArray[np.float32]]]:
+    """The variables of each layer that has any, by its name, from a weights file of Keras.
+
+    Raises:
+        OSError: the file is no HDF5 file.
+        KeyError: it is, but holds no weights of Keras.
+    """
+    found = {}
+    with h5py.File(path) as file:
+        for layer in file["layers"].values():
+            stored = layer["vars"]
+            if len(stored):
+                values = [stored[str(place)][()] for place in range(len(stored))]
+                found[str(stored.attrs["name"])] = values
+    return found
+
+
+def misfit(weights: Weights, stage: str, error: Exception) -> ConfigurationError:
+    """What to raise when a weights file is not that of the stage's network."""
+    return ConfigurationError(
+        f"weights cannot be used: the file of the {stage} stage does not fit its network",
+        where=f"{weights.files[stage]}: {error}",
+        expected=f"weights of the preset {weights.preset.name}",
+        remedy="Use the preset and the weights of one training.",
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from vertseg.errors import ConfigurationError, InputError
 from vertseg.phantom import make_phantom
 from vertseg.stages import Stage
-from vertseg.stages.network import load_network
+from vertseg.stages.keras_backend import load_network
 from vertseg.stages.weights import load_weights
 from vertseg.system.signals import Stopped
 from vertseg.training.factory.phantoms import draw_phantom

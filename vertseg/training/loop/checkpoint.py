@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertseg.errors import ConfigurationError
 from vertseg.stages import Stage
-from vertseg.stages.network import load_network
+from vertseg.stages.keras_backend import load_network
 from vertseg.stages.weights import Weights
 from vertseg.system.atomic import write_json
 
