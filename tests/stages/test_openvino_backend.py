@@ -79,7 +79,7 @@ def test_a_precision_that_the_processor_lacks(weights) -> None:
         pytest.skip("this CPU has float16")
     half = dataclasses.replace(CPU, precision="float16")
     with pytest.raises(ConfigurationError, match="no float16 on this CPU"):
-        OpenVinoForward(weights, "spine", half)
+        OpenVinoForward(weights, "segmentation", half)
 
 
 @pytest.mark.parametrize(
