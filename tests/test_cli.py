@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
 from tests.support.paths import ROOT
+from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.shards import Shard
 from vertseg.cli import main, parse
@@ -171,3 +172,22 @@ def test_a_signal_during_the_search_stops_the_run(tmp_path, monkeypatch, number,
     before = signal.getsignal(number)
     assert run(tmp_path) == code
     assert signal.getsignal(number) == before
+
+
+def test_a_bids_app_is_called_as_one() -> None:
+    options = parse(["in", "out", "participant", "--participant-label", "01", "sub-02", "--parts"])
+    assert (options.input, options.output) == (Path("in"), Path("out")) and options.parts
+    assert options.only == ("*sub-01[/_]*", "*sub-02[/_]*")
+    one = parse(["in", "out", "participant", "--participant_label", "01"])
+    assert one.only == "*sub-01[/_]*"
+    assert parse(["in", "out", "participant"]).only is None
+    with pytest.raises(SystemExit):
+        parse(["in", "out", "group"])
+
+
+def test_several_patterns_take_the_scans_of_each(tmp_path) -> None:
+    for name in ("01", "02", "011"):
+        write_scan(tmp_path / "in" / f"sub-{name}" / f"sub-{name}_ct.nii.gz")
+    options = parse([str(tmp_path / "in"), "out", "participant", "--participant-label", "01", "02"])
+    found = find_cases(options.input, options.only).cases
+    assert [case.stem for case in found] == ["sub-01", "sub-02"]

@@ -40,6 +40,7 @@ the mask of X.mha or X.mhd is X_seg.mha, that of X.nrrd X_seg.nrrd, that of a DI
   X_preview.png  to look at first
 and for all scans together summary.csv, one row a vertebra, and index.html.
 
+as a BIDS App: vertseg BIDS_DIR OUT_DIR participant [--participant-label 01 02] [options]
 commands on finished results: vertseg relabel --help, vertseg crop --help
 
 exit codes:
@@ -91,7 +92,20 @@ def main(
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; like argparse, ends the process with code 1 on bad ones."""
     given = sys.argv[1:] if arguments is None else arguments
+    given = _from_bids_app(list(given))
     return Options(**vars(_parser(needs_paths=_SELFTEST not in given).parse_args(given)))
+
+
+def _from_bids_app(given: list[str]) -> list[str]:
+    """The command line of a BIDS App, ``BIDS_DIR OUT_DIR participant ...``, as that of this one."""
+    if len(given) < 3 or given[2] != "participant" or any(a.startswith("-") for a in given[:2]):
+        return given
+    parser = _Parser(prog="vertseg BIDS_DIR OUT_DIR participant", add_help=False)
+    parser.add_argument("--participant-label", "--participant_label", nargs="+", default=[])
+    labels, others = parser.parse_known_args(given[3:])
+    patterns = [f"*sub-{name.removeprefix('sub-')}[/_]*" for name in labels.participant_label]
+    only = [word for pattern in patterns for word in ("--only", pattern)]
+    return ["--input", given[0], "--output", given[1], *only, *others]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,6 +114,15 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
         self.exit(1, f"{self.prog}: {message}. See --help.\n")
+
+
+class _Patterns(argparse.Action):
+    """Collects patterns: one as it is, several as a tuple."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        before = getattr(namespace, self.dest)
+        several = before if isinstance(before, tuple) else (before,) if before else ()
+        setattr(namespace, self.dest, (*several, values) if several else values)
 
 
 def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
@@ -115,7 +138,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     paths: dict[str, Any] = {"type": Path, "required": needs_paths, "default": Path()}
     add("--input", metavar="PATH", help="folder with scans, or one scan", **paths)
     add("--output", metavar="FOLDER", help="folder for the outputs", **paths)
-    add("--only", metavar="PATTERN", help="only scans whose name or path fits, such as 'sub-0*'")
+    add(
+        "--only",
+        action=_Patterns,
+        metavar="PATTERN",
+        help="only scans whose name or path fits, such as 'sub-0*'; may be given again",
+    )
     add(
         "--resume",
         action=argparse.BooleanOptionalAction,

@@ -57,7 +57,7 @@ class Discovery:
     refused: tuple[InputError, ...]
 
 
-def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discovery:
+def find_cases(root: str | os.PathLike[str], only: str | Sequence[str] | None = None) -> Discovery:
     """Find the scans in a folder and all below it, or take a single file.
 
     A folder may hold a DICOM series: alone it is a case named like the folder, otherwise (and in
@@ -69,7 +69,8 @@ def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discove
 
     Args:
         root: folder, or one file.
-        only: keep only scans whose file name or relative path fits this shell pattern.
+        only: keep only scans whose file name or relative path fits this shell pattern, or one of
+            several.
 
     Raises:
         NoInputError: `root` does not exist or holds no scan.
@@ -84,11 +85,16 @@ def find_cases(root: str | os.PathLike[str], only: str | None = None) -> Discove
         remedy = "Give an existing folder or file, or mount it into the container."
         raise NoInputError("does not exist", str(root), remedy=remedy)
     if only is not None:
-        cases = [c for c in cases if fnmatch(c.path.name, only) or fnmatch(c.name, only)]
+        patterns = (only,) if isinstance(only, str) else tuple(only)
+        cases = [case for case in cases if _fits(case, patterns)]
     if not cases:
         raise _nothing_found(str(root), only, skipped)
     kept, refused = _refuse_clashes(cases)
     return Discovery(tuple(kept), tuple(skipped), tuple(refused))
+
+
+def _fits(case: Case, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(case.path.name, p) or fnmatch(case.name, p) for p in patterns)
 
 
 def _single(file: Path) -> tuple[list[Case], list[Skipped]]:
@@ -102,8 +108,11 @@ def _single(file: Path) -> tuple[list[Case], list[Skipped]]:
     return _cases_of(found, file.parent), skipped
 
 
-def _nothing_found(where: str, only: str | None, skipped: list[Skipped]) -> NoInputError:
-    what = f"no scan fits the pattern {only!r}" if only is not None else "holds no scan"
+def _nothing_found(
+    where: str, only: str | Sequence[str] | None, skipped: list[Skipped]
+) -> NoInputError:
+    pattern = only if isinstance(only, str) or only is None else " or ".join(only)
+    what = f"no scan fits the pattern {pattern!r}" if pattern is not None else "holds no scan"
     if skipped:
         what += f"; {len(skipped)} files were left out, such as {skipped[0].path.name}"
         what += f" ({skipped[0].reason})"

@@ -22,7 +22,7 @@ class Options(OutputOptions):
         backend: ``"auto"``, ``"openvino"``, ``"tensorflow"`` or ``"jax"``.
         threads: processor threads; None for all.
         resume: leave out cases that are complete.
-        only: shell pattern of file names or relative paths; None for all.
+        only: shell pattern of file names or relative paths, or several; None for all.
         force: also run on scans whose values do not look like HU.
         verbose: log details and tracebacks.
         selftest: check weights, device and networks instead of a run.
@@ -42,7 +42,7 @@ class Options(OutputOptions):
     backend: str = "auto"
     threads: int | None = None
     resume: bool = True
-    only: str | None = None
+    only: str | tuple[str, ...] | None = None
     force: bool = False
     verbose: bool = False
     selftest: bool = False

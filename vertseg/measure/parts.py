@@ -3,7 +3,7 @@
 The body ends at its back wall and side walls, with its corners at the pedicles bevelled. Behind it
 the canal gives the scale: its half width w, its depth and the upper edge of the pedicles. The
 constants were set on parametric phantoms, whose parts are known. The ids are those of SPINEPS and
-TPTBox (Möller et al., Eur Radiol 2024), so that masks of both can be compared.
+TPTBox (Möller et al., Eur Radiol 2024), which call the rim of the body 49 and its inside 50.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Part:
     colour: Colour
 
 
-WHOLE, ARCH, SPINOUS, BODY = 40, 41, 42, 49
+WHOLE, ARCH, SPINOUS, BODY = 40, 41, 42, 50
 _TRANSVERSE, _UPPER, _LOWER = 43, 45, 47  # of the left; the right one is the next
 
 PARTS: tuple[Part, ...] = (

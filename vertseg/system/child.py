@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import resource
 import select
 import signal
 import socket
@@ -215,6 +214,8 @@ def _end_with(lifeline: int) -> None:
 
 def _limit_memory() -> None:
     """Let this process have what is free now, not what others would have to give up."""
+    import resource  # only Unix has it
+
     free = free_bytes()
     if free is not None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

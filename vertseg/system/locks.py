@@ -8,16 +8,20 @@ killed in the middle of this case.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vertseg.errors import OutputError
+
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+"""Absent on Windows."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -86,10 +90,13 @@ class Lock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
+        if fcntl is None:  # an open file cannot be removed there
+            os.close(descriptor)
         if not keep_file:
             with suppress(OSError):
                 self._path.unlink()
-        os.close(descriptor)
+        if fcntl is not None:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -107,7 +114,7 @@ def _acquire(path: Path, wait: bool) -> tuple[int | None, State]:
     while True:
         state: State = "left" if path.exists() else "free"
         # For writing, too: NFS makes it a lock on bytes, which only a writer may hold alone.
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             _flock(descriptor, wait)
         except BlockingIOError:
@@ -123,12 +130,29 @@ def _acquire(path: Path, wait: bool) -> tuple[int | None, State]:
 
 def _flock(descriptor: int, wait: bool) -> None:
     """Lock; raises BlockingIOError where it must not wait and would have to."""
+    if fcntl is None:
+        _lock_first_byte(descriptor, wait)
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
         _warn_once()
+
+
+def _lock_first_byte(descriptor: int, wait: bool) -> None:
+    """The same by the means of Windows, which gives up waiting after ten seconds."""
+    import msvcrt
+
+    windows: Any = msvcrt
+    while True:
+        try:
+            windows.locking(descriptor, windows.LK_LOCK if wait else windows.LK_NBLCK, 1)
+            return
+        except OSError as error:
+            if not wait:
+                raise BlockingIOError(*error.args) from error
 
 
 @lru_cache(maxsize=1)
