@@ -3,11 +3,13 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vertseg.errors import InputError, NoInputError, VertsegError
 from vertseg.evaluate.cases import Annotation, read_pair
+from vertseg.evaluate.density import format_density, score_density
+from vertseg.evaluate.fractures import format_fractures, score_fractures
 from vertseg.evaluate.scores import VertebraScore, average, score_case
 from vertseg.evaluate.tables import FORMATS, beside
 from vertseg.io.annotations import find_case_files
@@ -77,13 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--reference", type=Path, required=True, help="folder or file: the truth")
+    parser.add_argument("--reference", type=Path, help="folder or file: the truth")
     parser.add_argument("--prediction", type=Path, required=True, help="folder of results")
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="FOLDER",
         help="further results, of the same scans, set beside those of --prediction",
+    )
+    parser.add_argument(
+        "--fractures",
+        type=Path,
+        metavar="CSV",
+        help="a reader's Genant grades, against the results",
+    )
+    parser.add_argument(
+        "--density", type=Path, metavar="CSV", help="bone mineral densities, against trabecular HU"
     )
     parser.add_argument("--format", choices=FORMATS, default="text")
     parser.add_argument("--output", type=Path, help="file to write instead of the terminal")
@@ -94,26 +105,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    if not (options.reference or options.fractures or options.density):
+        parser.error("give --reference, --fractures or --density")
     try:
-        scores, absent = evaluate(options.reference, options.prediction, options.count_missing)
-        other = None
-        if options.compare is not None:
-            other = evaluate(options.reference, options.compare, options.count_missing)[0]
-            scores, other = in_both(scores, other)
+        text = "\n\n".join(_texts(options))
     except VertsegError as error:
         _LOGGER.error("%s", error)
         return error.exit_code
-    if absent:
-        verb = "counted as not found" if options.count_missing else "left out"
-        _LOGGER.warning("%d scans without a result %s: %s", len(absent), verb, ", ".join(absent))
-    text = FORMATS[options.format](average(scores), scores)
-    if other is not None:
-        text = beside(average(scores), average(other), options.prediction, options.compare)
     if options.output:
         options.output.write_text(text + "\n", encoding="utf-8")
     else:
         sys.stdout.write(text + "\n")
     return 0
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    """What was asked for, one after another."""
+    if options.reference is not None:
+        yield _compared(options)
+    if options.fractures is not None:
+        yield format_fractures(score_fractures(options.fractures, options.prediction))
+    if options.density is not None:
+        yield format_density(score_density(options.density, options.prediction))
+
+
+def _compared(options: argparse.Namespace) -> str:
+    scores, absent = evaluate(options.reference, options.prediction, options.count_missing)
+    other = None
+    if options.compare is not None:
+        other = evaluate(options.reference, options.compare, options.count_missing)[0]
+        scores, other = in_both(scores, other)
+    if absent:
+        verb = "counted as not found" if options.count_missing else "left out"
+        _LOGGER.warning("%d scans without a result %s: %s", len(absent), verb, ", ".join(absent))
+    if other is not None:
+        return beside(average(scores), average(other), options.prediction, options.compare)
+    return FORMATS[options.format](average(scores), scores)
 
 
 if __name__ == "__main__":
