@@ -140,7 +140,7 @@ def _fine_grid(grid: Grid) -> Grid:
 
 def _blur_mm(grid: Grid) -> float:
     """Enough to round off the steps between voxels, thick slices included."""
-    return max(_BLUR_MM, 0.4 * float(np.median(grid.spacing)))
+    return max(_BLUR_MM, 0.35 * max(grid.spacing))
 
 
 def _level_around(field: npt.NDArray[np.float32], voxels: float) -> float | None:
