@@ -72,7 +72,7 @@ def main(
 
         return run_command(given)
     options = parse(given)
-    set_up_logging(options.verbose)
+    set_up_logging(options.verbose, as_json=options.log_format == "json")
     try:
         with stop_on_signals():
             if options.selftest:
@@ -262,6 +262,12 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")
+    add(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: an object a line on standard error, for programs (default: %(default)s)",
+    )
     add(_SELFTEST, action="store_true", help="only check weights, device and each network")
     parser.add_argument("--version", action="version", version=f"vertseg {VERSION}")
     return parser

@@ -132,7 +132,7 @@ def _work(gpu: str, options: Options, load: Load) -> None:
     from vertseg.batch.run import run_batch
     from vertseg.system.log import set_up_logging
 
-    set_up_logging(options.verbose, f"[{options.shard}] ")
+    set_up_logging(options.verbose, f"[{options.shard}] ", options.log_format == "json")
     try:
         sys.exit(run_batch(options, load).exit_code)
     except VertsegError as error:

@@ -25,6 +25,7 @@ class Options(OutputOptions):
         only: shell pattern of file names or relative paths, or several; None for all.
         force: also run on scans whose values do not look like HU.
         verbose: log details and tracebacks.
+        log_format: ``"text"`` for people, ``"json"`` for programs.
         selftest: check weights, device and networks instead of a run.
         centroids: folder with centroid files from which to segment; None to find all vertebrae.
         gpus: how many GPUs work at once, each in a process of its own; 0 for all, None for one.
@@ -45,6 +46,7 @@ class Options(OutputOptions):
     only: str | tuple[str, ...] | None = None
     force: bool = False
     verbose: bool = False
+    log_format: str = "text"
     selftest: bool = False
     centroids: Path | None = None
     gpus: int | None = None

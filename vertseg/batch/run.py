@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vertseg.batch.case_job import CaseJob
 from vertseg.batch.find import Discovery, find_cases
@@ -27,8 +27,12 @@ from vertseg.report.run_info import RunInfo
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
+<<<<<<< HEAD
 from vertseg.stages.device import BACKENDS
 from vertseg.system.log import Progress
+=======
+from vertseg.system.log import Progress, event
+>>>>>>> fa04897 (--log-format json: an object a line, for programs that follow a run)
 from vertseg.system.memory import is_out_of_memory
 from vertseg.system.signals import Stopped, stop_on_signals
 from vertseg.version import VERSION
@@ -161,6 +165,16 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
         _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
 
 
+class _Place(NamedTuple):
+    """Which case of how many."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"[{self.number}/{self.of}]"
+
+
 class _Runner:
     """Does the jobs of a run one after another and notes what becomes of them.
 
@@ -183,14 +197,15 @@ class _Runner:
             while pending:
                 job, put_off = pending.popleft()
                 progress.start(job.case.name)
-                place = f"[{done + 1}/{len(jobs)}]"
+                place = _Place(done + 1, len(jobs))
                 if put_off == _WAS_KILLED:
                     self._prepare_for_a_kill(writer)
                 with self._guarded(job, place):
                     claim = job.claim(self._run, wait=bool(put_off))
                     if claim in ("busy", "left"):
                         reason = "another run is at it" if claim == "busy" else _WAS_KILLED
-                        _LOGGER.info("%s: put off, %s", job.case.name, reason)
+                        told = event("put_off", case=job.case.name, reason=reason)
+                        _LOGGER.info("%s: put off, %s", job.case.name, reason, extra=told)
                         pending.append((job, reason))
                         continue
                     if claim == "complete":
@@ -208,11 +223,12 @@ class _Runner:
         with suppress(OutputError):  # is raised at the end of the run
             _write_tables(self._options, self._outcome)
 
-    def _note_complete(self, job: CaseJob, place: str) -> None:
+    def _note_complete(self, job: CaseJob, place: _Place) -> None:
         report = job.report()
         if report is not None:
             self._outcome.resumed.append(report)
-            _LOGGER.info("%s %s: complete already", place, job.case.name)
+            told = event("complete", case=job.case.name, **place._asdict())
+            _LOGGER.info("%s %s: complete already", place, job.case.name, extra=told)
 
     def _compute(
         self, job: CaseJob, following: CaseJob | None, reader: ReadAhead, progress: Progress
@@ -223,14 +239,21 @@ class _Runner:
             reader.begin(following)
         job.compute(scan, self._segmenter, self._run, progress.stage)
 
-    def _finish(self, job: CaseJob, place: str) -> None:
+    def _finish(self, job: CaseJob, place: _Place) -> None:
         with self._guarded(job, place):
             report = job.finish(self._run)
             self._outcome.written.append(report)
-            _LOGGER.info("%s %s: %s", place, job.case.name, case_in_words(report))
+            told = event(
+                "done",
+                case=job.case.name,
+                status=report["status"],
+                seconds=report["seconds"]["total"],
+                **place._asdict(),
+            )
+            _LOGGER.info("%s %s: %s", place, job.case.name, case_in_words(report), extra=told)
 
     @contextmanager
-    def _guarded(self, job: CaseJob, place: str) -> Iterator[None]:
+    def _guarded(self, job: CaseJob, place: _Place) -> Iterator[None]:
         """Whatever goes wrong with a case stays within it."""
         try:
             yield
@@ -240,7 +263,14 @@ class _Runner:
         except Exception as caught:
             error = _as_user_error(caught, job.case)
             trace = caught if self._options.verbose else None
-            _LOGGER.error("%s FAILED %s", place, error, exc_info=trace)
+            told = event(
+                "failed",
+                case=job.case.name,
+                code=error.exit_code,
+                error=type(error).__name__,
+                **place._asdict(),
+            )
+            _LOGGER.error("%s FAILED %s", place, error, exc_info=trace, extra=told)
             report, trouble = job.fail(error, self._run)
             if trouble is not None:
                 _LOGGER.debug("no report of the failure: %s", trouble)

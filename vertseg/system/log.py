@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
 import sys
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -64,6 +66,7 @@ class Progress:
     def start(self, case: str) -> None:
         """A case begins."""
         self._case = case
+        _LOGGER.debug("%s: begins", case, extra=event("start", case=case))
 
     def stage(self, stage: str, done: int, total: int) -> None:
         """Steps of a stage of this case are done."""
@@ -71,11 +74,41 @@ class Progress:
         self._stage.total = max(total, 1)
         self._stage.n = done
         self._stage.refresh()
-        _LOGGER.debug("%s: %s %d/%d", self._case, stage, done, total)
+        told = event("stage", case=self._case, stage=stage, done=done, total=total)
+        _LOGGER.debug("%s: %s %d/%d", self._case, stage, done, total, extra=told)
 
     def finish(self) -> None:
         """A case is done, left out or failed."""
         self._cases.update()
+
+
+def event(name: str, **values: Any) -> dict[str, Any]:
+    """What a log line says to programs, as ``extra`` of a call of a logger.
+
+    Args:
+        name: of the kind of event.
+        values: case, stage, done, total, seconds, code ...; plain values.
+    """
+    return {"event": {"event": name, **values}}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, for programs that follow a run.
+
+    Each has ``time``, ``level``, ``message`` and ``event``: ``start``, ``stage`` (with ``case``,
+    ``stage``, ``done``, ``total``), ``done`` (``case``, ``seconds``), ``complete``, ``put_off``,
+    ``failed`` (``case``, ``code``, ``error``), or ``log`` for all else.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": record.levelname.lower(), "event": "log"}
+        line |= getattr(record, "event", {})
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=True)
 
 
 class TqdmHandler(logging.Handler):
@@ -90,19 +123,22 @@ class TqdmHandler(logging.Handler):
             self.handleError(record)
 
 
-def set_up_logging(verbose: bool, prefix: str = "") -> None:
+def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> None:
     """Log to standard error; quieten the libraries, whose lines would drown the program's.
 
     Args:
         verbose: log details, and let the libraries speak.
         prefix: of every line.
+        as_json: a JSON object a line, see `JsonFormatter`, the steps of stages included.
     """
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logger = logging.getLogger("vertseg")
     handler = TqdmHandler()
-    handler.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(f"{prefix}%(message)s"))
+    level = logging.DEBUG if verbose else logging.INFO
+    handler.addFilter(lambda r: r.levelno >= level or (as_json and hasattr(r, "event")))
     logger.handlers[:] = [handler]
     logger.propagate = False  # libraries put handlers on the root
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.setLevel(logging.DEBUG if as_json else level)
