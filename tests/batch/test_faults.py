@@ -22,7 +22,7 @@ from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError, NoInputError, OutputError
 from vertseg.io.read import read_image
-from vertseg.report.schema import read_report
+from vertseg.report.files import read_report
 from vertseg.system.atomic import atomic_writer
 
 

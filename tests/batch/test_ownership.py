@@ -15,7 +15,7 @@ from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.batch.staging import Staging
 from vertseg.errors import OutputError
-from vertseg.report.schema import read_report
+from vertseg.report.files import read_report
 from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.system.locks import Lock
 

@@ -23,8 +23,8 @@ from vertseg.measure.flag import Flag, listed
 from vertseg.measure.flags import quality_flags
 from vertseg.measure.vertebra import Heights, Measurement
 from vertseg.report.build import build_failure, build_report
+from vertseg.report.files import read_report, write_report
 from vertseg.report.run_info import OutputOptions, RunInfo
-from vertseg.report.schema import read_report, write_report
 from vertseg.report.summary import COLUMNS, write_summary
 from vertseg.report.words import found_in_words
 from vertseg.stages import SPINE_ONLY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from vertseg.batch.attempt import Attempt
 from vertseg.batch.complete import is_same_scan, reason_to_run
@@ -21,9 +21,10 @@ from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.measure import analyse
 from vertseg.report.build import build_failure, build_report, outputs_of_earlier_runs
+from vertseg.report.files import read_report
 from vertseg.report.preview import write_preview
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import Report, read_report
+from vertseg.report.schema import Report
 from vertseg.stages import FIND, SPINE_ONLY
 from vertseg.system.atomic import discard_partials
 from vertseg.system.fingerprint import Fingerprint
@@ -183,7 +184,7 @@ class CaseJob:
             written = write_outputs(case, run.options, result, place, failed)
             written |= write_extras(case, run.options, result, analysis, place, failed)
         report = build_report(case, self._fingerprint, run, result, analysis, written, seconds)
-        report |= said or {}
+        report = cast(Report, {**report, **(said or {})})
         with timed(seconds, "preview"), self._staging.writing():
             write_preview(place(case.preview), result.image, result.labels, report)
             planes = result.image.grid.size[2]

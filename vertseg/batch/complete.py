@@ -9,8 +9,9 @@ from vertseg.batch.outputs import wanted_outputs
 from vertseg.errors import InputError
 from vertseg.io.case import Case, folded
 from vertseg.report.claims import is_safe_name
+from vertseg.report.files import read_report
 from vertseg.report.run_info import DICOM, OutputOptions, RunInfo
-from vertseg.report.schema import Report, read_report
+from vertseg.report.schema import Report
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.system.fingerprint import are_same_files, is_same_file
 

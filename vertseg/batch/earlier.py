@@ -12,7 +12,8 @@ from vertseg.batch.outputs import all_outputs
 from vertseg.errors import OutputError
 from vertseg.io.case import Case
 from vertseg.report.claims import Ownership, claimed_files, read_record
-from vertseg.report.schema import Report, read_report
+from vertseg.report.files import read_report
+from vertseg.report.schema import Report
 
 _REMEDY = "Move it away, give another output folder, or let it be replaced with --overwrite."
 
@@ -94,8 +95,8 @@ def place_of(case: Case) -> str:
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _input(report: Report) -> dict[str, Any]:
-    value = report.get("input")
+def _input(report: Report) -> Mapping[str, Any]:
+    value: Any = report.get("input")  # a report may have been edited
     return value if isinstance(value, dict) else {}
 
 

@@ -16,10 +16,11 @@ from vertseg.batch.shards import SHARD_SUMMARIES
 from vertseg.errors import InputError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.report.build import build_failure
+from vertseg.report.files import collect_reports, read_report
 from vertseg.report.gallery import write_gallery
 from vertseg.report.review import Mark, read_review, what_to_do
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import Report, collect_reports, read_report
+from vertseg.report.schema import Report
 from vertseg.report.summary import write_summary
 from vertseg.system.atomic import discard_partials
 from vertseg.system.locks import locked
@@ -138,9 +139,11 @@ def _not_done(case: Case) -> VertsegError:
 
 
 def _error_of(report: Report) -> VertsegError:
-    error = report.get("error") or {}
-    parts = (str(error.get(name, "")) for name in ("what", "where", "expected", "remedy"))
-    return VertsegError(*parts)
+    error = report.get("error")
+    if error is None:
+        return VertsegError("")
+    where = str(error.get("where", ""))  # a report may have been edited
+    return VertsegError(error["what"], where, error["expected"], error["remedy"])
 
 
 def _remove_shard_summaries(options: Options) -> None:

@@ -24,8 +24,9 @@ from vertseg.geometry.boxes import empty_labels
 from vertseg.io.case import Case
 from vertseg.io.mask import read_labels
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+from vertseg.report.files import collect_reports
 from vertseg.report.run_info import OutputOptions, RunInfo
-from vertseg.report.schema import Report, collect_reports
+from vertseg.report.schema import ChangeRecord, Report
 from vertseg.sequence.rename import assigned
 from vertseg.stages import Stage
 from vertseg.stages.result import Result, Vertebra
@@ -116,7 +117,8 @@ def rival_of(report: Report) -> dict[int, int]:
     Raises:
         ConfigurationError: the report names none, or one without some of the vertebrae.
     """
-    pairs = (report.get("sequence") or {}).get("rival_labels") or []
+    chain = report.get("sequence")
+    pairs = chain.get("rival_labels", []) if chain else []
     known = {pair["label"]: pair["rival_label"] for pair in pairs}
     new = [known.get(label) for label in labels_in(report)]
     remedy = "Give --shift, or --from and --as."
@@ -165,8 +167,9 @@ def find_scan(report: Report, output: Path, scans: Path | None) -> Case:
         ConfigurationError: it is not there.
     """
     name = report["case"]
-    if scans is None and isinstance(report["input"].get("root"), str):
-        scans = Path(os.path.normpath(output / report["input"]["root"]))
+    root = report["input"].get("root")
+    if scans is None and isinstance(root, str):
+        scans = Path(os.path.normpath(output / root))
     if scans is None or not scans.exists():
         what, remedy = "the folder of the scans is not known", "Give it with --input."
         raise ConfigurationError(what, f"--case {name}", remedy=remedy)
@@ -255,7 +258,7 @@ def _sentence(change: Mapping[int, int]) -> str:
 
 def _said(report: Report, change: Mapping[int, int], request: Request) -> dict[str, Any]:
     """Entries of the new report that tell of the change, and what it keeps of the old one."""
-    step = {
+    step: ChangeRecord = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": request.by,
         "change": request.words,

@@ -27,12 +27,8 @@ from vertseg.report.run_info import RunInfo
 from vertseg.report.summary import write_summary
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
-<<<<<<< HEAD
 from vertseg.stages.device import BACKENDS
-from vertseg.system.log import Progress
-=======
 from vertseg.system.log import Progress, event
->>>>>>> fa04897 (--log-format json: an object a line, for programs that follow a run)
 from vertseg.system.memory import is_out_of_memory
 from vertseg.system.signals import Stopped, stop_on_signals
 from vertseg.version import VERSION

@@ -19,7 +19,7 @@ from typing import Any
 
 from vertseg.errors import OutputError
 from vertseg.report.claims import claimed_files, read_record, sealed
-from vertseg.report.schema import write_report
+from vertseg.report.files import write_report
 from vertseg.system.atomic import remedy_for
 from vertseg.system.fingerprint import sha256_of
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertseg.measure.flag import Flag
 from vertseg.measure.flags import quality_flags
 from vertseg.measure.part_maps import PartMaps, map_parts
-from vertseg.measure.rows import vertebra_rows
+from vertseg.measure.rows import VertebraRow, vertebra_rows
 from vertseg.measure.shape import Angle, spine_angles
 from vertseg.measure.vertebra import Measurement, measure_vertebrae
 
@@ -31,7 +31,7 @@ class Analysis:
     measurements: tuple[Measurement, ...]
     angles: tuple[Angle, ...]
     flags: tuple[Flag, ...]
-    rows: list[dict[str, Any]]
+    rows: list[VertebraRow]
     part_maps: PartMaps | None = None
 
 
@@ -59,7 +59,7 @@ def analyse(result: Result, parts: bool = False) -> Analysis:
 
 def _rows(
     result: Result, measurements: tuple[Measurement, ...], maps: PartMaps | None
-) -> list[dict[str, Any]]:
+) -> list[VertebraRow]:
     rows = vertebra_rows(result.image.grid, result.vertebrae, measurements, result.segmented)
     if maps is None:
         return rows

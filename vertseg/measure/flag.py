@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
 
 Severity = Literal["check", "note"]
+
+
+class FlagRow(TypedDict):
+    """A flag in a report."""
+
+    code: str
+    severity: Severity
+    vertebrae: list[str]
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,14 @@ class Flag:
     vertebrae: tuple[str, ...]
     sentence: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> FlagRow:
         """For JSON."""
-        return {**asdict(self), "vertebrae": list(self.vertebrae)}
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "vertebrae": list(self.vertebrae),
+            "sentence": self.sentence,
+        }
 
 
 def listed(names: Sequence[str]) -> str:

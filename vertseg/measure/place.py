@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -10,12 +10,20 @@ from vertseg.geometry.boxes import Box
 from vertseg.geometry.grid import Grid, PointLps
 
 
+class PlaceRow(TypedDict):
+    """Entries of `place_row`."""
+
+    axial_slice: int
+    box_first: list[int] | None
+    box_last: list[int] | None
+
+
 def axial_axis(grid: Grid) -> int:
     """The array axis that runs most nearly along the body: 2 in a scan stored as axial slices."""
     return int(np.argmax(np.abs(grid.affine_lps[2, :3]) / grid.spacing))
 
 
-def place_row(point_lps_mm: PointLps, box: Box | None, grid: Grid) -> dict[str, Any]:
+def place_row(point_lps_mm: PointLps, box: Box | None, grid: Grid) -> PlaceRow:
     """Axial slice through the middle of a vertebra, and the voxels that its mask reaches.
 
     Args:

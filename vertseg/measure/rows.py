@@ -4,18 +4,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.labels import region_of
-from vertseg.measure.place import place_row
+from vertseg.measure.place import PlaceRow, place_row
 from vertseg.measure.shape import genant_grade, tilt_deg
 from vertseg.measure.vertebra import Measurement
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Vertebra
 
-Row = dict[str, Any]
+Number = float | None
+
+
+class BodyRow(TypedDict):
+    """Size of the body."""
+
+    body_width_mm: Number
+    body_depth_mm: Number
+
+
+class HeightsRow(TypedDict):
+    """Heights of the body and their ratios."""
+
+    anterior_height_mm: Number
+    middle_height_mm: Number
+    posterior_height_mm: Number
+    anterior_ratio: Number
+    middle_ratio: Number
+
+
+class TiltsRow(TypedDict):
+    """How the end plates lean: to the back, seen from the side; to the left, from the front."""
+
+    upper_plate_sagittal_deg: Number
+    upper_plate_coronal_deg: Number
+    lower_plate_sagittal_deg: Number
+    lower_plate_coronal_deg: Number
+
+
+class VertebraRow(PlaceRow, BodyRow, HeightsRow, TiltsRow):
+    """One vertebra in a report; ``MEASUREMENTS.md`` defines the entries."""
+
+    label: int
+    name: str
+    region: str
+    centroid_lps_mm: list[float]
+    peak: Number
+    margin_nats: Number
+    voxels: int | None
+    volume_ml: Number
+    trabecular_hu: Number
+    trabecular_sd_hu: Number
+    touches_border: str
+    genant_grade_hint: int | None
+    parts: NotRequired[dict[str, dict[str, float]] | None]
 
 
 def vertebra_rows(
@@ -23,7 +67,7 @@ def vertebra_rows(
     vertebrae: Sequence[Vertebra],
     measurements: Sequence[Measurement],
     segmented: bool = True,
-) -> list[Row]:
+) -> list[VertebraRow]:
     """Rows of all vertebrae of an image, from the head downwards.
 
     Args:
@@ -32,7 +76,7 @@ def vertebra_rows(
         measurements: of the same, in the same order.
         segmented: whether there is a mask; what is measured in it is None otherwise.
     """
-    rows = []
+    rows: list[VertebraRow] = []
     for number, (vertebra, measured) in enumerate(zip(vertebrae, measurements, strict=True)):
         around = [measurements[n] for n in (number - 1, number + 1) if 0 <= n < len(measurements)]
         rows.append(
@@ -40,7 +84,7 @@ def vertebra_rows(
                 "label": vertebra.label,
                 "name": vertebra.name,
                 "region": region_of(vertebra.label),
-                "centroid_lps_mm": [rounded(value, 2) for value in vertebra.point_lps_mm],
+                "centroid_lps_mm": [round(value, 2) for value in vertebra.point_lps_mm],
                 **place_row(vertebra.point_lps_mm, measured.box, grid),
                 "peak": rounded(vertebra.score, 3),
                 "margin_nats": rounded(vertebra.margin, 2),
@@ -63,7 +107,7 @@ def rounded(value: float | None, decimals: int) -> float | None:
     return round(float(value), decimals) if value is not None and math.isfinite(value) else None
 
 
-def _body_size(measured: Measurement) -> Row:
+def _body_size(measured: Measurement) -> BodyRow:
     body = measured.body
     return {
         "body_width_mm": rounded(body.width_mm, 1) if body else None,
@@ -71,7 +115,7 @@ def _body_size(measured: Measurement) -> Row:
     }
 
 
-def _heights(measured: Measurement) -> Row:
+def _heights(measured: Measurement) -> HeightsRow:
     heights = measured.heights
     return {
         "anterior_height_mm": rounded(heights.anterior_mm, 1) if heights else None,
@@ -82,15 +126,16 @@ def _heights(measured: Measurement) -> Row:
     }
 
 
-def _tilts(measured: Measurement) -> Row:
-    """How the end plates lean: to the back, seen from the side; to the left, from the front."""
+def _tilts(measured: Measurement) -> TiltsRow:
     body = None if measured.cut_off else measured.body
-    plates = {
-        "upper": body.upper_normal_lps if body else None,
-        "lower": body.lower_normal_lps if body else None,
-    }
+    upper, lower = (body.upper_normal_lps, body.lower_normal_lps) if body else (None, None)
     return {
-        f"{plate}_plate_{view}_deg": None if normal is None else rounded(tilt_deg(normal, axis), 1)
-        for plate, normal in plates.items()
-        for view, axis in (("sagittal", 1), ("coronal", 0))
+        "upper_plate_sagittal_deg": _tilt(upper, 1),
+        "upper_plate_coronal_deg": _tilt(upper, 0),
+        "lower_plate_sagittal_deg": _tilt(lower, 1),
+        "lower_plate_coronal_deg": _tilt(lower, 0),
     }
+
+
+def _tilt(normal: FloatArray | None, axis: int) -> Number:
+    return None if normal is None else rounded(tilt_deg(normal, axis), 1)

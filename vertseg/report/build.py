@@ -16,7 +16,7 @@ from vertseg.io.image import Image
 from vertseg.measure import Analysis
 from vertseg.measure.rows import rounded
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import SCHEMA, Report
+from vertseg.report.schema import SCHEMA, Findings, Geometry, Head, Report, Status
 from vertseg.system.fingerprint import Fingerprint
 from vertseg.version import NOTICE
 
@@ -56,14 +56,19 @@ def build_report(
         seconds: stage -> seconds, in the order of the stages.
     """
     written = {"mask": None, **outputs, "preview": case.preview}
-    return {
+    report: Report = {
         **_head(case, result.status, run),
         "input": {"file": case.path.name, **fingerprint.as_dict()},
-        **_given(case),
         **findings(result, analysis),
-        "seconds": {stage: rounded(value, 2) for stage, value in seconds.items()},
-        "outputs": {kind: path and _beside(path, case.report) for kind, path in written.items()},
+        "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+        "outputs": {
+            kind: None if path is None else _beside(path, case.report)
+            for kind, path in written.items()
+        },
     }
+    if case.given_centroids is not None:
+        report["given_centroids"] = Fingerprint.of(case.given_centroids).as_dict()
+    return report
 
 
 def outputs_of_earlier_runs(earlier: Report, asked: Collection[str]) -> dict[str, Any]:
@@ -94,14 +99,14 @@ def outputs_of_earlier_runs(earlier: Report, asked: Collection[str]) -> dict[str
     }
 
 
-def findings(result: Result, analysis: Analysis) -> Report:
+def findings(result: Result, analysis: Analysis) -> Findings:
     """The part of a report that does not depend on files: what was found, measured and flagged."""
     warnings = dict.fromkeys((*result.image.warnings, *result.warnings))  # each one once
-    return {
+    found: Findings = {
         "status": result.status,
         "geometry": _geometry(result.image),
         "acquisition": result.image.facts.as_dict(),
-        "spine": {"course_lps_mm": [[rounded(x, 1) for x in p] for p in result.spine_lps_mm]},
+        "spine": {"course_lps_mm": [[round(x, 1) for x in p] for p in result.spine_lps_mm]},
         "sequence": {
             "margin_nats": rounded(result.margin, 2),
             "rival": result.rival,
@@ -115,26 +120,16 @@ def findings(result: Result, analysis: Analysis) -> Report:
         ],
         "flags": [flag.as_dict() for flag in analysis.flags],
         "warnings": list(warnings),
-        **_heatmap_labels(result),
     }
-
-
-def _heatmap_labels(result: Result) -> Report:
-    """Labels along the last axis of a heatmap that was kept; nothing where none was."""
-    labels = [list(heatmap.labels) for heatmap in result.heatmaps if heatmap.labels]
-    return {"heatmap_labels": labels[0]} if labels else {}
+    for heatmap in result.heatmaps:
+        if heatmap.labels:
+            found["heatmap_labels"] = list(heatmap.labels)  # along its last axis
+    return found
 
 
 def _beside(path: Path, report: Path) -> str:
     """Path of an output as seen from the report's folder."""
     return Path(os.path.relpath(path, report.parent)).as_posix()
-
-
-def _given(case: Case) -> dict[str, Any]:
-    """Which centroid file was given; nothing where none was."""
-    if case.given_centroids is None:
-        return {}
-    return {"given_centroids": Fingerprint.of(case.given_centroids).as_dict()}
 
 
 def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
@@ -155,7 +150,7 @@ def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
     }
 
 
-def _head(case: Case, status: str, run: RunInfo) -> Report:
+def _head(case: Case, status: Status, run: RunInfo) -> Head:
     return {
         "schema": SCHEMA,
         "notice": NOTICE,
@@ -179,13 +174,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _geometry(image: Image) -> dict[str, Any]:
+def _geometry(image: Image) -> Geometry:
     grid = image.grid
     return {
         "size": list(grid.size),
-        "spacing_mm": [rounded(value, 4) for value in grid.spacing],
+        "spacing_mm": [round(value, 4) for value in grid.spacing],
         "axes_towards": list(grid.axis_codes()),
-        "affine_ras": [[rounded(value, 6) for value in row] for row in grid.affine_ras],
+        "affine_ras": [[round(value, 6) for value in row] for row in grid.affine_ras.tolist()],
         "intensities": image.intensities,
         "repairs": list(image.warnings),
     }

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from vertseg.report.schema import SCHEMA
 from vertseg.system.fingerprint import sha256_of
@@ -74,7 +74,7 @@ def claimed_files(record: Mapping[str, Any]) -> dict[str, str | None]:
     return claimed
 
 
-def is_safe_name(name: Any) -> bool:
+def is_safe_name(name: Any) -> TypeGuard[str]:
     """Whether a name that was read from a file is a path within the folder that it is meant for."""
     if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
         return False

@@ -6,7 +6,7 @@ import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +147,8 @@ def draw(result: Result, name: str = "") -> Pillow.Image:
         RGB picture, see `render_preview`.
     """
     said = findings(result, analyse(result))
-    report = {**said, "case": name, "software": {"vertseg": VERSION}}
+    # All that a picture shows of a report.
+    report = cast(Report, {**said, "case": name, "software": {"vertseg": VERSION}})
     return render_preview(result.image, result.labels, report)
 
 

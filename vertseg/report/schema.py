@@ -1,114 +1,136 @@
-"""Whether something read from a file is a report: it may be edited, or another program's."""
+"""The report of a case: its entries as JSON holds them."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, NotRequired, TypedDict
 
-from vertseg.io.case import report_places
-from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
-from vertseg.system.atomic import write_text
-
-if TYPE_CHECKING:
-    pass
+from vertseg.measure.flag import FlagRow
+from vertseg.measure.rows import VertebraRow
+from vertseg.system.fingerprint import FingerprintRecord
 
 SCHEMA = "vertseg-report-1"
 
-_STATUS = ("ok", "no_spine", "failed")
-_NUMBERS = (
-    *("peak", "margin_nats", "volume_ml", "trabecular_hu"),
-    *("anterior_height_mm", "middle_height_mm", "posterior_height_mm"),
+Status = Literal["ok", "no_spine", "failed"]
+
+
+class InputRecord(TypedDict):
+    """The scan: name of its file, and, where it could be read, the fingerprint of its content."""
+
+    file: str
+    place: NotRequired[str]
+    root: NotRequired[str | None]
+    bytes: NotRequired[int]
+    modified_ns: NotRequired[int]
+    sha256: NotRequired[str]
+    stamp: NotRequired[str]
+
+
+class Geometry(TypedDict):
+    """The grid of the scan, and what was repaired in its header."""
+
+    size: list[int]
+    spacing_mm: list[float]
+    axes_towards: list[str]
+    affine_ras: list[list[float]]
+    intensities: str
+    repairs: list[str]
+
+
+class Course(TypedDict):
+    """Points along the spine from the head downwards."""
+
+    course_lps_mm: list[list[float]]
+
+
+class Chain(TypedDict):
+    """How sure the numbering is."""
+
+    margin_nats: float | None
+    rival: str
+    rival_labels: NotRequired[list[RivalLabel]]
+    level_shift_possible: bool
+    upside_down_possible: bool
+
+
+ChangeRecord = TypedDict(
+    "ChangeRecord",
+    {"when": str, "by": str, "change": str, "from": list[str], "to": list[str]},
 )
+"""How a person has changed the numbering: the names of all vertebrae before and after."""
 
 
-def is_report(value: Any) -> bool:
-    """Whether `value` has the schema, and all that the summary and the gallery show of a report."""
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        return False
-    try:
-        return (
-            isinstance(value["case"], str)
-            and value["status"] in _STATUS
-            and isinstance(value["seconds"], dict)
-            and _is_number(value["seconds"].get("total", 0))
-            and all(isinstance(name, str | None) for name in value.get("outputs", {}).values())
-            and isinstance(value.get("acquisition", {}), dict)
-            and all(_is_vertebra(row) for row in value["vertebrae"])
-            and all(_is_flag(flag) for flag in value["flags"])
-            and all(_is_angle(angle) for angle in value.get("angles", []))
-            and _is_error(value.get("error"))
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
+class RivalLabel(TypedDict):
+    """A vertebra's label, and the one that it has in the rival chain."""
+
+    label: int
+    rival_label: int
 
 
-def _is_vertebra(row: dict[str, Any]) -> bool:
-    centroid = row["centroid_lps_mm"]
-    return (
-        row["label"] in ORDER_CRANIAL_TO_CAUDAL
-        and isinstance(row["name"], str)
-        and all(row[name] is None or _is_number(row[name]) for name in _NUMBERS)
-        and len(centroid) == 3
-        and all(map(_is_number, centroid))
-    )
+class AngleRow(TypedDict):
+    """An angle between two end plates."""
+
+    name: str
+    upper: str
+    lower: str
+    degrees: float | None
 
 
-def _is_flag(flag: dict[str, Any]) -> bool:
-    texts = (flag["code"], flag["severity"], flag["sentence"], *flag["vertebrae"])
-    return all(isinstance(text, str) for text in texts)
+class ErrorRecord(TypedDict):
+    """Why a case failed, as in `vertseg.errors`."""
+
+    what: str
+    where: str
+    expected: str
+    remedy: str
 
 
-def _is_angle(angle: dict[str, Any]) -> bool:
-    texts = (angle["name"], angle["upper"], angle["lower"])
-    return all(isinstance(text, str) for text in texts) and _is_number(angle["degrees"])
+class Findings(TypedDict):
+    """What was found, measured and flagged; it does not depend on files."""
+
+    status: Status
+    geometry: Geometry
+    acquisition: dict[str, Any]
+    spine: Course
+    sequence: Chain
+    vertebrae: list[VertebraRow]
+    angles: list[AngleRow]
+    flags: list[FlagRow]
+    warnings: list[str]
+    heatmap_labels: NotRequired[list[int]]
 
 
-def _is_error(error: Any) -> bool:
-    names = ("what", "expected", "remedy")
-    return error is None or all(isinstance(error[name], str) for name in names)
+class Head(TypedDict):
+    """Which case it is, and what made the report."""
+
+    schema: str
+    notice: str
+    case: str
+    status: Status
+    created: str
+    software: dict[str, str]
+    weights: dict[str, Any]
+    options: dict[str, Any]
+    device: dict[str, Any]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+class Report(Head):
+    """A report; one of a failed case has an error and lacks what would have been found."""
 
-
-Report = dict[str, Any]
-
-
-def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report as JSON with one line for each list of numbers; raises OutputError."""
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    # Strings in JSON hold no line breaks, so only lists of plain values can match.
-    flat = re.sub(r"\[\n\s*([^\[\]{}]*?)\s*\n\s*\]", _on_one_line, text)
-    write_text(path, flat + "\n")
-
-
-def _on_one_line(found: re.Match[str]) -> str:
-    return "[" + re.sub(r"\n\s*", " ", found[1]) + "]"
-
-
-def read_report(path: str | os.PathLike[str]) -> Report | None:
-    """A report as written by this program, or None if there is none."""
-    try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return report if is_report(report) else None
-
-
-def collect_reports(output: str | os.PathLike[str]) -> Iterator[tuple[Path, Report]]:
-    """All reports in a folder and below it, each with its folder relative to the first.
-
-    A report that does not lie where that of its scan belongs is passed over: somebody has moved or
-    copied it there with its outputs, say to keep them.
-    """
-    root = Path(output)
-    for path in sorted(root.rglob("*_report.json")):
-        report = read_report(path)
-        place = path.relative_to(root)
-        if report is not None and place in report_places(report["case"]):
-            yield place.parent, report
+    input: InputRecord
+    given_centroids: NotRequired[FingerprintRecord]
+    geometry: NotRequired[Geometry]
+    acquisition: NotRequired[dict[str, Any]]
+    spine: NotRequired[Course]
+    sequence: NotRequired[Chain]
+    vertebrae: list[VertebraRow]
+    angles: NotRequired[list[AngleRow]]
+    flags: list[FlagRow]
+    warnings: list[str]
+    heatmap_labels: NotRequired[list[int]]
+    seconds: dict[str, float]
+    outputs: NotRequired[dict[str, str | None]]
+    output_sha256: NotRequired[dict[str, str]]
+    earlier_outputs: NotRequired[dict[str, dict[str, Any]]]
+    failed_outputs: NotRequired[dict[str, str]]
+    changed_by_person: NotRequired[list[ChangeRecord]]
+    error: NotRequired[ErrorRecord]

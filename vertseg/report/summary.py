@@ -13,7 +13,6 @@ from vertseg.measure.parts import PARTS
 from vertseg.report.schema import Report
 from vertseg.system.atomic import write_text
 
-_PER_CASE = ("case", "status")
 _PER_VERTEBRA = (
     *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm"),
     *("axial_slice", "box_first", "box_last", "peak", "margin_nats"),
@@ -24,7 +23,7 @@ _PER_VERTEBRA = (
     *("upper_plate_sagittal_deg", "upper_plate_coronal_deg"),
     *("lower_plate_sagittal_deg", "lower_plate_coronal_deg"),
 )
-COLUMNS = (*_PER_CASE, *_PER_VERTEBRA, "flags", *FACTS)
+COLUMNS = ("case", "status", *_PER_VERTEBRA, "flags", *FACTS)
 """Columns of ``summary.csv``; empty where a value could not be measured."""
 PART_COLUMNS = tuple(
     f"{name}_{quantity}"
@@ -40,11 +39,12 @@ def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
         for vertebra in report["vertebrae"]:
             x, y, z = vertebra["centroid_lps_mm"]
             codes = [f["code"] for f in report["flags"] if vertebra["name"] in f["vertebrae"]]
-            values = {**vertebra, "x_lps_mm": x, "y_lps_mm": y, "z_lps_mm": z}
+            values: dict[str, Any] = {**vertebra, "x_lps_mm": x, "y_lps_mm": y, "z_lps_mm": z}
             for corner in ("box_first", "box_last"):
-                values[corner] = " ".join(map(str, vertebra.get(corner) or ()))
+                values[corner] = " ".join(map(str, values.get(corner) or ()))
             yield {
-                **{name: report[name] for name in _PER_CASE},
+                "case": report["case"],
+                "status": report["status"],
                 **{name: values.get(name) for name in _PER_VERTEBRA},
                 "flags": " ".join(codes),
                 **{name: report.get("acquisition", {}).get(name) for name in FACTS},

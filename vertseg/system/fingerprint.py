@@ -8,8 +8,8 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from vertseg.errors import InputError
 
@@ -17,6 +17,15 @@ PathLike = str | os.PathLike[str]
 
 _COARSEST_CLOCK_NS = 2_000_000_000  # of a file system, FAT
 _LARGEST_FILE_BYTES = 16 << 30  # more than any volume that is accepted
+
+
+class FingerprintRecord(TypedDict):
+    """A fingerprint in JSON, see `Fingerprint`."""
+
+    bytes: int
+    modified_ns: int
+    sha256: str
+    stamp: str
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,14 @@ class Fingerprint:
         except OSError:
             return False
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> FingerprintRecord:
         """For JSON."""
-        return asdict(self)
+        return {
+            "bytes": self.bytes,
+            "modified_ns": self.modified_ns,
+            "sha256": self.sha256,
+            "stamp": self.stamp,
+        }
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
