@@ -78,6 +78,8 @@ def main(
             if options.selftest:
                 return _selftest(options)
             options = _checked(options)
+            if options.list_only:
+                return _list(options)
             outcome = _run(options, load)
     except VertsegError as error:
         _LOGGER.error("%s", error, exc_info=error if options.verbose else None)
@@ -93,7 +95,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; like argparse, ends the process with code 1 on bad ones."""
     given = sys.argv[1:] if arguments is None else arguments
     given = _from_bids_app(list(given))
-    return Options(**vars(_parser(needs_paths=_SELFTEST not in given).parse_args(given)))
+    parser = _parser(needs_paths=_SELFTEST not in given)
+    found = vars(parser.parse_args(given))
+    first, *more = [*found.pop("input"), *found.pop("input_list")] or [Path()]
+    if first == Path() and not found["selftest"]:
+        parser.error("the following arguments are required: --input or --input-list")
+    return Options(input=first, more_inputs=tuple(more), **found)
 
 
 def _from_bids_app(given: list[str]) -> list[str]:
@@ -135,9 +142,24 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    inputs = parser.add_argument_group("input and output")
+    inputs.add_argument(
+        "--input",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="folder with scans, one scan, or a zip archive of DICOM; may be given several times",
+    )
+    inputs.add_argument(
+        "--input-list",
+        type=_listed,
+        default=[],
+        metavar="FILE",
+        help="further inputs: a path a line, seen from the folder of the file",
+    )
     paths: dict[str, Any] = {"type": Path, "required": needs_paths, "default": Path()}
-    add("--input", metavar="PATH", help="folder with scans, or one scan", **paths)
-    add("--output", metavar="FOLDER", help="folder for the outputs", **paths)
+    inputs.add_argument("--output", metavar="FOLDER", help="folder for the outputs", **paths)
     add(
         "--only",
         action=_Patterns,
@@ -268,9 +290,29 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         default="text",
         help="json: an object a line on standard error, for programs (default: %(default)s)",
     )
+    add(
+        "--list",
+        dest="list_only",
+        action="store_true",
+        help="run nothing: what would be done, scan by scan, and why the rest would not",
+    )
     add(_SELFTEST, action="store_true", help="only check weights, device and each network")
     parser.add_argument("--version", action="version", version=f"vertseg {VERSION}")
     return parser
+
+
+def _listed(text: str) -> list[Path]:
+    """Paths from a file; empty lines and such as begin with # are passed over."""
+    file = Path(text)
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise argparse.ArgumentTypeError(f"{file} cannot be read as text: {error}") from error
+    names = [line.strip() for line in lines]
+    found = [file.parent / name for name in names if name and not name.startswith("#")]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{file} holds no path")
+    return found
 
 
 def _natural(text: str) -> int:
@@ -320,7 +362,7 @@ def _checked(options: Options) -> Options:
     if options.review is not None:
         raise ConfigurationError("needs --merge", "--review", remedy="Add --merge.")
     shard = options.shard
-    if shard is None and options.input.is_dir():
+    if shard is None and (options.more_inputs or options.input.is_dir()):
         shard = shard_of_slurm(os.environ)
     return replace(options, shard=shard if shard is not None and shard.count > 1 else None)
 
@@ -337,6 +379,16 @@ def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outco
 
         return run_on_gpus(options, load or load_segmenter)
     return run_batch(options, load or load_segmenter)
+
+
+def _list(options: Options) -> int:
+    from vertseg.batch.listing import as_table, exit_code, list_cases
+    from vertseg.batch.run import find_for
+    from vertseg.system.log import say
+
+    lines = list(list_cases(find_for(options), options))
+    say(as_table(lines))
+    return exit_code(lines)
 
 
 def _selftest(options: Options) -> int:

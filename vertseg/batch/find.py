@@ -6,12 +6,13 @@ import logging
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from vertseg.batch.layouts import recognise_layout
+from vertseg.batch.options import common_root
 from vertseg.errors import InputError, NoInputError
 from vertseg.io.case import BIDS_CT, Case
 from vertseg.io.dicom_damage import Series
@@ -57,7 +58,9 @@ class Discovery:
     refused: tuple[InputError, ...]
 
 
-def find_cases(root: str | os.PathLike[str], only: str | Sequence[str] | None = None) -> Discovery:
+def find_cases(
+    root: str | os.PathLike[str] | Sequence[Path], only: str | Sequence[str] | None = None
+) -> Discovery:
     """Find the scans in a folder and all below it, or take a single file.
 
     A folder may hold a DICOM series: alone it is a case named like the folder, otherwise (and in
@@ -68,44 +71,33 @@ def find_cases(root: str | os.PathLike[str], only: str | Sequence[str] | None = 
     always taken. Links are followed.
 
     Args:
-        root: folder, or one file.
+        root: folder, or one file; or several, whose cases are named from the folder that holds
+            them all.
         only: keep only scans whose file name or relative path fits this shell pattern, or one of
             several.
 
     Raises:
         NoInputError: `root` does not exist or holds no scan.
     """
-    start = Path(root)
-    if os.path.isfile(start):
-        cases, skipped = _single(start)
-    elif os.path.isdir(start):
-        cases, skipped = _sort_out(start)
-        cases = recognise_layout(cases, start)
-    else:
-        remedy = "Give an existing folder or file, or mount it into the container."
-        raise NoInputError("does not exist", str(root), remedy=remedy)
+    roots = [Path(root)] if isinstance(root, str | os.PathLike) else list(dict.fromkeys(root))
+    for one in roots:
+        if not os.path.exists(one):
+            remedy = "Give an existing folder or file, or mount it into the container."
+            raise NoInputError("does not exist", str(one), remedy=remedy)
+    cases, skipped = _sort_out(roots, common_root(roots))
+    if len(roots) == 1 and os.path.isdir(roots[0]):
+        cases = recognise_layout(cases, roots[0])
     if only is not None:
         patterns = (only,) if isinstance(only, str) else tuple(only)
         cases = [case for case in cases if _fits(case, patterns)]
     if not cases:
-        raise _nothing_found(str(root), only, skipped)
+        raise _nothing_found(", ".join(map(str, roots[:3])), only, skipped)
     kept, refused = _refuse_clashes(cases)
     return Discovery(tuple(kept), tuple(skipped), tuple(refused))
 
 
 def _fits(case: Case, patterns: Iterable[str]) -> bool:
     return any(fnmatch(case.path.name, p) or fnmatch(case.name, p) for p in patterns)
-
-
-def _single(file: Path) -> tuple[list[Case], list[Skipped]]:
-    """The case of a file that was given by itself, such as one DICOM file with many frames."""
-    if split_suffix(file.name)[1]:
-        return [Case.from_path(file, file.parent)], []
-    found, left = find_series([file])
-    skipped = [Skipped(other.path, other.reason) for other in left]
-    if not any(series.archive for series in found):
-        return [Case(file, Path(), file.stem, False, series=series) for series in found], skipped
-    return _cases_of(found, file.parent), skipped
 
 
 def _nothing_found(
@@ -119,46 +111,66 @@ def _nothing_found(
     return NoInputError(what, where, IN_WORDS, "Check the folder and the names of its files.")
 
 
-def _sort_out(root: Path) -> tuple[list[Case], list[Skipped]]:
-    cases: list[Case] = []
-    skipped: list[Skipped] = []
-    others: list[Path] = []
-    for _, files in _walk(root):
-        for path in files:
+def _sort_out(roots: Sequence[Path], base: Path) -> tuple[list[Case], list[Skipped]]:
+    """Cases and what is left out, of all inputs; what lies in two of them counts once."""
+    cases: dict[str, Case] = {}
+    skipped: dict[str, Skipped] = {}
+    others: dict[str, tuple[Path, Path]] = {}
+    entered: set[str] = set()
+    for given in roots:
+        root = Path(os.path.abspath(given)) if len(roots) > 1 else given
+        for path in _files_below(root, entered) if os.path.isdir(root) else [root]:
+            key = os.path.abspath(path)
             if not split_suffix(path.name)[1]:
-                others.append(path)
-            elif reason := _reason_to_skip(path, root):
-                skipped.append(Skipped(path, reason))
+                others.setdefault(key, (path, root))
+            elif path != root and (reason := _reason_to_skip(path, root)):
+                skipped[key] = Skipped(path, reason)
             else:
-                cases.append(Case.from_path(path, root))
-    series, left = _dicom_cases(others, root)
-    cases += series
-    skipped += left
-    return sorted(cases, key=lambda case: case.where), sorted(skipped, key=lambda left: left.path)
+                cases.setdefault(key, Case.from_path(path, base))
+    series, left = _dicom_cases(dict(others.values()), base)
+    found = [*cases.values(), *series]
+    left += (one for key, one in skipped.items() if key not in cases)
+    return sorted(found, key=lambda case: case.where), sorted(left, key=lambda one: one.path)
 
 
-def _dicom_cases(files: Iterable[Path], root: Path) -> tuple[list[Case], list[Skipped]]:
-    """A case for each DICOM series below the input folder."""
-    found, left = find_series(files)
+def _dicom_cases(inputs: Mapping[Path, Path], base: Path) -> tuple[list[Case], list[Skipped]]:
+    """A case for each DICOM series; `inputs` gives for each file the input in which it lies."""
+    found, left = find_series(inputs)
     skipped = [Skipped(other.path, other.reason) for other in left]
     kept = []
     for series in found:
-        if reason := _reason_to_skip(series.folder / "series", root):
+        root = inputs[series.files[0]]
+        inside = series.folder if series.folder.is_relative_to(root) else root
+        reason = _reason_to_skip(inside / "series", root) if os.path.isdir(root) else ""
+        if reason:
             skipped.append(Skipped(series.files[0], reason))
         else:
             kept.append(series)
-    return _cases_of(kept, root), skipped
+    folders = Counter(series.folder for series in kept)
+    given = {series.files[0] for series in kept if _is_given(series, inputs)}
+    cases = [
+        _case_of_file(series, base)
+        if series.files[0] in given
+        else Case.from_series(series, base, folders[series.folder] == 1)
+        for series in kept
+    ]
+    return cases, skipped
 
 
-def _cases_of(found: Sequence[Series], root: Path) -> list[Case]:
-    folders = Counter(series.folder for series in found)
-    return [Case.from_series(series, root, folders[series.folder] == 1) for series in found]
+def _is_given(series: Series, inputs: Mapping[Path, Path]) -> bool:
+    """Whether a series is one file, such as one with many frames, that is an input by itself."""
+    file = series.files[0]
+    return len(series.files) == 1 and inputs[file] == file and series.archive is None
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """All folders and their files; links are followed, each folder is entered once."""
+def _case_of_file(series: Series, base: Path) -> Case:
+    file = series.files[0]
+    return Case(file, file.parent.relative_to(base), file.stem, False, series=series)
+
+
+def _files_below(root: Path, entered: set[str]) -> Iterator[Path]:
+    """All files of a folder and those below; links are followed, each folder is entered once."""
     pending = deque([root])
-    entered: set[str] = set()
     while pending:
         folder = pending.popleft()
         real = os.path.realpath(folder)
@@ -172,7 +184,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
             continue
         paths = [folder / name for name in names]
         pending.extend(p for p in paths if os.path.isdir(p) and not p.name.startswith("."))
-        yield folder, [p for p in paths if not os.path.isdir(p)]
+        yield from (p for p in paths if not os.path.isdir(p))
 
 
 def _reason_to_skip(path: Path, root: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class Options(OutputOptions):
 
     Attributes:
         input: folder with scans, or one scan.
+        more_inputs: further ones.
         output: folder for the outputs, which mirrors the input folder.
         weights: folder with the weights; None for those that come with the program.
         device: ``"auto"``, ``"gpu"`` or ``"cpu"``.
@@ -32,6 +34,7 @@ class Options(OutputOptions):
         shard: the share of the scans to do; None for all.
         overwrite: replace files in the output folder that this program has not written, or that
             were changed since.
+        list_only: say what would be done, and run nothing.
         merge: only write summary and gallery of what all shards have done.
         review: CSV of marks that the gallery has saved, to go with `merge`; None without one.
     """
@@ -54,12 +57,27 @@ class Options(OutputOptions):
     overwrite: bool = False
     merge: bool = False
     review: Path | None = None
+    more_inputs: tuple[Path, ...] = ()
+    list_only: bool = False
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All inputs."""
+        return (self.input, *self.more_inputs)
 
     @property
     def root_from_output(self) -> str | None:
         """The folder of the scans as seen from the output folder; None on another drive."""
-        root = self.input if self.input.is_dir() else self.input.parent
+        root = common_root(self.inputs)
         try:
             return Path(os.path.relpath(root, self.output)).as_posix()
         except ValueError:
             return None
+
+
+def common_root(roots: Sequence[Path]) -> Path:
+    """The folder from which cases are named: the input folder, or that which holds all inputs."""
+    folders = [root if os.path.isdir(root) else root.parent for root in roots]
+    if len(folders) == 1:
+        return folders[0]
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vertseg.batch.find import Discovery, find_cases
-from vertseg.batch.options import Options
+from vertseg.batch.options import Options, common_root
 from vertseg.batch.shards import SHARD_SUMMARIES
 from vertseg.errors import InputError, OutputError, VertsegError
 from vertseg.io.case import Case
@@ -71,8 +71,7 @@ def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outc
     """Enter the scans that cannot be run because of their name as failures."""
     for refused in found.refused:
         _LOGGER.error("FAILED %s", refused)
-        root = options.input if options.input.is_dir() else options.input.parent
-        case = Case.from_path(Path(refused.where), root)
+        case = Case.from_path(Path(refused.where), common_root(options.inputs))
         outcome.failures.append((build_failure(case, refused, run), refused))
 
 
@@ -108,7 +107,7 @@ def merge_shards(options: Options) -> Outcome:
         OutputError: the summary or the gallery cannot be written.
     """
     marks = read_review(options.review) if options.review is not None else {}
-    found = find_cases(options.input, options.only)
+    found = find_cases(options.inputs, options.only)
     outcome = Outcome()
     run = RunInfo(VERSION, {}, options, {})
     note_refused(found, options, run, outcome)

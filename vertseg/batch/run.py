@@ -73,9 +73,7 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         ConfigurationError: options, weights, device or output folder cannot be used.
         OutputError: the summary or the gallery cannot be written.
     """
-    found = find_cases(options.input, options.only)
-    only_given = options.stages == SEGMENT_ONLY
-    found = give_centroids(found, options.centroids, options.output, only_given)
+    found = find_for(options)
     if options.dicom:
         name = f"--{options.dicom[0].replace('_', '-')}"
         if options.dicom != ("dicom_rtstruct",):  # which needs pydicom alone
@@ -84,7 +82,6 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
             _LOGGER.warning("%s changes nothing: no scan is a DICOM series.", name)
     if options.meshes is not None:
         check_mesh_packages("--meshes")
-    found = _share(found, options.shard)
     _check_output(options.output)
     outcome = Outcome()
     if found.cases or found.refused:
@@ -93,6 +90,19 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
         describe_dataset(options.output)
     _write_tables(options, outcome)
     return outcome
+
+
+def find_for(options: Options) -> Discovery:
+    """The scans that a run with these options would take, with their given centroids.
+
+    Raises:
+        NoInputError: there is no scan.
+        ConfigurationError: the folder of given centroids cannot be used.
+    """
+    found = find_cases(options.inputs, options.only)
+    only_given = options.stages == SEGMENT_ONLY
+    found = give_centroids(found, options.centroids, options.output, only_given)
+    return _share(found, options.shard)
 
 
 def _write_tables(options: Options, outcome: Outcome) -> None:
@@ -156,7 +166,8 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
     count = len(found.cases) + len(found.refused)
     skipped = len(found.skipped)
     left_out = f", {skipped} mask{'s' * (skipped > 1)} or the like left out" if skipped else ""
-    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), options.input, left_out)
+    place = f"{len(options.inputs)} inputs" if options.more_inputs else options.input
+    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), place, left_out)
     for file in found.skipped:
         _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
 

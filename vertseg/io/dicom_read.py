@@ -43,12 +43,7 @@ def read_series(series: Series, where: str) -> Image:
         InputError: not CT, fewer than three slices, slices that are damaged, missing, doubled, of
             different kinds or patients, compressed in an unknown way, or without a place.
     """
-    check_series(series, where)
-    normal = series.slices[0].kind.axes_lps[:, 2]
-    slices = sorted(series.slices, key=lambda one: float(np.dot(one.position or (), normal)))
-    row = even_row(slices, where)
-    grid = _grid(slices, row, where)
-    warnings = row.warnings + check_grid(grid, where)
+    slices, grid, warnings = check_series(series, where)
     dtype = np.dtype(np.int16 if has_whole_numbers(slices) else np.float64)
     planes = read_planes(slices, where)
     image = assemble_image(
@@ -72,12 +67,21 @@ def read_dicom_folder(folder: str | os.PathLike[str]) -> Image:
     return read_series(found[0], str(folder))
 
 
-def check_series(series: Series, where: str) -> None:
-    """Raise InputError where the headers of a series say that it makes no volume."""
+def check_series(series: Series, where: str) -> tuple[list[Slice], Grid, tuple[str, ...]]:
+    """The slices in order, their grid and warnings, as far as headers tell.
+
+    Raises:
+        InputError: as `read_series`, but for what is wrong with the values.
+    """
     _check_whole(series, where)
     kinds = list(dict.fromkeys(one.kind for one in series.slices))
     for check in _CHECKS:
         check(series, kinds, where)
+    normal = series.slices[0].kind.axes_lps[:, 2]
+    slices = sorted(series.slices, key=lambda one: float(np.dot(one.position or (), normal)))
+    row = even_row(slices, where)
+    grid = _grid(slices, row, where)
+    return slices, grid, row.warnings + check_grid(grid, where)
 
 
 def _check_whole(series: Series, where: str) -> None:

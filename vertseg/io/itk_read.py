@@ -43,20 +43,7 @@ def read_itk_image(path: str | os.PathLike[str]) -> Image:
             empty or constant, or without usable geometry.
     """
     where = str(path)
-    files = files_of(path)  # first: the library would follow a header wherever it points
-    stored = _information(where)
-    size = _checked_size(stored.size, where)
-    if stored.components != 1:
-        what = f"has {stored.components} values a voxel, as several frames or colour have"
-        remedy = "Give the CT itself, one frame of it."
-        raise InputError(what, where, "one CT value a voxel", remedy)
-    if stored.kind not in _TYPES:
-        what = f"has voxels of the type {stored.kind}"
-        raise InputError(what, where, "one CT value a voxel", "Give the CT itself.")
-    held = sum(os.path.getsize(file) for file in files)
-    if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
-        what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
-        raise InputError(what, where, remedy=COPY_REMEDY)
+    stored, size = check_itk_header(path)
     if not is_invertible(stored.geometry.affine_lps()):
         raise InputError("the header has no usable geometry", where, "three directions in space")
     grid = stored.geometry.grid(size)
@@ -86,6 +73,26 @@ class _Stored:
     components: int
     geometry: ItkGeometry
     names_space: bool
+
+
+def check_itk_header(path: str | os.PathLike[str]) -> tuple[_Stored, Size]:
+    """What the header of a file says, if it may be that of a scan; raises InputError."""
+    where = str(path)
+    files = files_of(path)  # first: the library would follow a header wherever it points
+    stored = _information(where)
+    size = _checked_size(stored.size, where)
+    if stored.components != 1:
+        what = f"has {stored.components} values a voxel, as several frames or colour have"
+        remedy = "Give the CT itself, one frame of it."
+        raise InputError(what, where, "one CT value a voxel", remedy)
+    if stored.kind not in _TYPES:
+        what = f"has voxels of the type {stored.kind}"
+        raise InputError(what, where, "one CT value a voxel", "Give the CT itself.")
+    held = sum(os.path.getsize(file) for file in files)
+    if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
+        what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
+        raise InputError(what, where, remedy=COPY_REMEDY)
+    return stored, size
 
 
 def _information(where: str) -> _Stored:

@@ -30,3 +30,13 @@ def read_nifti(path: PathLike) -> Image:
         stored, scale = StoredForm.of_nifti(header, grid), (layout.slope, layout.intercept)
         with closing(ahead(chunks)) as unpacked:
             return assemble_image(unpacked, layout.dtype, scale, grid, stored, warnings, where)
+
+
+def check_nifti_header(path: PathLike) -> None:
+    """Raise InputError where the header of a file makes it no scan."""
+    where = str(path)
+    with open_nifti(path) as stream:
+        header = read_header(stream, where)
+        layout = voxel_layout(header, where)
+        choose_grid(header.fields(), layout.size, where)
+        check_file_is_long_enough(path, layout)

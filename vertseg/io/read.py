@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vertseg.io.formats import ITK_SUFFIXES, split_suffix
 from vertseg.io.image import Image
-from vertseg.io.nifti_read import read_nifti
+from vertseg.io.nifti_read import check_nifti_header, read_nifti
 from vertseg.io.scan_facts import facts_beside
 
 
@@ -37,3 +37,14 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
         return replace(read_itk_image(path), facts=facts_beside(path))
     return replace(read_nifti(path), facts=facts_beside(path))
+
+
+def check_header(path: str | os.PathLike[str]) -> None:
+    """Raise InputError where the header of a NIfTI, MetaImage or NRRD file makes it no scan."""
+    where = str(path)
+    if split_suffix(where)[1] in ITK_SUFFIXES:
+        from vertseg.io.itk_read import check_itk_header
+
+        check_itk_header(path)
+        return
+    check_nifti_header(path)
