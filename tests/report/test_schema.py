@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.cli import main
-from vertseg.report.schema import is_report
+from vertseg.report.validity import is_report
 from vertseg.stages import FIND, SPINE_ONLY
 
 SCHEMA = json.loads((ROOT / "vertseg" / "data" / "report.schema.json").read_text())
