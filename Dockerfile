@@ -13,9 +13,10 @@
 # docker buildx imagetools inspect python:3.11-slim-bookworm
 ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
+# Of OpenVINO only what runs on a CPU stays: no other plugins, no readers of foreign models.
 FROM ${BASE} AS packages
 ARG VERSION=0.2.0
-# cuda: tensorflow[and-cuda]==2.21.0; cpu: the same tensorflow without the libraries of CUDA.
+# cuda: TensorFlow with the libraries of CUDA, and OpenVINO; cpu: OpenVINO alone.
 ARG ACCELERATOR=cuda
 COPY requirements.txt /build/cpu.txt
 COPY .requirements/cuda.txt .requirements/sbom.py /build/
@@ -23,7 +24,9 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement "/build/${ACCELERATOR}.txt" \
     && /opt/venv/bin/pip uninstall --yes pip \
-    && rm -r /opt/venv/lib/python3*/site-packages/tensorflow/include \
+    && cd /opt/venv/lib/python3*/site-packages \
+    && rm -rf tensorflow/include openvino/include openvino/libs/cache.json \
+        openvino/libs/*_gpu_plugin* openvino/libs/*_npu_* openvino/libs/*_frontend.so* \
     && python3 /build/sbom.py "/build/${ACCELERATOR}.txt" "${VERSION}" >/build/sbom.cdx.json
 
 FROM ${BASE}
@@ -56,7 +59,6 @@ RUN /opt/venv/bin/python -m compileall -q /opt/vertseg \
 
 # Nothing but /output and /tmp is written.
 ENV HOME=/tmp \
-    KERAS_BACKEND=tensorflow \
     KERAS_HOME=/tmp/keras \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     NVIDIA_VISIBLE_DEVICES=all \

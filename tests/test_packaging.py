@@ -18,7 +18,8 @@ from vertseg.batch.find import find_cases
 from vertseg.io.annotations import find_case_files
 from vertseg.version import VERSION
 
-OTHER_BACKENDS = {"jax", "tensorboard"}  # only imported where they were asked for
+ASKED_FOR = {"jax", "skimage", "tensorboard", "trimesh"}  # imported where they were asked for
+FOR_GPUS_AND_TRAINING = {"keras", "tensorflow"}
 PINNED_FILES = ("requirements.txt", "tests/requirements.txt", ".requirements/cuda.txt")
 
 
@@ -45,6 +46,8 @@ def test_pinned_files_agree():
         other = pins(file)
         differing = {n for n in product.keys() & other.keys() if product[n] != other[n]}
         assert not differing, file
+    cuda, test = pins(".requirements/cuda.txt"), pins("tests/requirements.txt")
+    assert all(cuda[name] == test[name] for name in FOR_GPUS_AND_TRAINING)
     assert product.keys() <= pins(".requirements/cuda.txt").keys()
     assert not any(name.startswith("nvidia-") for name in product)
 
@@ -76,12 +79,16 @@ def test_what_the_image_imports_is_pinned():
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
-    others = names - sys.stdlib_module_names - {"models", "vertseg"} - OTHER_BACKENDS
+    others = names - sys.stdlib_module_names - {"models", "vertseg"} - ASKED_FOR
     owners = packages_distributions()
-    pinned = pins("requirements.txt").keys()
-    assert {"numpy", "isal", "highdicom", "pydicom"} <= others
+    assert {"numpy", "isal", "highdicom", "pydicom", *FOR_GPUS_AND_TRAINING} <= others
     for name in others:
-        assert {canonical(owner) for owner in owners[name]} & pinned, name
+        file = ".requirements/cuda.txt" if name in FOR_GPUS_AND_TRAINING else "requirements.txt"
+        assert {canonical(owner) for owner in owners[name]} & pins(file).keys(), name
+
+
+def test_prediction_on_a_cpu_installs_no_library_for_training():
+    assert not {"jax", "keras", "tensorflow", "torch"} & pins("requirements.txt").keys()
 
 
 @pytest.mark.parametrize("package", ["vertseg", "weights"])

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.interpolate import PchipInterpolator
 
 from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.io.image import Image
@@ -96,6 +95,8 @@ class Course:
         if len(self._heights) == 1:
             place = np.broadcast_to(self._places[0], (*z.shape, 3)).copy()
         else:
+            from scipy.interpolate import PchipInterpolator  # a fifth of all that is imported
+
             curve = PchipInterpolator(self._heights, self._places, axis=0)
             place = np.asarray(curve(np.clip(z, low, high)))
             place += self._lead(z - high, -1) + self._lead(low - z, 0)
