@@ -55,12 +55,24 @@ class DicomFile:
             return found.st_size, found.st_mtime_ns
         return size_of(self.path, self.member), found.st_mtime_ns
 
-    def first(self) -> io.BytesIO:
-        """The first 16 KiB, which hold the header of most images; raises OSError."""
-        if self.member:
-            return io.BytesIO(read_member(self.path, self.member, _FIRST_BYTES))
-        with open(self.path, "rb", buffering=0) as stream:
-            return io.BytesIO(stream.read(_FIRST_BYTES))
+    def begin(self) -> tuple[str, io.BytesIO]:
+        """Why it is no DICOM file, such as ``"is empty"``, or nothing; and its first 16 KiB.
+
+        These hold the header of most images.
+        """
+        first = io.BytesIO()
+        try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):  # a pipe would never end
+                return "is not a file", first
+            first = io.BytesIO(self.read(0, _FIRST_BYTES))
+        except FileNotFoundError:
+            return "is a link to a file that is missing", first
+        except OSError as error:
+            return f"cannot be read: {error.strerror or error}", first
+        head = first.getvalue()[:_HEAD_BYTES]
+        if not head:
+            return "is empty", first
+        return ("" if begins_like_dicom(head) else "is not DICOM"), first
 
     def open(self) -> io.BufferedIOBase:
         """All of it; raises OSError."""
@@ -90,21 +102,6 @@ def is_candidate(name: str) -> bool:
 def is_named_dicom(name: str) -> bool:
     """Whether the suffix says that a file is DICOM."""
     return _DICOM_SUFFIX.search(name) is not None
-
-
-def reason_not_dicom(file: DicomFile) -> str:
-    """Why a file is no DICOM file, such as ``"is empty"``; empty if it begins like one."""
-    try:
-        if not stat.S_ISREG(os.stat(file.path).st_mode):  # a pipe would never end
-            return "is not a file"
-        head = bytes(file.read(0, _HEAD_BYTES))
-    except FileNotFoundError:
-        return "is a link to a file that is missing"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    if not head:
-        return "is empty"
-    return "" if begins_like_dicom(head) else "is not DICOM"
 
 
 def begins_like_dicom(head: bytes) -> bool:

@@ -37,12 +37,6 @@ class Frame:
     scale: tuple[float, float]
 
 
-def is_multi_frame(dataset: Any) -> bool:
-    """Whether a data set has several frames, or says of its one frame what those say."""
-    counted = numbers(value_of(dataset, "NumberOfFrames"), 1)
-    return "PerFrameFunctionalGroupsSequence" in dataset or (counted is not None and counted[0] > 1)
-
-
 def frames_of(dataset: Any) -> Iterator[Frame]:
     """All frames in the order in which they are stored."""
     shared = _items(dataset, "SharedFunctionalGroupsSequence")

@@ -6,6 +6,7 @@ at it. All of this is done in a process of its own, see `vertseg.io.dicom_search
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,22 +14,32 @@ from functools import lru_cache
 from typing import Any, cast
 
 from vertseg.io.dicom_file import DicomFile
-from vertseg.io.dicom_frames import frame_facts, frames_of, is_multi_frame
-from vertseg.io.dicom_slice import Kind, Slice, Storage, Triple, Unusable
-from vertseg.io.dicom_values import numbers, text_of, value_of
+from vertseg.io.dicom_frames import frame_facts, frames_of
+from vertseg.io.dicom_slice import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    IMPLICIT,
+    PLAIN_SYNTAXES,
+    Kind,
+    Slice,
+    Storage,
+    Triple,
+    Unusable,
+)
+from vertseg.io.dicom_values import numbers, plain_text, text_of, value_of
 from vertseg.io.scan_facts import FACT_KEYWORDS, facts_from
 
-Header = tuple[Slice, ...] | Unusable | None
-"""Slices of an image file, or why it is none; None for a file that is not DICOM, or an index."""
+Header = tuple[Slice, ...] | Unusable | str
+"""Slices of an image file, or why it is none; text for a file that is not DICOM, such as
+``"is empty"``, which is without words for an index and the like."""
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _IMAGE_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", _SECONDARY_CAPTURE)  # CT, enhanced CT too
 _INDEX_CLASS = "1.2.840.10008.1.3.10"
-_IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-_BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-_PLAIN = (_IMPLICIT, _EXPLICIT, _BIG_ENDIAN)
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = 0x7FE00010
-_PIXELS = (_PIXEL_DATA, 0x7FE00008, 0x7FE00009)  # and those of real numbers
+_PIXELS = (0x7FE00008, 0x7FE00009, _PIXEL_DATA)  # the others are of real numbers
+_STORED_CLASS_TAG, _SYNTAX_TAG = 0x00020002, 0x00020010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM, _END_OF_ITEMS = 0xE000, 0xE0DD
 _LONGEST_NAME = 40
@@ -74,6 +85,9 @@ class _Opened:
         pixels: tag of the pixels, 0 where they are missing.
         offset: bytes before their values.
         length: bytes that they are said to take.
+        raw: keyword -> value as stored; pydicom's conversion takes most of the time.
+        syntax: UID of the transfer syntax.
+        sop_class: UID of the kind of object.
     """
 
     dataset: Any
@@ -81,37 +95,50 @@ class _Opened:
     pixels: int
     offset: int
     length: int
+    raw: dict[str, Any] = field(init=False)
     syntax: str = field(init=False)
+    sop_class: str = field(init=False)
 
     def __post_init__(self) -> None:
-        named = str(self.dataset.file_meta.get("TransferSyntaxUID") or "")
+        names = _keywords()
+        found = [(names.get(int(one.tag)), one.value) for one in self.dataset.values()]
+        self.raw = {name: value for name, value in found if name}
+        meta = {int(one.tag): one.value for one in self.dataset.file_meta.values()}
         implicit, little = self.dataset.original_encoding
-        self.syntax = named or (_IMPLICIT if implicit else _EXPLICIT if little else _BIG_ENDIAN)
+        usual = IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN
+        self.syntax = plain_text(meta.get(_SYNTAX_TAG)) or usual
+        stored_as = plain_text(meta.get(_STORED_CLASS_TAG))
+        self.sop_class = plain_text(self.raw.get("SOPClassUID")) or stored_as
+
+    @property
+    def many_frames(self) -> bool:
+        """Whether it has several frames, or says of its one frame what those say."""
+        counted = numbers(self.raw.get("NumberOfFrames"), 1)
+        return "PerFrameFunctionalGroupsSequence" in self.raw or bool(counted and counted[0] > 1)
 
 
 def _read(file: DicomFile, kinds: dict[Any, Kind]) -> Header:
-    opened = _open(file)
-    dataset = opened.dataset
-    sop_class = text_of(dataset, "SOPClassUID")
-    if _INDEX_CLASS in (sop_class, dataset.file_meta.get("MediaStorageSOPClassUID")):
-        return None
-    if not (sop_class or opened.pixels or dataset.preamble):
-        return None
+    reason, first = file.begin()
+    if reason:
+        return reason
+    opened = _open(file, first)
+    if opened.sop_class == _INDEX_CLASS:
+        return ""
+    if not (opened.sop_class or opened.pixels or opened.dataset.preamble):
+        return "is not DICOM"
     if opened.pixels != _PIXEL_DATA:
-        return _without_image(file, opened, sop_class)
-    kind = _kind(opened, sop_class, kinds)
+        return _without_image(file, opened)
+    kind = _kind(opened, kinds)
     if min(kind.size) < 1 or not kind.storage.bits_allocated:
         return Unusable(file, "is damaged", True, kind.series_uid, kind.modality)
-    many = is_multi_frame(dataset)
-    slices = _frames(file, opened, kind) if many else [_slice(file, opened, kind)]
+    slices = _frames(file, opened, kind) if opened.many_frames else [_slice(file, opened, kind)]
     damage = _damage(file, opened, kind, len(slices))
     return tuple(replace(one, damage=damage) for one in slices) if damage else tuple(slices)
 
 
-def _open(file: DicomFile) -> _Opened:
+def _open(file: DicomFile, first: io.BytesIO) -> _Opened:
     """Read the elements, from the first bytes of the file where they are enough."""
     state = file.state()
-    first = file.first()
     try:
         opened = _elements(first, state)
         if opened.pixels or state[0] <= len(first.getbuffer()):
@@ -130,51 +157,51 @@ def _elements(stream: Any, state: tuple[int, int]) -> _Opened:
 
     def is_pixels(tag: int, vr: str | None, length: int) -> bool:
         nonlocal found
-        if tag not in _PIXELS:
+        number = int(tag)  # pydicom's own comparison of tags takes long
+        if number < _PIXELS[0] or number not in _PIXELS:
             return False
-        found = (tag, 8 if vr is None else 12, length)
+        found = (number, 8 if vr is None else 12, length)
         return True
 
-    dataset = read_partial(stream, is_pixels, force=True, specific_tags=_tags())
+    dataset = read_partial(stream, is_pixels, force=True, specific_tags=list(_keywords()))
     tag, head_bytes, length = found
     return _Opened(dataset, state, tag, stream.tell() + head_bytes, length)
 
 
 @lru_cache(maxsize=1)
-def _tags() -> list[Any]:
+def _keywords() -> dict[int, str]:
+    """Tag -> keyword of the elements that are read."""
     from pydicom.datadict import tag_for_keyword
 
-    return [tag_for_keyword(name) for name in (*_SHARED, *_OWN)]
+    return {int(tag_for_keyword(name) or 0): name for name in (*_SHARED, *_OWN)}
 
 
-def _without_image(file: DicomFile, opened: _Opened, sop_class: str) -> Unusable:
+def _without_image(file: DicomFile, opened: _Opened) -> Unusable:
     """A document, or an image whose pixels were lost."""
-    dataset = opened.dataset
-    rows = value_of(dataset, "Rows") is not None
-    lost = not opened.pixels and (rows or not sop_class or sop_class.startswith(_IMAGE_CLASSES))
+    sop_class = opened.sop_class
+    may_be = not sop_class or sop_class.startswith(_IMAGE_CLASSES) or "Rows" in opened.raw
+    lost = not opened.pixels and may_be
     reason = _CUT if lost else "DICOM without an image"
-    modality = text_of(dataset, "Modality").upper()
-    return Unusable(file, reason, lost, text_of(dataset, "SeriesInstanceUID"), modality)
+    modality = plain_text(opened.raw.get("Modality")).upper()
+    return Unusable(file, reason, lost, plain_text(opened.raw.get("SeriesInstanceUID")), modality)
 
 
-def _kind(opened: _Opened, sop_class: str, kinds: dict[Any, Kind]) -> Kind:
+def _kind(opened: _Opened, kinds: dict[Any, Kind]) -> Kind:
     """What most slices of a series share; made once for all that have the same elements."""
-    dataset = opened.dataset
-    if is_multi_frame(dataset):  # whose sequences say more
-        return _made_kind(opened, sop_class)
-    key = (opened.syntax, *(_raw(dataset, tag) for tag in _tags()[: len(_SHARED)]))
+    if opened.many_frames:  # whose sequences say more
+        return _made_kind(opened)
+    shared = ((name, value) for name, value in opened.raw.items() if name not in _OWN)
+    key = (opened.syntax, *((name, _hashable(value)) for name, value in shared))
     if key not in kinds:
-        kinds[key] = _made_kind(opened, sop_class)
+        kinds[key] = _made_kind(opened)
     return kinds[key]
 
 
-def _raw(dataset: Any, tag: int) -> Any:
-    item = dataset.get_item(tag)
-    value = None if item is None else item.value
-    return value if isinstance(value, bytes | None) else str(value)
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, bytes | str | None) else str(value)
 
 
-def _made_kind(opened: _Opened, sop_class: str) -> Kind:
+def _made_kind(opened: _Opened) -> Kind:
     dataset = opened.dataset
     patient = ("PatientID", "PatientName", "PatientBirthDate")
     known = tuple(text_of(dataset, name) for name in patient)
@@ -188,10 +215,10 @@ def _made_kind(opened: _Opened, sop_class: str) -> Kind:
         series_name=_file_name(*numbered),
         modality=text_of(dataset, "Modality").upper(),
         localizer="LOCALIZER" in text_of(dataset, "ImageType").upper().split("\\"),
-        secondary=sop_class.startswith(_SECONDARY_CAPTURE),
+        secondary=opened.sop_class.startswith(_SECONDARY_CAPTURE),
         size=(_whole(dataset, "Columns"), _whole(dataset, "Rows")),
-        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
-        spacing=cast(tuple[float, float] | None, _numbers(dataset, "PixelSpacing", 2)),
+        orientation=numbers(opened.raw.get("ImageOrientationPatient"), 6),
+        spacing=cast(tuple[float, float] | None, numbers(opened.raw.get("PixelSpacing"), 2)),
         storage=_storage(opened),
         facts=facts_from(facts, known[:2]),
     )
@@ -201,11 +228,11 @@ def _storage(opened: _Opened) -> Storage:
     dataset = opened.dataset
     allocated = _whole(dataset, "BitsAllocated")
     stored = _whole(dataset, "BitsStored") or allocated
-    plain = opened.syntax in _PLAIN and opened.length != _UNDEFINED_LENGTH
+    plain = opened.syntax in PLAIN_SYNTAXES and opened.length != _UNDEFINED_LENGTH
     return Storage(
         syntax=opened.syntax,
         packed=not plain or allocated not in (8, 16, 32),
-        big_endian=opened.syntax == _BIG_ENDIAN,
+        big_endian=opened.syntax == BIG_ENDIAN,
         bits_allocated=allocated,
         bits_stored=stored,
         high_bit=_whole(dataset, "HighBit") or stored - 1,
@@ -215,16 +242,16 @@ def _storage(opened: _Opened) -> Storage:
 
 
 def _slice(file: DicomFile, opened: _Opened, kind: Kind) -> Slice:
-    dataset = opened.dataset
-    slope = _numbers(dataset, "RescaleSlope", 1) or (1.0,)
-    intercept = _numbers(dataset, "RescaleIntercept", 1) or (0.0,)
-    current = _numbers(dataset, "XRayTubeCurrent", 1)
+    raw = opened.raw
+    slope = numbers(raw.get("RescaleSlope"), 1) or (1.0,)
+    intercept = numbers(raw.get("RescaleIntercept"), 1) or (0.0,)
+    current = numbers(raw.get("XRayTubeCurrent"), 1)
     return Slice(
         kind=kind,
         file=file,
         frame=0,
-        sop_uid=text_of(dataset, "SOPInstanceUID"),
-        position=cast(Triple | None, _numbers(dataset, "ImagePositionPatient", 3)),
+        sop_uid=plain_text(raw.get("SOPInstanceUID")),
+        position=cast(Triple | None, numbers(raw.get("ImagePositionPatient"), 3)),
         scale=(slope[0] or 1.0, intercept[0]),
         offset=opened.offset,
         state=opened.state,
@@ -271,14 +298,6 @@ def _ends_properly(file: DicomFile, offset: int) -> bool:
                 return False
             stream.seek(int.from_bytes(head[4:], "little"), 1)
     return False
-
-
-def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    """Numbers as stored, without pydicom's conversions, which take most of the time."""
-    from pydicom.datadict import tag_for_keyword
-
-    item = dataset.get_item(tag_for_keyword(keyword))
-    return None if item is None else numbers(item.value, count)
 
 
 def _whole(dataset: Any, keyword: str) -> int:

@@ -11,6 +11,8 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ Plane = npt.NDArray[Any]
 _SECONDS = 60
 _INT16 = np.iinfo(np.int16)
 _ANY_UID = "1.2.3"
+_ELEMENT = b"\xe0\x7f\x10\x00OW\0\0"  # the tag of the values, their kind, and then their length
+_UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
+_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _COPY_REMEDY = "Copy or export the whole series again."
 
@@ -105,35 +110,62 @@ def _hounsfield(stored: Plane, scale: tuple[float, float]) -> Plane:
 
 def unpack(slices: Sequence[Slice]) -> Iterator[Plane]:
     """Stored values of packed slices; works in the other process."""
+    for _, group in groupby(slices, key=lambda one: one.file):
+        several = list(group)
+        unpacked = _inflated if several[0].kind.storage.syntax == _DEFLATED else _by_gdcm
+        yield from unpacked(several)
+
+
+def _inflated(slices: Sequence[Slice]) -> Iterator[Plane]:
+    """Values of the slices of one file that is packed as a whole."""
     from pydicom import dcmread
 
-    held: tuple[str, Any] | None = None
+    with slices[0].file.open() as stream:
+        values = dcmread(stream, force=True).PixelData
     for one in slices:
-        if held is None or held[0] != one.file.path:
-            with one.file.open() as stream:
-                held = (one.file.path, dcmread(stream, force=True))
-        yield _unpack(held[1], one)
-
-
-def _unpack(dataset: Any, one: Slice) -> Plane:
-    if one.kind.storage.syntax == _DEFLATED:
         size = one.kind.plane_bytes
-        return _numbers(dataset.PixelData[one.frame * size :][:size], one.kind)
+        yield _numbers(values[one.frame * size :][:size], one.kind)
+
+
+def _by_gdcm(slices: Sequence[Slice]) -> Iterator[Plane]:
     import SimpleITK as sitk
 
-    with _file_in_memory(_values_alone(dataset, one)) as path:
-        values = sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
-    return values
+    first = slices[0]
+    packed = bytes(first.file.read(first.offset, first.state[0] - first.offset))
+    for one, values in zip(slices, _parts(packed, slices), strict=True):
+        with _file_in_memory(_head(one.kind) + values) as path:
+            yield sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
 
 
-def _values_alone(dataset: Any, one: Slice) -> bytes:
-    """A DICOM file with the values of one slice, and no more of its header than they need."""
-    from pydicom import Dataset, dcmwrite, encaps, uid
+def _parts(packed: bytes, slices: Sequence[Slice]) -> Iterator[bytes]:
+    """The element of the values for each slice of a file, whose own ends with `packed`."""
+    from pydicom import encaps
 
-    kind, storage = one.kind, one.kind.storage
+    if slices[0].kind.storage.is_plain:  # values whose bits do not fill their bytes
+        size = slices[0].kind.plane_bytes
+        for one in slices:
+            part = packed[one.frame * size :][:size]
+            yield _ELEMENT + len(part).to_bytes(4, "little") + part
+    elif len(slices) == 1:
+        yield _ELEMENT + _UNDEFINED_LENGTH + packed
+    else:
+        frames = list(encaps.generate_frames(packed, number_of_frames=len(slices)))
+        for one in slices:
+            item = encaps.encapsulate([frames[one.frame]])
+            yield _ELEMENT + _UNDEFINED_LENGTH + item + _END
+
+
+@lru_cache(maxsize=8)
+def _head(kind: Kind) -> bytes:
+    """A DICOM file up to its values, with no more than they need."""
+    from pydicom import Dataset, dcmwrite, uid
+
+    storage = kind.storage
     small = Dataset()
     small.file_meta = Dataset()
-    small.file_meta.TransferSyntaxUID = storage.syntax
+    small.file_meta.TransferSyntaxUID = (
+        uid.ExplicitVRLittleEndian if storage.is_plain else storage.syntax
+    )
     small.SOPClassUID = uid.CTImageStorage
     small.SOPInstanceUID = _ANY_UID
     small.SamplesPerPixel = 1
@@ -141,14 +173,6 @@ def _values_alone(dataset: Any, one: Slice) -> bytes:
     small.Columns, small.Rows = kind.size
     small.BitsAllocated, small.BitsStored = storage.bits_allocated, storage.bits_stored
     small.HighBit, small.PixelRepresentation = storage.high_bit, int(storage.signed)
-    values = dataset.PixelData
-    if dataset["PixelData"].is_undefined_length:
-        count = int(dataset.get("NumberOfFrames") or 1)
-        frame = encaps.get_frame(values, one.frame, number_of_frames=count)
-        values = encaps.encapsulate([frame])
-    small.PixelData = values
-    small["PixelData"].VR = "OW" if storage.bits_allocated > 8 else "OB"
-    small["PixelData"].is_undefined_length = dataset["PixelData"].is_undefined_length
     written = io.BytesIO()
     dcmwrite(written, small, enforce_file_format=True)
     return written.getvalue()

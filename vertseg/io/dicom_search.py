@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from vertseg.io.dicom_file import DicomFile, reason_not_dicom
+from vertseg.io.dicom_file import DicomFile
 from vertseg.io.dicom_header import Header, read_headers
 from vertseg.io.dicom_slice import Kind, Slice, Unusable
 from vertseg.system.child import IsolationError, isolated
 from vertseg.system.threads import processors
 
 _SECONDS = 20
-_FEWEST_FILES = 64  # for which a further process is worth its start
+_FEWEST_FILES = 1000  # for which a further process is worth its start
 _MOST_PROCESSES = 8
 
 
@@ -45,25 +45,17 @@ def search(files: Sequence[DicomFile]) -> Headers:
     shares = max(1, min(processors(), _MOST_PROCESSES, len(files) // _FEWEST_FILES))
     with ThreadPoolExecutor(shares, "headers") as pool:
         parts = [files[n::shares] for n in range(shares)]
-        results = list(pool.map(_examine, parts))
+        results = list(pool.map(lambda part: list(_headers(part)), parts))
     kinds: dict[Kind, Kind] = {}
     for number, file in enumerate(files):
         header = results[number % shares][number // shares]
         if isinstance(header, str):
-            found.others.append((file, header))
+            found.others.extend([(file, header)] * bool(header))
         elif isinstance(header, Unusable):
             found.unusable.append(header)
-        elif header is not None:
+        else:
             found.slices.extend(_share_kind(one, kinds) for one in header)
     return found
-
-
-def _examine(files: Sequence[DicomFile]) -> list[Header | str]:
-    """For each file its header, or why it does not begin like DICOM."""
-    reasons = [reason_not_dicom(file) for file in files]
-    dicom = [file for file, reason in zip(files, reasons, strict=True) if not reason]
-    headers = iter(list(_headers(dicom)))
-    return [reason or next(headers) for reason in reasons]
 
 
 def _headers(files: Sequence[DicomFile]) -> Iterator[Header]:

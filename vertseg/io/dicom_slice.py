@@ -13,6 +13,11 @@ from vertseg.io.scan_facts import ScanFacts
 
 Triple = tuple[float, float, float]
 
+IMPLICIT, EXPLICIT, BIG_ENDIAN = PLAIN_SYNTAXES = (
+    *("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"),
+)
+"""UIDs of the transfer syntaxes that pack nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -37,6 +42,11 @@ class Storage:
     high_bit: int
     signed: bool
     samples: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the transfer syntax packs nothing."""
+        return self.syntax in PLAIN_SYNTAXES
 
 
 @dataclass(frozen=True)

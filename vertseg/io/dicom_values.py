@@ -23,14 +23,18 @@ def text_of(dataset: Any, keyword: str) -> str:
     return "\\".join(str(part) for part in several).strip(" \0")
 
 
+def plain_text(value: Any) -> str:
+    """Text of a value as it is stored, for identities, dates and the like, which are ASCII."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")
+
+
 def ascii_of(dataset: Any, keyword: str) -> str:
     """Text of an element as stored, for one whose value may be no valid date or number."""
     from pydicom.datadict import tag_for_keyword
 
     item = dataset.get_item(tag_for_keyword(keyword))
-    value = None if item is None else item.value
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
-    return text.strip(" \0")
+    return plain_text(None if item is None else item.value)
 
 
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
