@@ -208,6 +208,7 @@ def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     add("--dicom-preview", action="store_true", help="write their previews as Secondary Capture")
     add("--markups", action="store_true", help="write centroids for 3D Slicer, too: X_ctd.mrk.json")
+    add("--mask-1mm", action="store_true", help="write the mask with voxels of 1 mm, too")
     add(
         "--parts",
         action="store_true",
@@ -355,6 +356,9 @@ def _checked(options: Options) -> Options:
     if options.centroids is None and options.stages == SEGMENT_ONLY:
         remedy = "Give --centroids FOLDER."
         raise ConfigurationError("needs centroids", "--stages segmentation", remedy=remedy)
+    if options.mask_1mm and options.mode in ("reference", "published"):
+        what, remedy = f"with --{options.mode}", "Leave out one of them."
+        raise ConfigurationError(what, "--mask-1mm", remedy=remedy)
     if options.gpus is not None and options.device == "cpu":
         raise ConfigurationError("with --device cpu", "--gpus", remedy="Leave out one of them.")
     if options.merge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,8 +13,10 @@ import pytest
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
+from vertseg.cli import main
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
+from vertseg.stages.fine import FineMask, fine_grid
 
 
 def run(tmp_path: Path, **changes):
@@ -104,3 +107,25 @@ def test_finding_alone_writes_markups_and_no_parts(tmp_path) -> None:
 
     outcome, _ = run(tmp_path, stages=FIND, markups=True, parts=True, meshes="glb")
     assert outcome.exit_code == 0 and names(tmp_path) == {"a_ctd.mrk.json"}
+
+
+def test_the_mask_at_1_mm_is_written_and_relabelled_with_the_others(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    grid = fine_grid(read_image_of(tmp_path).grid)
+    labels = np.zeros(grid.size, np.uint8)
+    labels[20:30, 20:30, 40:60], labels[20:30, 20:30, 60:80] = 20, 21
+
+    class Fine(FakeSegmenter):
+        def __call__(self, image, on_progress=None):
+            return replace(super().__call__(image, on_progress), fine=FineMask(labels, grid))
+
+    options = Options(input=tmp_path / "in", output=tmp_path / "out", mask_1mm=True)
+    run_batch(options, lambda _: Fine(POINTS))
+    path = tmp_path / "out" / "a_res-1mm_seg.nii.gz"
+    stored = nib.load(path)
+    np.testing.assert_allclose(stored.affine, grid.affine_ras, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(stored.dataobj), labels)
+    assert main(["relabel", str(tmp_path / "out"), "--case", "a", "--shift", "1"]) == 0
+    moved = np.asarray(nib.load(path).dataobj)
+    np.testing.assert_array_equal(moved, np.where(labels > 0, labels + 1, 0))
+    np.testing.assert_allclose(nib.load(path).affine, grid.affine_ras, atol=1e-5)

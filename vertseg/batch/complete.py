@@ -15,7 +15,7 @@ from vertseg.report.schema import Report
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.system.fingerprint import are_same_files, is_same_file
 
-_ADDITIONS = ("heatmaps", *DICOM, "markups", "parts", "meshes")
+_ADDITIONS = ("heatmaps", *DICOM, "markups", "mask_1mm", "parts", "meshes")
 
 
 def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:

@@ -17,7 +17,7 @@ from vertseg.io.dicom_damage import Series
 from vertseg.io.dicom_report import picture_of, write_measurements, write_picture
 from vertseg.io.dicom_rtstruct import write_rtstruct
 from vertseg.io.markups import write_markups
-from vertseg.io.mask import write_mask
+from vertseg.io.mask import write_labels, write_mask
 from vertseg.io.mesh import Node, nodes_of, write_glb, write_stl
 from vertseg.labels import VERTEBRAE, Colour, colour_of
 from vertseg.measure import Analysis
@@ -34,15 +34,17 @@ Write = Callable[[Path], None]
 def extra_outputs(case: Case, options: OutputOptions) -> tuple[Path, ...]:
     """Files that a case may have where these options are set, relative to the output folder."""
     markups = (case.markups,) if options.markups else ()
+    fine = (case.mask_1mm,) if options.mask_1mm else ()
     parts = (case.parts, case.bone) if options.parts else ()
     dicom = tuple(path for kind, path in _dicom(case) if getattr(options, kind) and case.slices)
-    return (*markups, *parts, *_meshes(case, options.meshes), *dicom)
+    return (*markups, *fine, *parts, *_meshes(case, options.meshes), *dicom)
 
 
 def all_extra_outputs(case: Case) -> tuple[Path, ...]:
     """Every such file that a case may have."""
     meshes = (*_meshes(case, "glb"), *_meshes(case, "stl"))
-    return (case.markups, case.parts, case.bone, *meshes, *(path for _, path in _dicom(case)))
+    masks = (case.mask_1mm, case.parts, case.bone)
+    return (case.markups, *masks, *meshes, *(path for _, path in _dicom(case)))
 
 
 def _dicom(case: Case) -> tuple[tuple[str, Path], ...]:
@@ -86,6 +88,9 @@ def _wanted(
     image, maps = result.image, analysis.part_maps
     if options.markups and result.has_centroids:
         yield "markups", case.markups, lambda path: write_markups(path, result.vertebrae)
+    fine = result.fine
+    if fine is not None:
+        yield "mask_1mm", case.mask_1mm, lambda path: write_labels(path, fine.labels, fine.grid)
     if maps is not None:
         yield "parts", case.parts, lambda path: write_mask(path, maps.parts, image)
         yield "bone", case.bone, lambda path: write_mask(path, maps.bone, image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
@@ -21,14 +21,16 @@ from vertseg.batch.outputs import asked_outputs
 from vertseg.batch.scan import Scan
 from vertseg.errors import ConfigurationError, InputError, NoInputError, OutputError, VertsegError
 from vertseg.geometry.boxes import empty_labels
+from vertseg.geometry.grid import LabelArray
 from vertseg.io.case import Case
-from vertseg.io.mask import read_labels
+from vertseg.io.mask import read_labels, read_labels_and_grid
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
 from vertseg.report.files import collect_reports
 from vertseg.report.run_info import OutputOptions, RunInfo
 from vertseg.report.schema import ChangeRecord, Report
 from vertseg.sequence.rename import assigned
 from vertseg.stages import Stage
+from vertseg.stages.fine import FineMask
 from vertseg.stages.result import Result, Vertebra
 
 KEPT = ".before"
@@ -145,7 +147,8 @@ def _do(
         remedy = "Run it again with the scan as it is now."
         raise InputError("has changed since it was processed", str(job.case.where), remedy=remedy)
     mask = request.output / job.case.mask
-    job.adopt(scan, _result(scan, report, change, mask, run.options))
+    result = _result(scan, report, change, mask, run.options)
+    job.adopt(scan, replace(result, fine=_fine(request.output / job.case.mask_1mm, change)))
     kept = _keep(request.output, job.case, run.options)
     try:
         return job.finish(run, _said(report, change, request))
@@ -212,9 +215,7 @@ def _result(
 ) -> Result:
     labels, counts = empty_labels(scan.image.grid), np.zeros(256, int)
     if options.segmentation:
-        table = np.arange(256, dtype=np.uint8)
-        table[list(change)] = list(change.values())
-        labels = np.asfortranarray(table[read_labels(mask, scan.image)])
+        labels = np.asfortranarray(_table(change)[read_labels(mask, scan.image)])
         counts = np.bincount(labels.ravel(order="K"), minlength=256)
     vertebrae = tuple(_vertebra(row, change[row["label"]], counts) for row in report["vertebrae"])
     new = [vertebra.label for vertebra in vertebrae]
@@ -234,6 +235,21 @@ def _result(
         spine_lps_mm=tuple((x, y, z) for x, y, z in course),
         changed=_sentence(change),
     )
+
+
+def _fine(path: Path, change: Mapping[int, int]) -> FineMask | None:
+    """The mask at 1 mm with the new labels, if there is one."""
+    if not path.is_file():
+        return None
+    labels, grid = read_labels_and_grid(path)
+    return FineMask(np.asfortranarray(_table(change)[labels]), grid)
+
+
+def _table(change: Mapping[int, int]) -> LabelArray:
+    """(256,) old label -> new label."""
+    table = np.arange(256, dtype=np.uint8)
+    table[list(change)] = list(change.values())
+    return table
 
 
 def _vertebra(row: Mapping[str, Any], label: int, counts: Any) -> Vertebra:

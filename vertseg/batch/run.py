@@ -57,6 +57,7 @@ def load_segmenter(options: Options) -> Segmenter:
         threads=options.threads,
         mode=options.mode,
         keep_heatmaps=options.heatmaps,
+        fine_mask=options.mask_1mm,
         backend=options.backend,
     )
 

@@ -134,6 +134,12 @@ class Case:
         return self._output("_seg.dcm")
 
     @property
+    def mask_1mm(self) -> Path:
+        """Mask with voxels of 1 mm."""
+        ending = "_res-1mm_seg-vert_msk" if self.bids else "_res-1mm_seg"
+        return self._output(ending + self.mask_suffix)
+
+    @property
     def parts(self) -> Path:
         """Parts of the vertebrae."""
         return self._output(f"_desc-parts_msk{self.mask_suffix}")

@@ -36,6 +36,7 @@ class OutputOptions:
         dicom_report: write measurements of DICOM series as Structured Report, too.
         dicom_preview: write previews of DICOM series as Secondary Capture, too.
         markups: write centroids for 3D Slicer, too.
+        mask_1mm: write the mask with voxels of 1 mm, too.
         parts: divide the vertebrae into their parts, too.
         meshes: write surfaces, too: as one ``"glb"``, or one ``"stl"`` a vertebra.
     """
@@ -51,6 +52,7 @@ class OutputOptions:
     dicom_report: bool = False
     dicom_preview: bool = False
     markups: bool = False
+    mask_1mm: bool = False
     parts: bool = False
     meshes: Meshes | None = None
 

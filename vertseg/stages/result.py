@@ -13,6 +13,7 @@ from vertseg.geometry.grid import PointLps
 from vertseg.io.heatmap import Heatmap
 from vertseg.io.image import Image
 from vertseg.stages import ALL_STAGES, SPINE_ONLY, Stage, Stages
+from vertseg.stages.fine import FineMask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Result:
         stages: those that have run; without the third `labels` is empty.
         spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
         heatmaps: of the first two stages, if the segmenter keeps them.
+        fine: the mask at 1 mm, if the segmenter was asked for it.
         changed: what a person has changed since, a sentence; empty if nothing.
     """
 
@@ -69,6 +71,7 @@ class Result:
     stages: Stages = ALL_STAGES
     spine_lps_mm: tuple[PointLps, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
+    fine: FineMask | None = None
     changed: str = ""
 
     @property

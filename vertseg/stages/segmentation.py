@@ -15,6 +15,7 @@ from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Float32Array, Grid, PointLps
 from vertseg.io.image import Image
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
+from vertseg.stages.fine import FineMask, fine_grid
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import is_padding, resample, resample_to
 from vertseg.system.threads import mapped_ahead
@@ -29,6 +30,7 @@ def segment_vertebrae(
     network: StageNetwork,
     at_once: AtOnce = ONE_BY_ONE,
     on_vertebra: Callable[[int, int], None] | None = None,
+    fine: list[FineMask] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid: each voxel gets the label with the largest response.
 
@@ -41,15 +43,27 @@ def segment_vertebrae(
         network: the segmentation U-Net.
         at_once: crops in a batch, and threads that take batches.
         on_vertebra: called with (vertebrae done, vertebrae).
+        fine: gets the same mask at 1 mm; None if nobody wants it.
     """
     crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]
     merger = _Merger(image.grid, crops, network.config.threshold)
+    fine_merger = _fine_merger(image.grid, crops, network.config) if fine is not None else None
     responses = vertebra_responses(image, vertebrae, network, at_once)
     for done, (label, response, grid) in enumerate(responses, start=1):
         merger.add(label, response, grid)
+        if fine_merger is not None:
+            fine_merger.add(label, response, grid)
         if on_vertebra is not None:
             on_vertebra(done, len(vertebrae))
+    if fine is not None and fine_merger is not None:
+        fine.append(FineMask(fine_merger.finish(), fine_merger.grid))
     return merger.finish()
+
+
+def _fine_merger(grid: Grid, crops: Sequence[Grid], config: StageConfig) -> _Merger:
+    """For voxels of 1 mm in the part of the scan that the crops reach."""
+    whole = fine_grid(grid)
+    return _Merger(whole.crop(reach_of(whole, crops)), crops, config.threshold)
 
 
 def vertebra_responses(
@@ -171,7 +185,8 @@ class _Merger:
     """
 
     def __init__(self, grid: Grid, crops: Iterable[Grid], threshold: float) -> None:
-        reach = _around_all([paste_region(grid, crop) for crop in crops])
+        self.grid = grid
+        reach = reach_of(grid, crops)
         self._whole = empty_labels(grid)
         self._labels = self._whole[reach]
         self._grid = grid.crop(reach)
@@ -205,8 +220,9 @@ class _Merger:
         return self._whole
 
 
-def _around_all(boxes: Sequence[Box]) -> Box:
-    """The smallest box around boxes; a single voxel where none of them holds any."""
+def reach_of(grid: Grid, crops: Iterable[Grid]) -> Box:
+    """The smallest box around the voxels that crops reach; a single voxel where they reach none."""
+    boxes = [paste_region(grid, crop) for crop in crops]
     full = [box for box in boxes if all(part.start < part.stop for part in box)]
     full = full or [(slice(0, 1), slice(0, 1), slice(0, 1))]
     i, j, k = (

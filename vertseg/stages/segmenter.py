@@ -23,6 +23,7 @@ from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage, St
 from vertseg.stages.at_once import crops_at_once
 from vertseg.stages.borders import without_cut_masks
 from vertseg.stages.device import choose_device
+from vertseg.stages.fine import FineMask
 from vertseg.stages.modes import Mode, preset_for
 from vertseg.stages.result import Result, Vertebra
 from vertseg.stages.weights import load_weights
@@ -48,12 +49,16 @@ class Segmenter:
             says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`;
             ``published``, see `vertseg.stages.published`.
         keep_heatmaps: give the heatmaps of the first two stages with each result.
+        fine_mask: give the mask at 1 mm, too, with each result; not of ``reference`` and
+            ``published``.
         backend: ``auto``, ``openvino``, ``tensorflow`` or ``jax``, see
             `vertseg.stages.device.choose_device`.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
     """
+
+    _fine_mask = False
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Segmenter:
         threads: int | None = None,
         mode: Mode = "usual",
         keep_heatmaps: bool = False,
+        fine_mask: bool = False,
         backend: str = "auto",
     ) -> None:
         if mode == "reference" and precision == "auto":
@@ -80,6 +86,7 @@ class Segmenter:
         self._vertebrae = StageNetwork(loaded, Stage.VERTEBRAE, self.device)
         self._segmentation = StageNetwork(loaded, Stage.SEGMENTATION, self.device)
         self._keep_heatmaps = keep_heatmaps
+        self._fine_mask = fine_mask
         self._mode = mode
         crop_bytes = self._segmentation.crop_bytes
         self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
@@ -93,10 +100,12 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
-        labels = self._segment(image, found.chain, report, seconds)
+        fine: list[FineMask] = []
+        labels = self._segment(image, found.chain, report, seconds, fine)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
-        return _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
+        result = _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
+        return _with_fine(result, fine)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds the spine of `image` without naming its vertebrae, see `__call__`.
@@ -128,8 +137,10 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         chain = _chain_of(centroids)
-        labels = self._segment(image, chain, report, seconds)
-        return _result(image, _Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
+        fine: list[FineMask] = []
+        labels = self._segment(image, chain, report, seconds, fine)
+        result = _result(image, _Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
+        return _with_fine(result, fine)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
         for network in self._networks:
@@ -145,7 +156,12 @@ class Segmenter:
         return tuple(network.shortage for network in self._networks if network.shortage)
 
     def _segment(
-        self, image: Image, chain: SequenceResult, report: Progress, seconds: dict[str, float]
+        self,
+        image: Image,
+        chain: SequenceResult,
+        report: Progress,
+        seconds: dict[str, float],
+        fine: list[FineMask],
     ) -> npt.NDArray[np.uint8]:
         from vertseg.stages.published import segment_as_published
         from vertseg.stages.segmentation import segment_vertebrae
@@ -161,7 +177,9 @@ class Segmenter:
                 return segment_as_published(image, chain.vertebrae, network, on_vertebra)
             if self._mode == "reference":
                 return segment_plainly(image, chain.vertebrae, network, on_vertebra)
-            return segment_vertebrae(image, chain.vertebrae, network, self._at_once, on_vertebra)
+            wanted = {"fine": fine} if self._fine_mask else {}
+            vertebrae, at_once = chain.vertebrae, self._at_once
+            return segment_vertebrae(image, vertebrae, network, at_once, on_vertebra, **wanted)
 
     def _find(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
@@ -231,6 +249,12 @@ class _Found:
     chain: SequenceResult
     course: tuple[PointLps, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
+
+
+def _with_fine(result: Result, fine: Sequence[FineMask]) -> Result:
+    """The result with the mask at 1 mm, if there is one, of the vertebrae that are listed."""
+    listed = [vertebra.label for vertebra in result.vertebrae]
+    return replace(result, fine=fine[0].only(listed)) if fine else result
 
 
 def _checked_overlap(overlap: int | None, tile: int) -> int | None:
