@@ -97,7 +97,7 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
 def _loaded(options: Options) -> Any:
     """The segmenter, each of whose networks has run once."""
     segmenter = load_segmenter(options)
-    for network in segmenter._networks:
+    for network in segmenter.networks:
         config = network.config
         network(np.zeros((1, *config.size, config.network.inputs), np.float32))
     return segmenter
@@ -105,7 +105,7 @@ def _loaded(options: Options) -> Any:
 
 def _record(segmenter: Any) -> dict[str, _Recorder]:
     recorders = {}
-    for stage, network in zip(Stage, segmenter._networks, strict=True):
+    for stage, network in zip(Stage, segmenter.networks, strict=True):
         recorders[stage] = network._forward = _Recorder(network._forward)
     return recorders
 

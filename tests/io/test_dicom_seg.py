@@ -90,7 +90,7 @@ def test_an_error_of_the_library_costs_no_other_output(tmp_path, monkeypatch) ->
     def fail(*_):
         raise ValueError("nonsense")
 
-    monkeypatch.setattr(dicom_seg, "_segmentation", fail)
+    monkeypatch.setattr(dicom_seg, "build_segmentation", fail)
     write_series(tmp_path / "in" / "CT", **FRAME)
     options = Options(input=tmp_path / "in", output=tmp_path / "out", dicom_seg=True)
     outcome = run_batch(options, lambda _: FakeSegmenter({20: (5.0, 20.0, 20.0)}))

@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from vertseg.errors import ConfigurationError
 from vertseg.stages.device import DeviceInfo
 from vertseg.stages.network import StageNetwork
-from vertseg.stages.openvino_backend import OpenVinoForward, _memory_errors, _peak_bytes
+from vertseg.stages.openvino_backend import OpenVinoForward, memory_errors, peak_bytes
 from vertseg.stages.weights import load_weights, read_variables
 from vertseg.system.threads import mapped_ahead
 
@@ -90,12 +90,12 @@ def test_a_precision_that_the_processor_lacks(weights) -> None:
     ],
 )
 def test_what_openvino_says_without_memory(text) -> None:
-    with pytest.raises(MemoryError, match="alloc"), _memory_errors():
+    with pytest.raises(MemoryError, match="alloc"), memory_errors():
         raise RuntimeError(text)
 
 
 def test_other_errors_stay() -> None:
-    with pytest.raises(RuntimeError, match="shape"), _memory_errors():
+    with pytest.raises(RuntimeError, match="shape"), memory_errors():
         raise RuntimeError("wrong shape")
 
 
@@ -123,8 +123,8 @@ def test_memory_is_that_of_the_widest_place(weights) -> None:
     graph = openvino_network(preset, "spine", read_variables(weights.files["spine"]))
     fine, coarse = preset.spine.network.filters[:2]
     least = 2 * (fine + coarse) * 32**3 * 4
-    assert least <= _peak_bytes(graph, 4) < 2 * least
-    assert 2 * _peak_bytes(graph, 2) == _peak_bytes(graph, 4)
+    assert least <= peak_bytes(graph, 4) < 2 * least
+    assert 2 * peak_bytes(graph, 2) == peak_bytes(graph, 4)
 
 
 def test_a_segmenter_needs_no_keras_and_says_nothing() -> None:

@@ -125,9 +125,9 @@ def test_words_of_the_libraries() -> None:
 @pytest.fixture
 def system(tmp_path, monkeypatch):
     """Writes what the system says about memory."""
-    monkeypatch.setattr(memory, "_MACHINE", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "MACHINE", tmp_path / "meminfo")
     monkeypatch.setattr(
-        memory, "_CONTAINERS", tuple((tmp_path, *rest) for _, *rest in memory._CONTAINERS)
+        memory, "CONTAINERS", tuple((tmp_path, *rest) for _, *rest in memory.CONTAINERS)
     )
 
     def write(**files: str) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 
 from vertseg.errors import InputError
 from vertseg.geometry.grid import Grid
-from vertseg.io.annotations import CaseFiles, read_mask, read_points
-from vertseg.io.annotations import open_mask as _open
+from vertseg.io.annotations import CaseFiles, open_mask, read_mask, read_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
                 remedy = "Put the scan or its mask beside it."
                 where = str(files.points)
                 raise InputError("the grid of its scan is unknown", where, remedy=remedy)
-            scan_grid = _open(grid_file)[1]
+            scan_grid = open_mask(grid_file)[1]
         else:
             scan_grid = grid
         points = read_points(files.points, scan_grid)

@@ -57,7 +57,7 @@ class OpenVinoForward:
             raise misfit(weights, stage, error) from error
         # Places and names come from the first two networks, which are the lesser part of the work.
         precision = device.precision if stage == Stage.SEGMENTATION else "float32"
-        self.crop_bytes = _peak_bytes(graph, 4 if precision == "float32" else 2)
+        self.crop_bytes = peak_bytes(graph, 4 if precision == "float32" else 2)
         threads = device.threads or usable_cores()
         streams = 1 if stage == Stage.SPINE else min(threads, CALLS_AT_ONCE)
         compiled = _compiled(graph, precision, threads, streams)
@@ -80,7 +80,7 @@ class OpenVinoForward:
     def _maps_of(self, crop: Float32Array) -> Float32Array:
         request = self._requests.get()
         try:
-            with _memory_errors():
+            with memory_errors():
                 return request.infer(np.ascontiguousarray(crop[None]), share_inputs=True)[0]
         finally:
             self._requests.put(request)
@@ -95,7 +95,7 @@ def _compiled(graph: ov.Model, precision: Precision, threads: int, streams: int)
         "ENABLE_CPU_PINNING": False,  # processes side by side would be pinned to the same cores
     }
     try:
-        with _memory_errors():
+        with memory_errors():
             compiled = ov.Core().compile_model(graph, "CPU", options)
     except MemoryError as error:
         raise ConfigurationError(
@@ -115,7 +115,7 @@ def _compiled(graph: ov.Model, precision: Precision, threads: int, streams: int)
     return compiled
 
 
-def _peak_bytes(graph: ov.Model, value_bytes: int) -> int:
+def peak_bytes(graph: ov.Model, value_bytes: int) -> int:
     """Memory of the maps that exist at one time, when each is freed after its last use."""
     steps = [node for node in graph.get_ordered_ops() if node.get_type_name() != "Constant"]
     last_use: dict[str, int] = {}
@@ -134,7 +134,7 @@ def _peak_bytes(graph: ov.Model, value_bytes: int) -> int:
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """What OpenVINO says when memory runs out, as the error that Python has for it."""
     try:
         yield

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vertseg.errors import InputError
 
-_MACHINE = Path("/proc/meminfo")
-_CONTAINERS = (
+MACHINE = Path("/proc/meminfo")
+CONTAINERS = (
     # Control groups, version 2 and version 1: limit, in use, and the entry for files kept in
     # memory that can be dropped.
     ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
@@ -64,13 +64,13 @@ def free_bytes() -> int | None:
 
 
 def _free_of_machine() -> Iterator[int]:
-    for line in _lines(_MACHINE):
+    for line in _lines(MACHINE):
         if line.startswith("MemAvailable:"):
             yield int(line.split()[1]) << 10
 
 
 def _free_of_container() -> Iterator[int]:
-    for folder, limit, used, droppable in _CONTAINERS:
+    for folder, limit, used, droppable in CONTAINERS:
         numbers = [*_lines(Path(folder, limit)), *_lines(Path(folder, used))]
         if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
             kept = [

@@ -238,7 +238,7 @@ def test_ideal_maps_have_no_error():
     trainer = PublishedTrainer(preset, PublishedRecipe("vertebrae", preset.vertebrae))
     batch = {k: v[None] for k, v in sample_of("vertebrae", np.random.default_rng(1)).items()}
     target = trainer.targets(batch)
-    assert float(trainer._error(target, batch)) == 0
+    assert float(trainer.error(target, batch)) == 0
     seen = batch["seen"][0] > 0
     highest = ops.convert_to_numpy(target)[0].max(axis=(0, 1, 2))
     assert (highest[seen] > 0.6 * peak_height(1000.0, 4.0)).all() and not highest[~seen].any()
