@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from models import build_network
+from models import StageConfig, build_network
 from vertseg.stages import Stage
 from vertseg.stages.at_once import activation_bytes
 from vertseg.training.loop.methods import build_optimizer
@@ -23,7 +23,8 @@ _BACKWARD = 3.0
 """Work of a training step over that of a forward pass."""
 _WINDOWS, _VERTEBRAE = 12, 12
 """Of a scan, for an estimate."""
-_SHRINK = 4
+_LEAST_VOXELS = 16_384
+"""Of a grid on which speed is measured: on a smaller one little of the time is arithmetic."""
 _LIBRARY_GIB = 0.7
 _KEPT = 1.25
 """Memory of a step over that of all maps of a forward pass."""
@@ -86,8 +87,7 @@ def _convolution_flops(layer: keras.layers.Conv3D) -> float:
 def measured_flops_per_s(plan: Plan) -> float:
     """How fast training steps are on this machine."""
     config = plan.config(Stage.SPINE)
-    unit = 2 ** (len(config.network.filters) - 1)
-    x, y, z = (max(n // _SHRINK // unit, 1) * unit for n in config.size)
+    x, y, z = _small_size(config)
     small = replace(config, size=(x, y, z))
     trainer = PublishedTrainer(plan.preset, PublishedRecipe(Stage.SPINE, small))
     optimizer = build_optimizer(trainer.method, trainer.method.rate, 0.0)
@@ -104,6 +104,16 @@ def measured_flops_per_s(plan: Plan) -> float:
     return _BACKWARD * forward_flops(trainer.network) / (time.perf_counter() - begin)
 
 
+def _small_size(config: StageConfig) -> tuple[int, int, int]:
+    """A part of a stage's grid that is large enough to measure speed on."""
+    unit = 2 ** (len(config.network.filters) - 1)
+    for shrink in (4, 3, 2):
+        x, y, z = (max(n // shrink // unit, 1) * unit for n in config.size)
+        if x * y * z >= _LEAST_VOXELS:
+            return x, y, z
+    return config.size
+
+
 def in_words(cost: Cost, plan: Plan, cases: int) -> str:
     """For the terminal, before anything begins."""
     work = ", ".join(f"{stage} {cost.flops[stage] / 1e12:.2g}" for stage in Stage)
@@ -112,7 +122,7 @@ def in_words(cost: Cost, plan: Plan, cases: int) -> str:
     return (
         f"{cases} cases in {FOLDS} folds; steps of each training: {steps}; "
         f"TFLOP of a forward pass: {work}. "
-        f"This machine does {cost.flops_per_s / 1e9:,.0f} GFLOP/s in such steps: about "
+        f"This machine does {cost.flops_per_s / 1e9:.3g} GFLOP/s in such steps: about "
         f"{_time(hours)} in all, {_time(cost.scoring_h)} of it for cross-validation, and "
         f"{cost.memory_gib:.1f} GiB of memory. Every part is resumed where it was stopped."
     )

@@ -114,7 +114,7 @@ def _train(plan: Plan, stage: Stage, fold: int | None, policy: str) -> None:
         held_back = PublishedSources(recipe, plan.pool, fold, held_back=True).draw
     left_out = [name for name, own in fold_of_cases(plan.pool).items() if own == fold]
     config = TrainConfig(
-        minutes=float("inf"),
+        minutes=None,
         until=steps,
         workers=plan.workers,
         validate_every=_VALIDATE_EVERY if watched else 0,
