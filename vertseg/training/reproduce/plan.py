@@ -56,6 +56,11 @@ class Plan:
             raise ConfigurationError(f"cannot be {self.scale:g}", "--scale", "above 0")
 
     @property
+    def inference_precision(self) -> str:
+        """Of predictions, which are published ones: float32 unless asked otherwise."""
+        return "float32" if self.precision == "auto" else self.precision
+
+    @property
     def pool(self) -> Path:
         """Prepared cases."""
         return self.work / "pool"

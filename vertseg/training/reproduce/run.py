@@ -58,7 +58,7 @@ def reproduce(plan: Plan) -> str:
     folds = fold_of_cases(plan.pool)
     for fold in range(FOLDS):
         _train_all_stages(plan, fold, policy)
-    device = choose_device(plan.device, plan.precision, plan.threads)
+    device = choose_device(plan.device, plan.inference_precision, plan.threads)
     scores = _crossvalidate(plan, cases, folds, device)
     texts = ["Table 1: each stage fed with the truth, in three folds"]
     texts.append(write_table(plan.tables, "table1", table_1(scores)))
@@ -173,7 +173,7 @@ def _predict(plan: Plan, name: str) -> list[VertebraScore]:
         "--output": results,
         "--weights": plan.weights(None),
         "--device": plan.device,
-        "--precision": plan.precision,
+        "--precision": plan.inference_precision,
     }
     if plan.threads:
         options["--threads"] = plan.threads
