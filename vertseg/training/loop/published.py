@@ -88,7 +88,7 @@ class PublishedTrainer(keras.Model):
         """Heights of the targets at their landmarks."""
         if self.sigmas is None:
             return 1.0
-        return peak_height(self.method.target_mass, self.sigmas)
+        return peak_height(self.method.target_mass, ops.convert_to_tensor(self.sigmas))
 
 
 def gaussians(landmarks, size: tuple[int, int, int], sigmas):
@@ -99,6 +99,7 @@ def gaussians(landmarks, size: tuple[int, int, int], sigmas):
         size: x, y, z.
         sigmas: standard deviations in voxels, one or (landmarks,).
     """
+    sigmas, landmarks = ops.convert_to_tensor(sigmas), ops.convert_to_tensor(landmarks)
     along = []
     for axis, n in enumerate(size):
         away = np.arange(n, dtype=np.float32)[:, None] - landmarks[:, None, :, axis]
