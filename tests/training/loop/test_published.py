@@ -28,6 +28,7 @@ def tiny(monkeypatch):
     """Trainers with one linear convolution, 3x3x3, in the place of the network of a stage."""
 
     def make(stage):
+        keras.utils.set_random_seed(1)
         config = getattr(PAPER, stage)
         labels = tuple(range(1, LABELS + 1)) if stage == "vertebrae" else ()
         outputs = LABELS if stage == "vertebrae" else 1
@@ -170,7 +171,8 @@ def test_two_steps_are_those_of_adam_and_of_nesterov(stage, tiny):
             expected -= rate * first / (1 - 0.9**number) / corrected
         step(batch, rate)
         step.sync()
-        np.testing.assert_allclose(np.array(kernel), expected, rtol=1e-4, atol=1e-7)
+        # Adam makes full steps of the smallest gradients, rounding errors included.
+        np.testing.assert_allclose(np.array(kernel), expected, rtol=1e-4, atol=0.02 * rate)
 
 
 def small_preset():
