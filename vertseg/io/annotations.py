@@ -23,6 +23,10 @@ _ENDINGS = {
     "markups": re.compile(r"(?:_seg-subreg_ctd|_ctd)\.mrk\.json$", re.IGNORECASE),
     "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
 }
+_OTHER_MASKS = re.compile(
+    r"_(?:desc|res)-[^_]+_(?:seg|msk|seg-vert_msk)\.nii(?:\.gz)?$", re.IGNORECASE
+)
+"""Masks beside that of the vertebrae: of their parts, or with other voxels."""
 _ISO = re.compile(r"_iso-ctd\.json$", re.IGNORECASE)
 
 
@@ -83,6 +87,8 @@ def sorted_files(root: Path) -> Iterator[tuple[str, str, Path]]:
         NoInputError: the folder or file does not exist.
     """
     for path in _files(root):
+        if _OTHER_MASKS.search(path.name):
+            continue
         for kind, ending in _ENDINGS.items():
             if ending.search(path.name):
                 yield ending.sub("", path.name), kind, path
