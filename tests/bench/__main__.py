@@ -69,13 +69,12 @@ def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _with_theory(cases: dict[str, Any]) -> dict[str, Any]:
-    precision = next(iter(cases.values()))["precision"]
-    rate = _child("machine", precision)
+    first = next(iter(cases.values()))
+    rate = _child("machine", [first["precision"], first["backend"]])
     for case in cases.values():
         case["theory_s"] = case["flop"] / rate
         case["ratio"] = ratios(case)
-    device = next(iter(cases.values()))["device"]
-    return {"device": device, "matrix_flop_per_s": rate, "cases": cases}
+    return {"device": first["device"], "matrix_flop_per_s": rate, "cases": cases}
 
 
 def _child(module: str, argument: Any) -> Any:

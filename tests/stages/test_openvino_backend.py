@@ -71,7 +71,7 @@ def test_maps_may_be_changed_and_stay(weights, batch) -> None:
 def test_weights_of_another_network(weights) -> None:
     swapped = weights.files | {"spine": weights.files["segmentation"]}
     with pytest.raises(ConfigurationError, match="does not fit its network"):
-        OpenVinoForward(dataclasses.replace(weights, files=swapped), "spine", CPU)
+        OpenVinoForward.load(dataclasses.replace(weights, files=swapped), "spine", CPU)
 
 
 def test_a_precision_that_the_processor_lacks(weights) -> None:
@@ -79,7 +79,7 @@ def test_a_precision_that_the_processor_lacks(weights) -> None:
         pytest.skip("this CPU has float16")
     half = dataclasses.replace(CPU, precision="float16")
     with pytest.raises(ConfigurationError, match="no float16 on this CPU"):
-        OpenVinoForward(weights, "segmentation", half)
+        OpenVinoForward.load(weights, "segmentation", half)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_too_little_memory_is_a_clear_failure() -> None:
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (size + (400 << 20),) * 2)\n"
         "device = DeviceInfo('cpu', '', 'float32', 2)\n"
-        "OpenVinoForward(load_weights(), 'segmentation', device)\n"
+        "OpenVinoForward.load(load_weights(), 'segmentation', device)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

@@ -37,7 +37,7 @@ class OpenVinoForward:
     segmentation alone: in the others it would move centroids by up to 0.3 mm.
 
     Args:
-        weights: verified weights.
+        graph: from (1, x, y, z, inputs) to (1, x, y, z, outputs).
         stage: ``spine``, ``vertebrae`` or ``segmentation``.
         device: threads and precision.
 
@@ -45,16 +45,11 @@ class OpenVinoForward:
         crop_bytes: memory that one crop takes.
 
     Raises:
-        ConfigurationError: the weights do not fit the preset's network, the CPU has no arithmetic
-            of that precision, or memory does not suffice for the network.
+        ConfigurationError: the CPU has no arithmetic of that precision, or memory does not suffice
+            for the network.
     """
 
-    def __init__(self, weights: Weights, stage: str, device: DeviceInfo) -> None:
-        try:
-            variables = read_variables(weights.files[stage])
-            graph = openvino_network(weights.preset, stage, variables)
-        except (ValueError, OSError, KeyError) as error:
-            raise misfit(weights, stage, error) from error
+    def __init__(self, graph: ov.Model, stage: str, device: DeviceInfo) -> None:
         # Places and names come from the first two networks, which are the lesser part of the work.
         precision = device.precision if stage == Stage.SEGMENTATION else "float32"
         self.crop_bytes = peak_bytes(graph, 4 if precision == "float32" else 2)
@@ -65,6 +60,20 @@ class OpenVinoForward:
         for _ in range(streams):
             self._requests.put(compiled.create_infer_request())
         self._pool = ThreadPoolExecutor(streams, f"{stage} network")
+
+    @classmethod
+    def load(cls, weights: Weights, stage: str, device: DeviceInfo) -> OpenVinoForward:
+        """The network of a stage with its weights.
+
+        Raises:
+            ConfigurationError: the weights do not fit the preset's network, and see the class.
+        """
+        try:
+            variables = read_variables(weights.files[stage])
+            graph = openvino_network(weights.preset, stage, variables)
+        except (ValueError, OSError, KeyError) as error:
+            raise misfit(weights, stage, error) from error
+        return cls(graph, stage, device)
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) from inputs (n, x, y, z, inputs).
