@@ -6,12 +6,12 @@ A case is known by the name of its files without their endings: ``verse004_seg.n
 The folders in between do not matter.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from vertseg.errors import InputError
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid, LabelArray
 from vertseg.io.annotations import CaseFiles, open_mask, read_mask, read_points
 
 
@@ -25,8 +25,8 @@ class Annotation:
         grid: of the mask; None without one.
     """
 
-    points_lps_mm: dict[int, np.ndarray] | None = None
-    mask: np.ndarray | None = field(default=None, repr=False)
+    points_lps_mm: dict[int, FloatArray] | None = None
+    mask: LabelArray | None = field(default=None, repr=False)
     grid: Grid | None = None
 
 

@@ -1,5 +1,7 @@
 """Reference masks and centroids under the file names of VerSe and BIDS."""
 
+from __future__ import annotations
+
 import os
 import re
 import zlib
@@ -12,7 +14,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from vertseg.errors import InputError, NoInputError
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid, LabelArray
 from vertseg.io.centroids import read_centroids
 from vertseg.io.nifti_affine import choose_grid
 from vertseg.labels import is_vertebra
@@ -107,7 +109,7 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
+def read_points(path: Path, grid: Grid) -> dict[int, FloatArray]:
     """Centroids of vertebrae, label -> (3,) LPS mm, of a file that belongs to a scan on `grid`.
 
     Raises:
@@ -123,7 +125,7 @@ def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
     return {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
 
 
-def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
+def read_mask(path: Path) -> tuple[LabelArray, Grid]:
     """Labels of the vertebrae, uint8 (i, j, k), and the grid of a mask.
 
     Raises:
