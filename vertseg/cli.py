@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vertseg.stages.segmenter import Segmenter
 from vertseg.system.log import set_up_logging
 from vertseg.system.signals import Stopped, stop_on_signals
+from vertseg.system.streams import flush_streams, open_closed_streams
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,12 +67,19 @@ def main(
     Returns:
         The exit code.
     """
+    open_closed_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] in ("relabel", "crop"):
-        from vertseg.commands import main as run_command
+    try:
+        if given and given[0] in ("relabel", "crop"):
+            from vertseg.commands import main as run_command
 
-        return run_command(given)
-    options = parse(given)
+            return run_command(given)
+        return _main(parse(given), load)
+    finally:
+        flush_streams()
+
+
+def _main(options: Options, load: Callable[[Options], Segmenter] | None) -> int:
     set_up_logging(options.verbose, as_json=options.log_format == "json")
     try:
         with stop_on_signals():
@@ -95,7 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; like argparse, ends the process with code 1 on bad ones."""
     given = sys.argv[1:] if arguments is None else arguments
     given = _from_bids_app(list(given))
-    parser = build_parser(needs_paths=_SELFTEST not in given)
+    parser = _parser(needs_paths=_SELFTEST not in given)
     found = vars(parser.parse_args(given))
     first, *more = [*found.pop("input"), *found.pop("input_list")] or [Path()]
     if first == Path() and not found["selftest"]:
@@ -132,8 +140,7 @@ class _Patterns(argparse.Action):
         setattr(namespace, self.dest, (*several, values) if several else values)
 
 
-def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
-    """The parser of the command line; `needs_paths`: where files are must be given."""
+def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="predict.py",
         description="Find, name and segment the vertebrae in CT scans "
@@ -350,7 +357,7 @@ def _gpus(text: str) -> int:
 
 
 def _checked(options: Options) -> Options:
-    """Options that go together; in a Slurm array, with the task's share of an input folder."""
+    """Options that go together; in a Slurm array, with the task's place in it."""
     if options.centroids is not None and not options.segmentation:
         what = "are to be segmented, but --stages leaves that out"
         raise ConfigurationError(what, "--centroids", remedy="Leave out one of them.")
@@ -366,10 +373,11 @@ def _checked(options: Options) -> Options:
         return replace(options, shard=None)
     if options.review is not None:
         raise ConfigurationError("needs --merge", "--review", remedy="Add --merge.")
-    shard = options.shard
+    shard, among = options.shard, None
     if shard is None and (options.more_inputs or options.input.is_dir()):
-        shard = shard_of_slurm(os.environ)
-    return replace(options, shard=shard if shard is not None and shard.count > 1 else None)
+        among = shard_of_slurm(os.environ)
+    several = [part if part is not None and part.count > 1 else None for part in (shard, among)]
+    return replace(options, shard=several[0], among=several[1])
 
 
 def _run(options: Options, load: Callable[[Options], Segmenter] | None) -> Outcome:
@@ -398,19 +406,20 @@ def _list(options: Options) -> int:
 
 def _selftest(options: Options) -> int:
     from vertseg.stages.selftest import run_checks
+    from vertseg.system.log import say
 
     passed = True
     checks = run_checks(
         options.weights, options.device, options.precision, options.threads, options.backend
     )
     for check in checks:
-        print(check, flush=True)
+        say(str(check))
         passed &= check.passed
     return 0 if passed else 1
 
 
 def _show(outcome: Outcome, options: Options) -> None:
-    from vertseg.batch.outcome import GALLERY, SUMMARY
+    from vertseg.report.overview import GALLERY, SUMMARY
     from vertseg.report.words import format_table
     from vertseg.system.log import say
 
@@ -418,4 +427,5 @@ def _show(outcome: Outcome, options: Options) -> None:
     if options.shard is not None:
         look = f"Every vertebra of this shard is in {options.shard.summary}. "
         look += f"When all shards are done, --merge writes {GALLERY} and {SUMMARY}."
-    say(f"{format_table(outcome.reports)}\n\nOutputs: {options.output}. {look}\n{NOTICE}")
+    table = format_table(outcome.reports, outcome.left_out)
+    say(f"{table}\n\nOutputs: {options.output}. {look}\n{NOTICE}")

@@ -73,7 +73,7 @@ def test_a_disk_that_is_full_at_the_end_is_an_output_error(folders, monkeypatch)
 
     run(folders)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match=r"summary\.csv.*Free some space"):
+    with pytest.raises(OutputError, match=r"index\.html.*Free some space"):
         run(folders)
     assert outputs(folders[1]) >= OF_B | OVERVIEW
     assert not list(folders[1].glob(".*"))

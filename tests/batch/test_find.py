@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
+from tests.support.fake_segmenter import POINTS, FakeSegmenter, phantom_scan, write_scan
 from vertseg.batch.find import find_cases
+from vertseg.batch.options import Options
+from vertseg.batch.run import run_batch
+from vertseg.cli import main
 from vertseg.errors import NoInputError
 from vertseg.io.case import Case
 
@@ -115,9 +121,9 @@ def test_nothing_to_run_on(tmp_path) -> None:
 
 
 def test_two_inputs_of_one_output_name_are_refused(tmp_path) -> None:
-    tree(tmp_path, "X.nii", "X.nii.gz", "Y.nii", "b/X.nii", "sub-A_ct.nii", "sub-A.nii.gz", "y.nii")
+    tree(tmp_path, "X.nii", "X.nii.gz", "Y.nii", "b/X.nii", "sub-A_ct.nii", "sub-A.nii.gz")
     found = find_cases(tmp_path)
-    assert [case.name for case in found.cases] == ["Y.nii", "b/X.nii", "y.nii"]
+    assert [case.name for case in found.cases] == ["Y.nii", "b/X.nii"]
     texts = [str(error) for error in found.refused]
     assert len(texts) == 4
     assert "X.nii:" in texts[0] and "X.nii.gz" in texts[0] and "Rename" in texts[0]
@@ -134,8 +140,37 @@ def test_links_and_folders_named_like_files(tmp_path) -> None:
     assert names(root) == ["broken.nii", "folder.nii/c.nii", "link.nii", "linked/b.nii.gz"]
 
 
-def test_folder_that_cannot_be_searched(tmp_path, monkeypatch, caplog) -> None:
-    tree(tmp_path, "a.nii", "locked/b.nii")
+def test_folders_that_cannot_be_searched_are_refused_by_name(tmp_path, monkeypatch) -> None:
+    tree(tmp_path, "a.nii", "locked/b.nii", "odd/x")
+    listdir, stat = os.listdir, os.stat
+
+    def refuse_to_list(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    def refuse_to_look(path, **keywords):
+        if isinstance(path, Path) and path.name == "odd":
+            raise OSError(5, "Input/output error")
+        return stat(path, **keywords)
+
+    monkeypatch.setattr(os, "listdir", refuse_to_list)
+    monkeypatch.setattr(os, "stat", refuse_to_look)
+    found = find_cases(tmp_path)
+    assert [case.name for case in found.cases] == ["a.nii"]
+    told = {Path(error.where).name: error.what for error in found.refused}
+    assert told == {
+        "locked": "cannot be searched: Permission denied",
+        "odd": "cannot be looked at: Input/output error",
+    }
+    with pytest.raises(NoInputError, match="cannot be searched: Permission denied"):
+        find_cases(tmp_path / "locked")
+
+
+def test_a_folder_that_cannot_be_searched_changes_the_exit_code(tmp_path, monkeypatch) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_scan(source / "a.nii.gz")
+    (source / "locked").mkdir()
     listdir = os.listdir
 
     def refuse(path):
@@ -144,9 +179,60 @@ def test_folder_that_cannot_be_searched(tmp_path, monkeypatch, caplog) -> None:
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    with caplog.at_level(logging.WARNING):
-        assert names(tmp_path) == ["a.nii"]
-    assert "locked cannot be searched" in caplog.text
+    outcome = run_batch(Options(source, output), lambda _: FakeSegmenter(POINTS))
+    assert outcome.exit_code == 2 and len(outcome.written) == 1
+    assert [report["case"] for report, _ in outcome.failures] == ["locked"]
+    assert "locked" in (output / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
+def test_what_decides_is_the_content_not_the_name(tmp_path, suffix) -> None:
+    ct = phantom_scan((16, 16, 16)) + np.arange(4096, dtype=np.int16).reshape(16, 16, 16) % 600
+    volumes = {
+        "maskell_john": ct,
+        "zero_based_mask": (np.maximum(ct, -1024) + 1024).astype(np.uint16),
+        "masks/p1": ct.astype(np.float32) + 0.5,
+        "a_seg": (ct > 100).astype(np.uint8) * 20,
+        "b_seg": (ct > 100).astype(np.float32) * 28,
+        "c_mask": (ct > 100).astype(np.int16) * 2501,
+        "d_mask": np.random.default_rng(0).random((16, 16, 16)).astype(np.float32),
+    }
+    for name, values in volumes.items():
+        write_volume(tmp_path / f"{name}{suffix}", values)
+    found = find_cases(tmp_path)
+    scans = {"maskell_john", "zero_based_mask", "masks/p1"}
+    assert {case.name.removesuffix(suffix) for case in found.cases} == scans
+    reasons = {file.path.name: file.reason for file in found.skipped}
+    assert set(reasons) == {f"{name}{suffix}" for name in ("a_seg", "b_seg", "c_mask", "d_mask")}
+    assert set(reasons.values()) == {"named like a mask, with labels in it"}
+
+
+def write_volume(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".mha":
+        sitk.WriteImage(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), str(path))
+    else:
+        nib.save(nib.Nifti1Image(values, np.diag([2.0, 2, 2, 1])), path)
+
+
+def test_what_is_left_out_is_named_in_log_table_and_page(tmp_path, capsys) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_scan(source / "a.nii.gz")
+    write_volume(source / "deep" / "a_seg.nii.gz", np.ones((4, 4, 4), np.uint8))
+    tree(source, "derivatives/x_ct.nii.gz", "broken_mask.nii")
+    paths = ["--input", str(source), "--output", str(output)]
+    assert main(paths, lambda _: FakeSegmenter(POINTS)) == 0
+    said, page = capsys.readouterr(), (output / "index.html").read_text(encoding="utf-8")
+    lines = (
+        "1 file left out, named like a mask, with labels in it: deep/a_seg.nii.gz",
+        "1 file left out, in a folder for labels, derivatives: derivatives/x_ct.nii.gz",
+        "1 file left out, named like a mask, and cannot be read: broken_mask.nii",
+    )
+    for line in lines:
+        assert line in said.err and line in said.out
+        name = line.rpartition(": ")[2]
+        assert f"<li>{name}: " in page
+    assert "3 files of the input left out" in page
 
 
 def test_case_of_a_path() -> None:

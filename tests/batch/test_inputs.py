@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.support.dicom_files import multi_frame, slices_of, write_dicom, write_slices
@@ -96,7 +97,7 @@ def test_a_listing_says_what_a_run_would_do_and_does_nothing(tmp_path, capsys) -
     write_slices(source / "cut")[3].write_bytes(b"")
     write_slices(source / "mr", slices_of(Modality="MR"))
     (source / "broken.nii").write_bytes(b"no scan")
-    write_scan(source / "new_seg.nii.gz")
+    write_scan(source / "new_seg.nii.gz", hu=np.ones((4, 4, 4), np.uint8))
     capsys.readouterr()
     before = sorted(tmp_path.rglob("*"))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
+from tests.support.forked_runs import ended, forked
 from tests.support.paths import ROOT
 from vertseg.batch.options import Options
 from vertseg.batch.outcome import merge_shards
@@ -18,6 +19,7 @@ from vertseg.batch.run import run_batch
 from vertseg.batch.shards import Shard, parse_shard, shard_of_slurm
 from vertseg.cli import main
 from vertseg.errors import ConfigurationError
+from vertseg.system.locks import Lock
 
 SLURM = ("ID", "COUNT", "MIN", "MAX")
 
@@ -146,16 +148,66 @@ def test_shards_write_their_own_summaries_and_merge_makes_one(tmp_path, capsys) 
     assert all(f'data-case="{name}.nii.gz"' in page for name in "abcde")
 
 
-def test_a_slurm_task_takes_its_share_by_itself_and_says_so(tmp_path, monkeypatch, capsys) -> None:
+def test_tasks_of_a_slurm_array_share_what_they_have_in_common(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    """Each begins with its own part and then does what nobody has done; no scan is done twice."""
     scans(tmp_path, "abcd")
+    (tmp_path / "in" / "bad.nii.gz").write_bytes(b"hello")
     for name, value in array(6, 2, 5, 6).items():
         monkeypatch.setenv(name, value)
-    assert run(tmp_path) == 0
-    assert "Shard 2/2: 2 of 4 scans; --shard 1/1 takes all." in capsys.readouterr().err
-    assert cases(tmp_path / "out" / "summary.shard-2-of-2.csv") == ["b", "d"]
     segmenter = FakeSegmenter(POINTS)
-    assert run(tmp_path, "--shard", "1/1", segmenter=segmenter) == 0
-    assert segmenter.calls == 2 and (tmp_path / "out" / "index.html").is_file()
+    assert run(tmp_path, segmenter=segmenter) == 2
+    said = capsys.readouterr().err
+    assert "Task 2/2 of a Slurm array: begins with 2 of 5 scans" in said
+    assert "[1/5] b.nii.gz" in said and "[2/5] c.nii.gz" in said and "[3/5] a.nii.gz" in said
+    assert segmenter.calls == 4
+    assert cases(tmp_path / "out" / "summary.csv") == list("abcd")
+    for name, value in array(5, 2, 5, 6).items():
+        monkeypatch.setenv(name, value)
+    segmenter = FakeSegmenter(POINTS)
+    assert run(tmp_path, segmenter=segmenter) == 2 and segmenter.calls == 0
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("task", range(4))
+def test_tasks_of_a_slurm_array_with_a_folder_each_do_all_that_is_in_it(
+    tmp_path, monkeypatch, task
+) -> None:
+    scans(tmp_path, "ab" if task else "a")
+    for name, value in array(task, 4, 0, 3).items():
+        monkeypatch.setenv(name, value)
+    assert run(tmp_path) == 0
+    assert cases(tmp_path / "out" / "summary.csv") == (["a", "b"] if task else ["a"])
+
+
+def test_a_scan_that_another_task_is_at_is_left_to_it(tmp_path, monkeypatch, capsys) -> None:
+    scans(tmp_path, "ab")
+    for name, value in array(0, 2, 0, 1).items():
+        monkeypatch.setenv(name, value)
+    lock = Lock(tmp_path / "out" / ".b.lock")
+    lock.acquire()
+    segmenter = FakeSegmenter(POINTS)
+    assert run(tmp_path, segmenter=segmenter) == 0 and segmenter.calls == 1
+    lock.release()
+    assert "b.nii.gz: left to the task that is at it" in capsys.readouterr().err
+
+
+def test_a_scan_at_which_another_task_has_just_failed_is_not_tried_again(
+    tmp_path, monkeypatch
+) -> None:
+    scans(tmp_path, "abc")
+    for name, value in array(0, 2, 0, 1).items():
+        monkeypatch.setenv(name, value)
+
+    def other_task(_) -> None:
+        if not (tmp_path / "out" / "b_report.json").exists():
+            fails = FakeSegmenter(before=lambda _: 1 / 0)
+            arguments = ("--only", "b*", "--shard", "1/1")
+            assert ended(forked(lambda: run(tmp_path, *arguments, segmenter=fails))) == (2, 0)
+
+    segmenter = FakeSegmenter(POINTS, before=other_task)
+    assert run(tmp_path, segmenter=segmenter) == 2 and segmenter.calls == 2
 
 
 def test_a_single_scan_is_never_shared_out_by_itself(tmp_path, monkeypatch) -> None:
@@ -183,7 +235,7 @@ def test_the_scripts_in_the_readme_fit_together() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", readme, re.DOTALL)[1]
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    assert "--merge" in script and "--array=" in script
+    assert "--array=" in script
     manifest = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)[1]
     assert "completionMode: Indexed" in manifest
     completions = re.search(r"completions: (\d+)", manifest)[1]

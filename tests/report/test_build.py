@@ -132,6 +132,18 @@ def test_the_summary_has_a_row_for_each_vertebra(image, tmp_path) -> None:
     assert float(rows[0]["z_lps_mm"]) == POINTS[20][2]
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+def test_no_text_of_the_summary_is_a_formula(tmp_path, image, start) -> None:
+    report = report_of(fake_result(image, POINTS))
+    name = f"{start}cmd|' /C calc'!A0\r=1"
+    report = {**report, "case": name, "acquisition": {**report["acquisition"], "kernel": name}}
+    write_summary(tmp_path / "summary.csv", [report])
+    with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as stream:
+        (row, *_) = csv.DictReader(stream)
+    assert row["case"] == row["kernel"] == f"'{name}".replace("\r", "\\r")
+    assert float(row["x_lps_mm"]) == report["vertebrae"][0]["centroid_lps_mm"][0]
+
+
 def test_fingerprints(tmp_path) -> None:
     path = tmp_path / "scan"
     path.write_bytes(b"abc")

@@ -100,6 +100,28 @@ def test_an_empty_gallery_and_a_lost_picture(tmp_path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["empty", "text", "cut", "chunk", "low", "folder", "elsewhere"])
+def test_a_damaged_old_preview_is_passed_over(tmp_path, kind) -> None:
+    folder, report = entry(0)
+    path = tmp_path / folder / report["outputs"]["preview"]
+    path.parent.mkdir()
+    whole = SAMPLE.read_bytes()
+    if kind == "low":
+        Pillow.new("RGB", (1200, 20)).save(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "elsewhere":
+        shutil.copy(SAMPLE, tmp_path.parent / "secret.png")
+        report["outputs"]["preview"] = "../../secret.png"
+    else:
+        damaged = {"empty": b"", "text": b"hello", "cut": whole[:5000]}
+        damaged["chunk"] = whole[:2000] + bytes(200) + whole[2200:]
+        path.write_bytes(damaged[kind])
+    write_gallery(tmp_path / "index.html", [(folder, report)])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert report["case"] in page and "data:image" not in page
+
+
 CLICKS = """
 <script>
 const shown = () => rows.filter((row) => !row.hidden).map((row) => row.dataset.case);

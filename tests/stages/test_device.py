@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from vertseg.errors import ConfigurationError
@@ -90,3 +92,17 @@ def test_one_backend_of_keras_a_process() -> None:
     other = "jax" if keras.backend.backend() == "tensorflow" else "tensorflow"
     with pytest.raises(ConfigurationError, match="this process runs Keras on"):
         keras_backend.set_up(other, "cpu", None)
+
+
+def test_no_more_threads_are_used_than_there_are_processors(machine, caplog) -> None:
+    machine({"openvino"})
+    assert choose_device(threads=200_000).threads == os.cpu_count()
+    assert "--threads 200000" in caplog.text
+    assert choose_device(threads=1).threads == 1
+
+
+@pytest.mark.parametrize("name", ["torch", "no such thing"])
+def test_a_backend_of_keras_that_is_not_supported_changes_nothing(machine, name) -> None:
+    machine({"openvino", "tensorflow"}, keras=name)
+    assert choose_device(backend="tensorflow").backend == "tensorflow"
+    assert choose_device().backend == "openvino"

@@ -124,29 +124,70 @@ def test_words_of_the_libraries() -> None:
 
 @pytest.fixture
 def system(tmp_path, monkeypatch):
-    """Writes what the system says about memory."""
-    monkeypatch.setattr(memory, "MACHINE", tmp_path / "meminfo")
-    monkeypatch.setattr(
-        memory, "CONTAINERS", tuple((tmp_path, *rest) for _, *rest in memory.CONTAINERS)
-    )
+    """Writes what the system says about memory; the process is in the group /job/step."""
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
+    (tmp_path / "self").mkdir()
 
     def write(**files: str) -> None:
         for name, text in files.items():
-            (tmp_path / name.replace("__", ".")).write_text(text)
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
     return write
 
 
-def test_free_memory_is_the_least_of_machine_and_container(system) -> None:
+def mounted(tmp_path, kind: str, root: str = "/") -> str:
+    options = "rw,memory" if kind == "cgroup" else "rw"
+    return f"31 23 0:28 {root} {tmp_path}/{kind} rw,relatime - {kind} {kind} {options}\n"
+
+
+def group(tmp_path, kind: str, path: str, limit: str, used: int, droppable: int = 0) -> None:
+    names = memory._GROUP_FILES[kind]
+    folder = tmp_path / kind / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(names, (limit, str(used)), strict=False):
+        (folder / name).write_text(f"{text}\n")
+    (folder / "memory.stat").write_text(f"anon 3\n{names[2]} {droppable}\nactive_file 50\n")
+
+
+def test_free_memory_is_the_least_of_machine_and_container(system, tmp_path) -> None:
+    """In a container the process sees its own group as the root."""
     assert free_bytes() is None
     system(meminfo="MemTotal: 900 kB\nMemAvailable:     500 kB\n")
     assert free_bytes() == 500 << 10
-    system(memory__max="max\n", memory__current="1000\n")
+    (tmp_path / "self" / "cgroup").write_text("0::/\n")
+    (tmp_path / "self" / "mountinfo").write_text(mounted(tmp_path, "cgroup2"))
+    group(tmp_path, "cgroup2", "", "max", 1000)
     assert free_bytes() == 500 << 10
-    system(memory__max="9000\n", memory__stat="anon 3\ninactive_file 200\nactive_file 50\n")
+    group(tmp_path, "cgroup2", "", "9000", 1000, droppable=200)
     assert free_bytes() == 9000 - 1000 + 200
-    system(memory__limit_in_bytes="4000", memory__usage_in_bytes="5000")
+    group(tmp_path, "cgroup2", "", "4000", 5000)
     assert free_bytes() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("cgroup2", "0::/job/step"), ("cgroup", "4:cpu,memory:/job/step")]
+)
+def test_the_groups_of_the_process_itself_limit_it(system, tmp_path, kind, told) -> None:
+    """As in a Slurm job, which sees the whole tree of groups."""
+    system(meminfo="MemAvailable: 500 kB\n")
+    (tmp_path / "self" / "cgroup").write_text(f"1:name=systemd:/\n{told}\n")
+    (tmp_path / "self" / "mountinfo").write_text(f"\n{mounted(tmp_path, kind)}")
+    group(tmp_path, kind, "", "100000", 90)
+    group(tmp_path, kind, "job/step", "50000", 1000)
+    assert free_bytes() == 49000
+    group(tmp_path, kind, "job", "8000", 1000, droppable=500)  # limits what is within it
+    assert free_bytes() == 7500
+
+
+@pytest.mark.parametrize("root", ["/job", "/elsewhere"])
+def test_a_part_of_the_tree_may_be_mounted(system, tmp_path, root) -> None:
+    (tmp_path / "self" / "cgroup").write_text("0::/job/step\n")
+    (tmp_path / "self" / "mountinfo").write_text(mounted(tmp_path, "cgroup2", root))
+    group(tmp_path, "cgroup2", "", "8000", 1000)
+    group(tmp_path, "cgroup2", "step", "4000", 1000)
+    assert free_bytes() == (3000 if root == "/job" else 7000)
 
 
 def test_a_scan_that_does_not_fit_into_memory_is_refused(system, tmp_path) -> None:

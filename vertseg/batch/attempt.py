@@ -8,12 +8,16 @@ that it has killed a process for lack of memory meanwhile, or after some more ki
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vertseg.errors import VertsegError
 from vertseg.io.case import Case
+
+Step = Literal["ahead", "main", "write"]
+"""``ahead``: read while another case was at the networks; ``main``: it was at them itself;
+``write``: written while another case was at them."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _COUNTERS = Path("/proc/vmstat")
@@ -29,25 +33,28 @@ class Attempt:
         number: from 1.
         boot: identity of the running system; empty where it does not tell or count.
         memory_kills: how many processes that system has killed for lack of memory so far.
+        step: how far it has come.
     """
 
     number: int = 1
     boot: str = ""
     memory_kills: int = 0
+    step: Step = "main"
 
     @classmethod
-    def now(cls, number: int = 1) -> Attempt:
-        """An attempt that begins now."""
+    def now(cls, step: Step = "main", number: int = 1) -> Attempt:
+        """An attempt that comes to this step now."""
         kills = _memory_kills()
         boot = _read(_BOOT).strip() if kills is not None else ""
-        return cls(number, boot, kills or 0)
+        return cls(number, boot, kills or 0, step)
 
     @classmethod
     def parse(cls, text: str) -> Attempt:
         """An attempt as noted by `as_text`; a first one of another system if it cannot be read."""
         try:
             told: Any = json.loads(text)
-            return cls(int(told["number"]), str(told["boot"]), int(told["memory_kills"]))
+            kills, step = int(told["memory_kills"]), told["step"]
+            return cls(int(told["number"]), str(told["boot"]), kills, step)
         except (ValueError, KeyError, TypeError, RecursionError):
             return cls()
 
@@ -57,14 +64,19 @@ class Attempt:
 
     def next(self) -> Attempt:
         """The one after this one, which a kill has ended."""
-        return Attempt.now(self.number + 1)
+        return Attempt.now(number=self.number + 1)
+
+    def at(self, step: Step) -> Attempt:
+        """This one, further on."""
+        return replace(self, step=step)
 
     def reason_to_stop(self, case: Case) -> VertsegError | None:
         """Why there should be no next one, after a kill has ended this one."""
         now = Attempt.now()
         is_told = bool(self.boot) and self.boot == now.boot
         remedy = "Run on a machine with more memory; the next run tries it again."
-        if is_told and now.memory_kills > self.memory_kills:
+        is_to_blame = self.step == "main" or self.number >= _MOST
+        if is_told and now.memory_kills > self.memory_kills and is_to_blame:
             what = "a run was killed while it was at this scan, when the system was out of memory"
             return VertsegError(what, str(case.where), remedy=remedy)
         if self.number >= (_MOST_WITHOUT_SHORTAGE if is_told else _MOST):

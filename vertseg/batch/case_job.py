@@ -22,6 +22,7 @@ from vertseg.io.image import Image
 from vertseg.measure import analyse
 from vertseg.report.build import build_failure, build_report, outputs_of_earlier_runs
 from vertseg.report.files import read_report
+from vertseg.report.host_paths import without_host_paths
 from vertseg.report.preview import write_preview
 from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report
@@ -59,6 +60,7 @@ class CaseJob:
         self._lock = Lock(self._report.with_name(f".{case.stem}.lock"))
         self._is_held = self._stays_left = False
         self._staging = Staging(self._report, self._outputs)
+        self._attempt = Attempt()
         self._fingerprint: Fingerprint | None = None
         self._result: Result | None = None
         self._seconds: dict[str, float] = {}
@@ -97,7 +99,8 @@ class CaseJob:
             return "complete"
         if refusal is not None:
             raise refusal
-        self._lock.write_note((killed.next() if killed else Attempt.now()).as_text())
+        self._attempt = killed.next() if killed else Attempt.now()
+        self._lock.write_note(self._attempt.as_text())
         return "mine"
 
     def reserve(self) -> bool:
@@ -115,7 +118,7 @@ class CaseJob:
         if state != "free":
             return False
         self._is_held = True
-        self._lock.write_note(Attempt.now().as_text())
+        self._lock.write_note(Attempt.now("ahead").as_text())
         return True
 
     def may_be_read_ahead(self, run: RunInfo) -> bool:
@@ -123,6 +126,14 @@ class CaseJob:
         report = self.report()
         trouble = self._lock.was_left() or (report is not None and report["status"] == "failed")
         return not trouble and not self.is_complete(run)
+
+    def is_busy(self) -> bool:
+        """Whether another run is at it now."""
+        if self._is_held or not self._lock.was_left():
+            return False
+        state = self._lock.acquire(wait=False)
+        self._lock.release(keep_file=state != "free")
+        return state == "busy"
 
     def report(self) -> Report | None:
         """The report that lies in the output folder, if there is one."""
@@ -176,6 +187,7 @@ class CaseJob:
         result, self._result = self._result, None
         if result is None or self._fingerprint is None:
             raise RuntimeError("finish comes after compute")
+        self._lock.write_note(self._attempt.at("write").as_text())
         case, seconds, place = self.case, self._seconds, self._place
         with timed(seconds, "measure"):
             analysis = analyse(result, run.options.parts)
@@ -194,6 +206,7 @@ class CaseJob:
         if failed:
             report["failed_outputs"] = failed
             report["warnings"] += failed.values()
+        report = without_host_paths(report, (*self._options.folders, self._staging.folder))
         report["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
         report["seconds"]["total"] = round(sum(seconds.values()), 2)
         self._put_in_place(report, {**written, "preview": case.preview}, run)
@@ -207,6 +220,7 @@ class CaseJob:
             The report, and why it could not be written.
         """
         report, trouble = build_failure(self.case, error, run), None
+        report = without_host_paths(report, self._options.folders)
         try:
             self._staging.discard()
             if self._is_held and self._is_out_of_date():

@@ -75,7 +75,8 @@ def _made_otherwise(report: Report, run: RunInfo, case: Case) -> str:
 
 def _covers(recorded: Any, asked: OutputOptions, case: Case) -> bool:
     """Whether what was made holds all that is asked for; more than that does no harm."""
-    if not isinstance(recorded, dict) or not isinstance(recorded.get("stages"), list):
+    stages = recorded.get("stages") if isinstance(recorded, dict) else None
+    if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
         return False
     wanted = asked.as_dict()
     if not case.slices:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from vertseg.batch.identity import refuse_clashes
 from vertseg.batch.layouts import recognise_layout
 from vertseg.batch.options import common_root
+from vertseg.batch.walk import walk
 from vertseg.errors import InputError, NoInputError
 from vertseg.io.case import BIDS_CT, Case
 from vertseg.io.dicom_damage import Series
 from vertseg.io.dicom_series import find_series
 from vertseg.io.formats import IN_WORDS, split_suffix
-
-_LOGGER = logging.getLogger(__name__)
+from vertseg.io.label_map import is_label_map
 
 _LABEL_WORDS = frozenset(
     ("seg", "segs", "dseg", "segmentation", "segmentations", "msk", "label", "labels", "labelmap")
@@ -28,6 +28,10 @@ _LABEL_WORDS = frozenset(
 _LABEL_FOLDERS = re.compile(
     r"derivatives|labels(tr|ts)?|masks?|seg|segmentations?|predictions?", re.IGNORECASE
 )
+
+
+_DERIVATIVES = ", derivatives"
+_NOT_LISTED = "not listed in inputs.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Discovery:
     Attributes:
         cases: the scans, sorted by name.
         skipped: files of these formats that are no scans.
-        refused: scans that cannot be run because of their name; each error says which.
+        refused: scans that cannot be run because of their name, and folders that cannot be
+            searched; each error says which.
     """
 
     cases: tuple[Case, ...]
@@ -59,7 +64,9 @@ class Discovery:
 
 
 def find_cases(
-    root: str | os.PathLike[str] | Sequence[Path], only: str | Sequence[str] | None = None
+    root: str | os.PathLike[str] | Sequence[Path],
+    only: str | Sequence[str] | None = None,
+    output: Path | None = None,
 ) -> Discovery:
     """Find the scans in a folder and all below it, or take a single file.
 
@@ -67,7 +74,8 @@ def find_cases(
     the input folder itself) each series is a case named by its number and description.
 
     Labels and masks are recognised by their name (``_seg``, ``_msk``, ``mask`` ...) or folder
-    (``derivatives``, ``labels`` ...) and left out, as are hidden files; a file given by itself is
+    (``labels``, ``masks`` ...) and then by what is in them: a CT is taken, whatever it is called.
+    Hidden files, and all below a folder ``derivatives``, are left out; a file given by itself is
     always taken. Links are followed.
 
     Args:
@@ -75,6 +83,7 @@ def find_cases(
             them all.
         only: keep only scans whose file name or relative path fits this shell pattern, or one of
             several.
+        output: the output folder, which is left out.
 
     Raises:
         NoInputError: `root` does not exist or holds no scan.
@@ -84,16 +93,22 @@ def find_cases(
         if not os.path.exists(one):
             remedy = "Give an existing folder or file, or mount it into the container."
             raise NoInputError("does not exist", str(one), remedy=remedy)
-    cases, skipped = _sort_out(roots, common_root(roots))
+    trouble: list[InputError] = []
+    found, skipped = _sort_out(roots, common_root(roots), output, trouble)
+    if not found and trouble and Path(trouble[0].where) in roots:
+        raise NoInputError(trouble[0].what, trouble[0].where, remedy=trouble[0].remedy)
+    cases = found
     if len(roots) == 1 and os.path.isdir(roots[0]):
-        cases = recognise_layout(cases, roots[0])
+        cases = recognise_layout(found, roots[0])
+        listed = {case.path for case in cases}
+        skipped += [Skipped(c.path, _NOT_LISTED) for c in found if c.path not in listed]
     if only is not None:
         patterns = (only,) if isinstance(only, str) else tuple(only)
         cases = [case for case in cases if _fits(case, patterns)]
-    if not cases:
+    if not cases and not trouble:
         raise _nothing_found(", ".join(map(str, roots[:3])), only, skipped)
-    kept, refused = _refuse_clashes(cases)
-    return Discovery(tuple(kept), tuple(skipped), tuple(refused))
+    kept, refused = refuse_clashes(cases)
+    return Discovery(tuple(kept), tuple(skipped), (*refused, *trouble))
 
 
 def _fits(case: Case, patterns: Iterable[str]) -> bool:
@@ -111,7 +126,9 @@ def _nothing_found(
     return NoInputError(what, where, IN_WORDS, "Check the folder and the names of its files.")
 
 
-def _sort_out(roots: Sequence[Path], base: Path) -> tuple[list[Case], list[Skipped]]:
+def _sort_out(
+    roots: Sequence[Path], base: Path, output: Path | None, trouble: list[InputError]
+) -> tuple[list[Case], list[Skipped]]:
     """Cases and what is left out, of all inputs; what lies in two of them counts once."""
     cases: dict[str, Case] = {}
     skipped: dict[str, Skipped] = {}
@@ -119,7 +136,7 @@ def _sort_out(roots: Sequence[Path], base: Path) -> tuple[list[Case], list[Skipp
     entered: set[str] = set()
     for given in roots:
         root = Path(os.path.abspath(given)) if len(roots) > 1 else given
-        for path in _files_below(root, entered) if os.path.isdir(root) else [root]:
+        for path in walk(root, output, trouble, entered) if os.path.isdir(root) else [root]:
             key = os.path.abspath(path)
             if not split_suffix(path.name)[1]:
                 others.setdefault(key, (path, root))
@@ -168,50 +185,29 @@ def _case_of_file(series: Series, base: Path) -> Case:
     return Case(file, file.parent.relative_to(base), file.stem, False, series=series)
 
 
-def _files_below(root: Path, entered: set[str]) -> Iterator[Path]:
-    """All files of a folder and those below; links are followed, each folder is entered once."""
-    pending = deque([root])
-    while pending:
-        folder = pending.popleft()
-        real = os.path.realpath(folder)
-        if real in entered:
-            continue
-        entered.add(real)
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            _LOGGER.warning("%s cannot be searched: %s", folder, error.strerror)
-            continue
-        paths = [folder / name for name in names]
-        pending.extend(p for p in paths if os.path.isdir(p) and not p.name.startswith("."))
-        yield from (p for p in paths if not os.path.isdir(p))
-
-
 def _reason_to_skip(path: Path, root: Path) -> str:
+    """Why a file or series is no scan, in a few words; empty if it is one."""
     if path.name.startswith("."):
         return "hidden file"
+    reason = _label_folder(path, root) or _label_name(path)
+    if not reason or not split_suffix(path.name)[1] or reason.lower().endswith(_DERIVATIVES):
+        return reason
+    labels = is_label_map(path)
+    if labels is None:
+        return f"{reason}, and cannot be read"
+    return f"{reason}, with labels in it" if labels else ""
+
+
+def _label_folder(path: Path, root: Path) -> str:
     for folder in path.parent.relative_to(root).parts:
         if _LABEL_FOLDERS.fullmatch(folder):
             return f"in a folder for labels, {folder}"
+    return ""
+
+
+def _label_name(path: Path) -> str:
     stem = split_suffix(path.name)[0].lower()
     if BIDS_CT.fullmatch(stem):
         return ""
     words = re.split(r"[-_. ]+", stem)
     return "named like a mask" if "mask" in stem or _LABEL_WORDS.intersection(words) else ""
-
-
-def _refuse_clashes(cases: list[Case]) -> tuple[list[Case], list[InputError]]:
-    """Refuse all scans that would write the same file as another."""
-    writers: dict[Path, list[Case]] = {}
-    for case in cases:
-        for output in (case.mask, case.centroids, case.report, case.preview):
-            writers.setdefault(output, []).append(case)
-    rivals = {case: others for others in writers.values() if len(others) > 1 for case in others}
-    refused = []
-    for case in cases:
-        if case in rivals:
-            others = ", ".join(other.name for other in rivals[case] if other is not case)
-            what = f"would write the same files as {others}"
-            remedy = "Rename one of them, or keep only one."
-            refused.append(InputError(what, str(case.where), "one output name a scan", remedy))
-    return [case for case in cases if case not in rivals], refused

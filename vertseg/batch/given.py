@@ -41,7 +41,7 @@ def give_centroids(
         return found
     if not folder.is_dir():
         raise ConfigurationError("is not a folder", f"{_OPTION} {folder}", "centroid files")
-    if folder.resolve() == output.resolve():
+    if output.exists() and folder.samefile(output):
         remedy = "Copy the corrected files into a folder of their own."
         what = "is the output folder, whose files would be written over"
         raise ConfigurationError(what, f"{_OPTION} {folder}", remedy=remedy)

@@ -55,6 +55,8 @@ def _fits(case: Case) -> bool:
 
 def _listed_folders(path: Path) -> set[str]:
     """Folders of the image sockets that the platform's list names; empty without such a list."""
+    if not path.is_file():  # a pipe would never end
+        return set()
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

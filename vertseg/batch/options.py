@@ -35,6 +35,8 @@ class Options(OutputOptions):
         overwrite: replace files in the output folder that this program has not written, or that
             were changed since.
         list_only: say what would be done, and run nothing.
+        among: the place of this run among several that have the same scans, or others; it begins
+            with its share and then does what the others have not; None where it is alone.
         merge: only write summary and gallery of what all shards have done.
         review: CSV of marks that the gallery has saved, to go with `merge`; None without one.
     """
@@ -55,6 +57,7 @@ class Options(OutputOptions):
     gpus: int | None = None
     shard: Shard | None = None
     overwrite: bool = False
+    among: Shard | None = None
     merge: bool = False
     review: Path | None = None
     more_inputs: tuple[Path, ...] = ()
@@ -73,6 +76,13 @@ class Options(OutputOptions):
             return Path(os.path.relpath(root, self.output)).as_posix()
         except ValueError:
             return None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those that the user has given."""
+        further = (folder for folder in (self.centroids, self.weights) if folder is not None)
+        inputs = (one if os.path.isdir(one) else one.parent for one in self.inputs)
+        return (common_root(self.inputs), *inputs, self.output, *further)
 
 
 def common_root(roots: Sequence[Path]) -> Path:

@@ -9,27 +9,30 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from vertseg.batch.find import Discovery, find_cases
 from vertseg.batch.options import Options, common_root
-from vertseg.batch.shards import SHARD_SUMMARIES
+from vertseg.batch.shards import SHARD_SUMMARIES, Shard
 from vertseg.errors import InputError, OutputError, VertsegError
-from vertseg.io.case import Case
-from vertseg.report.build import build_failure
+from vertseg.io.case import Case, report_places
+from vertseg.report.build import build_failure, error_as_dict
 from vertseg.report.files import collect_reports, read_report
-from vertseg.report.gallery import write_gallery
+from vertseg.report.gallery import gallery_page
+from vertseg.report.host_paths import without_host_paths
+from vertseg.report.overview import GALLERY, SUMMARY, check_replaceable, write_page
 from vertseg.report.review import Mark, read_review, what_to_do
 from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report
-from vertseg.report.summary import write_summary
-from vertseg.system.atomic import discard_partials
+from vertseg.report.summary import summary_text
+from vertseg.report.words import LeftOut, left_out_in_words
+from vertseg.system.atomic import discard_partials, write_text
 from vertseg.system.locks import locked
 from vertseg.system.log import say
 from vertseg.version import VERSION
 
 _LOGGER = logging.getLogger(__name__)
 
-SUMMARY, GALLERY = "summary.csv", "index.html"
 _OVERVIEW_LOCK = ".overview.lock"
 
 
@@ -41,12 +44,14 @@ class Outcome:
         written: reports of cases done now.
         resumed: reports of cases that were complete before.
         failures: reports of cases that failed, with the error.
+        left_out: files of the input that are no scans, and why.
         stopped: exit code if a signal, or one of its processes, ended the run, else 0.
     """
 
     written: list[Report] = field(default_factory=list)
     resumed: list[Report] = field(default_factory=list)
     failures: list[tuple[Report, VertsegError]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     stopped: int = 0
 
     @property
@@ -72,24 +77,69 @@ def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outc
     for refused in found.refused:
         _LOGGER.error("FAILED %s", refused)
         case = Case.from_path(Path(refused.where), common_root(options.inputs))
-        outcome.failures.append((build_failure(case, refused, run), refused))
+        report = without_host_paths(build_failure(case, refused, run), options.folders)
+        outcome.failures.append((report, refused))
 
 
-def write_overview(output: Path, outcome: Outcome, marks: Mapping[str, Mark] | None = None) -> None:
+def note_left_out(found: Discovery, options: Options, outcome: Outcome) -> None:
+    """Enter the files that are no scans, and log them."""
+    root = options.input if options.input.is_dir() else options.input.parent
+    files = [(file.path.relative_to(root).as_posix(), file.reason) for file in found.skipped]
+    outcome.left_out += files
+    for line in left_out_in_words(files):
+        _LOGGER.info("%s.", line)
+    for name, reason in files:
+        _LOGGER.debug("left out: %s (%s)", name, reason)
+
+
+def note_vanished(options: Options, outcome: Outcome) -> None:
+    """Make failures of the cases whose outputs are gone at the end of the run that wrote them."""
+    for report in list(outcome.written):
+        places = [options.output / place for place in report_places(report["case"])]
+        if not any(_is_whole(place, report) for place in places):
+            what = "its outputs were written, but are not there any more"
+            remedy = "Check the output folder and its file system, then run again."
+            error = OutputError(what, str(options.output), remedy=remedy)
+            outcome.written.remove(report)
+            told = {"status": "failed", "error": error_as_dict(error), "outputs": {}}
+            found: dict[str, list[object]] = {"vertebrae": [], "flags": [], "angles": []}
+            failed = cast(Report, {**report, **told, **found})
+            outcome.failures.append((without_host_paths(failed, options.folders), error))
+            _LOGGER.error("FAILED %s: %s", report["case"], error)
+
+
+def _is_whole(place: Path, report: Report) -> bool:
+    """Whether a report lies there, and all outputs that it names."""
+    names = [place.name, *filter(None, report["outputs"].values())]
+    return all((place.parent / name).is_file() for name in names)
+
+
+def write_overview(
+    options: Options, outcome: Outcome, marks: Mapping[str, Mark] | None = None
+) -> None:
     """Summary and gallery of everything in the output folder, earlier runs included."""
+    output = options.output
     with locked(output / _OVERVIEW_LOCK) as state:
         if state == "left":
             discard_partials(output / SUMMARY)
             discard_partials(output / GALLERY)
+        if not options.overwrite:
+            check_replaceable(output)
         reports = {report["case"]: (folder, report) for folder, report in collect_reports(output)}
         for report, _ in outcome.failures:  # whose report may be that of an earlier run, kept
             reports[report["case"]] = (Path(report["case"]).parent, report)
         ordered = [reports[name] for name in sorted(reports)]
-        write_summary(output / SUMMARY, [report for _, report in ordered])
-        write_gallery(output / GALLERY, ordered, marks)
+        table = summary_text(report for _, report in ordered)
+        page = gallery_page(output, ordered, marks, outcome.left_out)
+        write_page(output / GALLERY, page, table)
+        write_text(output / SUMMARY, table)
 
 
-_LOGGER = logging.getLogger(__name__)
+def write_shard_summary(options: Options, shard: Shard, outcome: Outcome) -> None:
+    """Summary of what one shard has done."""
+    if not options.overwrite:
+        check_replaceable(options.output, shard.summary)
+    write_text(options.output / shard.summary, summary_text(outcome.reports))
 
 
 def merge_shards(options: Options) -> Outcome:
@@ -104,11 +154,14 @@ def merge_shards(options: Options) -> Outcome:
     Raises:
         NoInputError: there is no scan.
         ConfigurationError: the file of a review cannot be read.
-        OutputError: the summary or the gallery cannot be written.
+        OutputError: the summary or the gallery cannot be written, or must be kept.
     """
     marks = read_review(options.review) if options.review is not None else {}
-    found = find_cases(options.inputs, options.only)
+    if not options.overwrite:
+        check_replaceable(options.output)
+    found = find_cases(options.inputs, options.only, options.output)
     outcome = Outcome()
+    note_left_out(found, options, outcome)
     run = RunInfo(VERSION, {}, options, {})
     note_refused(found, options, run, outcome)
     missing = 0
@@ -117,12 +170,13 @@ def merge_shards(options: Options) -> Outcome:
         if report is None:
             missing += 1
             error = _not_done(case)
-            outcome.failures.append((build_failure(case, error, run), error))
+            report = without_host_paths(build_failure(case, error, run), options.folders)
+            outcome.failures.append((report, error))
         elif report["status"] == "failed":
-            outcome.failures.append((report, _error_of(report)))
+            outcome.failures.append((report, error_of(report)))
         else:
             outcome.resumed.append(report)
-    write_overview(options.output, outcome, marks)
+    write_overview(options, outcome, marks)
     if options.review is not None:
         reports = {report["case"]: report for report in outcome.reports}
         say("\n".join(what_to_do(reports, marks, options.input, options.output)))
@@ -137,7 +191,8 @@ def _not_done(case: Case) -> VertsegError:
     return VertsegError("has not been done", str(case.where), "a report", remedy)
 
 
-def _error_of(report: Report) -> VertsegError:
+def error_of(report: Report) -> VertsegError:
+    """The error that the report of a failure tells of."""
     error = report.get("error")
     if error is None:
         return VertsegError("")
@@ -148,7 +203,10 @@ def _error_of(report: Report) -> VertsegError:
 def _remove_shard_summaries(options: Options) -> None:
     for path in options.output.glob(SHARD_SUMMARIES):
         try:
+            check_replaceable(options.output, path.name)
             path.unlink(missing_ok=True)
+        except OutputError as error:
+            _LOGGER.warning("%s", error)
         except OSError as error:
             what = f"cannot be removed: {error.strerror or error}"
             raise OutputError(what, str(path), remedy="Check its permissions.") from error

@@ -84,7 +84,7 @@ def relabel(request: Request) -> Report:
         changed = _do(job, run, report, change, request)
     finally:
         job.release()
-    write_overview(request.output, Outcome())
+    write_overview(options, Outcome())
     return changed
 
 

@@ -7,24 +7,33 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vertseg.batch.case_job import CaseJob
 from vertseg.batch.find import Discovery, find_cases
 from vertseg.batch.given import give_centroids
+from vertseg.batch.identity import check_apart
 from vertseg.batch.layouts import describe_dataset
 from vertseg.batch.options import Options
-from vertseg.batch.outcome import Outcome, note_refused, write_overview
+from vertseg.batch.outcome import (
+    Outcome,
+    error_of,
+    note_left_out,
+    note_refused,
+    note_vanished,
+    write_overview,
+    write_shard_summary,
+)
 from vertseg.batch.overlap import ReadAhead, WriteBehind
-from vertseg.batch.shards import Shard
 from vertseg.errors import ConfigurationError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.io.dicom_seg import check_highdicom
 from vertseg.io.mesh import check_mesh_packages
+from vertseg.report.overview import SUMMARY, check_replaceable
 from vertseg.report.run_info import RunInfo
-from vertseg.report.summary import write_summary
+from vertseg.report.schema import Report
 from vertseg.report.words import case_in_words
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.stages.device import BACKENDS
@@ -83,12 +92,15 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
             _LOGGER.warning("%s changes nothing: no scan is a DICOM series.", name)
     if options.meshes is not None:
         check_mesh_packages("--meshes")
-    _check_output(options.output)
+    check_apart(found.cases, options.output)
+    _check_output(options)
     outcome = Outcome()
+    note_left_out(found, options, outcome)
     if found.cases or found.refused:
         _run_all(options, load, found, outcome)
     if any(case.bids for case in found.cases):
         describe_dataset(options.output)
+    note_vanished(options, outcome)
     _write_tables(options, outcome)
     return outcome
 
@@ -100,20 +112,30 @@ def find_for(options: Options) -> Discovery:
         NoInputError: there is no scan.
         ConfigurationError: the folder of given centroids cannot be used.
     """
-    found = find_cases(options.inputs, options.only)
+    found = find_cases(options.inputs, options.only, options.output)
     only_given = options.stages == SEGMENT_ONLY
     found = give_centroids(found, options.centroids, options.output, only_given)
-    return _share(found, options.shard)
+    return _share(found, options)
 
 
 def _write_tables(options: Options, outcome: Outcome) -> None:
     if options.shard is None:
-        write_overview(options.output, outcome)
+        write_overview(options, outcome)
     else:
-        write_summary(options.output / options.shard.summary, outcome.reports)
+        write_shard_summary(options, options.shard, outcome)
 
 
-def _share(found: Discovery, shard: Shard | None) -> Discovery:
+def _share(found: Discovery, options: Options) -> Discovery:
+    """What this run is to do; of all scans that it shares with others, its own part first."""
+    if options.among is not None:
+        own = options.among.of(found.cases)
+        others = [case for case in found.cases if case not in set(own)]
+        found = replace(found, cases=(*own, *others))
+        text = (
+            "Task %s of a Slurm array: begins with %d of %d scans, then does what others have not."
+        )
+        _LOGGER.info(text, options.among, len(own), len(found.cases))
+    shard = options.shard
     if shard is None:
         return found
     part = replace(found, cases=shard.of(found.cases), refused=shard.of(found.refused))
@@ -144,17 +166,22 @@ def _run_all(
             job.release()
 
 
-def _check_output(output: Path) -> None:
+def _check_output(options: Options) -> None:
     """Make the output folder and try to write, before hours are spent."""
+    output = options.output
     probe = output / ".vertseg-probe"
     try:
         output.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink(missing_ok=True)
+        if not options.overwrite:
+            check_replaceable(output, options.shard.summary if options.shard else SUMMARY)
     except OSError as error:
         what = f"cannot be written: {error.strerror or error}"
         remedy = "Give a folder that this user may write to, or mount it writable."
         raise ConfigurationError(what, str(output), remedy=remedy) from error
+    except OutputError as error:
+        raise ConfigurationError(error.what, error.where, remedy=error.remedy) from error
 
 
 def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
@@ -165,12 +192,8 @@ def _announce(options: Options, found: Discovery, run: RunInfo) -> None:
         *(BACKENDS[device["backend"]], run.preset),
     )
     count = len(found.cases) + len(found.refused)
-    skipped = len(found.skipped)
-    left_out = f", {skipped} mask{'s' * (skipped > 1)} or the like left out" if skipped else ""
     place = f"{len(options.inputs)} inputs" if options.more_inputs else options.input
-    _LOGGER.info("%d scan%s in %s%s.", count, "s" * (count != 1), place, left_out)
-    for file in found.skipped:
-        _LOGGER.debug("left out: %s (%s)", file.path, file.reason)
+    _LOGGER.info("%d scan%s in %s.", count, "s" * (count != 1), place)
 
 
 class _Place(NamedTuple):
@@ -196,9 +219,12 @@ class _Runner:
         self._segmenter = segmenter
         self._run = run
         self._outcome = outcome
+        self._began = datetime.now(UTC).replace(microsecond=0)  # as reports tell it
 
     def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
         """Do all; those that another run is at, or in which a run was killed, come last."""
+        own = len(self._options.among.of(jobs)) if self._options.among is not None else len(jobs)
+        others = set(jobs[own:]) if self._options.shard is None else set()
         pending: deque[tuple[CaseJob, str]] = deque((job, "") for job in jobs)
         done = 0
         with Progress(len(jobs)) as progress:
@@ -208,6 +234,10 @@ class _Runner:
                 place = _Place(done + 1, len(jobs))
                 if put_off == _WAS_KILLED:
                     self._prepare_for_a_kill(writer)
+                if job in others and self._is_left_to_another_run(job):
+                    done += 1
+                    progress.finish()
+                    continue
                 with self._guarded(job, place):
                     claim = job.claim(self._run, wait=bool(put_off))
                     if claim in ("busy", "left"):
@@ -224,6 +254,17 @@ class _Runner:
                         writer.begin(partial(self._finish, job, place))
                 done += 1
                 progress.finish()
+
+    def _is_left_to_another_run(self, job: CaseJob) -> bool:
+        """Whether another task of the array is at it, or has failed at it since this one began."""
+        if job.is_busy():
+            _LOGGER.info("%s: left to the task that is at it", job.case.name)
+            return True
+        report = job.report()
+        if report is None or report["status"] != "failed" or not _is_since(report, self._began):
+            return False
+        self._outcome.failures.append((report, error_of(report)))
+        return True
 
     def _prepare_for_a_kill(self, writer: WriteBehind) -> None:
         """Have all other cases written and told of before one that may get this run killed."""
@@ -286,6 +327,13 @@ class _Runner:
         except BaseException:
             job.release()
             raise
+
+
+def _is_since(report: Report, moment: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(str(report.get("created"))) >= moment
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return False
 
 
 def _as_user_error(caught: Exception, case: Case) -> VertsegError:

@@ -30,6 +30,9 @@ _ENDING = ".staged"
 class Staging:
     """A hidden folder beside a report, for all outputs that the report tells of.
 
+    Attributes:
+        folder: the hidden folder.
+
     Args:
         report: path of the report when it is in place.
         outputs: paths of all outputs that the case may have; no other file is ever removed.
@@ -40,7 +43,7 @@ class Staging:
         self._final = report
         self._outputs = frozenset(outputs)
         name = f"{_prefix(report)}{secrets.token_hex(4)}{_ENDING}"
-        self._folder = report.with_name(name) if folder is None else folder
+        self.folder = report.with_name(name) if folder is None else folder
         self._finals: dict[Path, Path] = {}
 
     @classmethod
@@ -61,7 +64,7 @@ class Staging:
     @property
     def records(self) -> list[dict[str, Any]]:
         """Reports in it: of the outputs to be put in place, and of those to be replaced."""
-        found = (self._record(), read_record(self._folder / _EARLIER))
+        found = (self._record(), read_record(self.folder / _EARLIER))
         return [record for record in found if record is not None]
 
     @property
@@ -84,7 +87,7 @@ class Staging:
     def writing(self) -> Iterator[None]:
         """Have errors of the block name the file that was to be written, not the one aside."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _refusal(error, self._final) from error
         try:
@@ -102,9 +105,9 @@ class Staging:
 
     def complete(self, report: Mapping[str, Any]) -> None:
         """Write the report, which names all outputs and their hashes; raises OutputError."""
-        self._finals[self._folder / _REPORT] = self._final
+        self._finals[self.folder / _REPORT] = self._final
         with self.writing():
-            write_report(self._folder / _REPORT, sealed(report))
+            write_report(self.folder / _REPORT, sealed(report))
 
     def put_in_place(self) -> None:
         """Replace the earlier report and its outputs; also ends what a killed run has begun.
@@ -123,13 +126,13 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the folder with all that is in it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _record(self) -> dict[str, Any] | None:
-        return read_record(self._folder / _REPORT)
+        return read_record(self.folder / _REPORT)
 
     def _replace(self, record: Mapping[str, Any]) -> None:
-        earlier, wanted = self._folder / _EARLIER, self._files(record)
+        earlier, wanted = self.folder / _EARLIER, self._files(record)
         with suppress(FileNotFoundError):
             os.replace(self._final, earlier)
         for path in self._files(read_record(earlier) or {}):
@@ -139,7 +142,7 @@ class Staging:
             if self._staged(path).is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self._staged(path), path)
-        os.replace(self._folder / _REPORT, self._final)
+        os.replace(self.folder / _REPORT, self._final)
 
     def _files(self, record: Mapping[str, Any]) -> list[Path]:
         """Outputs of the case that a report names."""
@@ -147,7 +150,7 @@ class Staging:
         return [path for path in named if path in self._outputs]
 
     def _staged(self, final: Path) -> Path:
-        return self._folder / final.name
+        return self.folder / final.name
 
 
 def _prefix(report: Path) -> str:

@@ -1,7 +1,5 @@
 """``python -m vertseg.evaluate``."""
 
-from __future__ import annotations
-
 import sys
 
 from vertseg.evaluate import main

@@ -1,7 +1,5 @@
 """Scores as tables: text, Markdown, CSV and JSON."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io
@@ -10,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from vertseg.evaluate.scores import MEASURES, REGIONS, Average, VertebraScore
+from vertseg.system.spreadsheet import as_cell
 
 _PERCENT = frozenset(measure.name for measure in MEASURES if measure.unit == "%")
 
@@ -135,7 +134,7 @@ def _cell(value: object) -> object:
         return int(value)
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4f}"
-    return value
+    return as_cell(value)
 
 
 def _plain(record: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Reference masks and centroids under the file names of VerSe and BIDS."""
 
-from __future__ import annotations
-
 import os
 import re
 import zlib
@@ -14,7 +12,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from vertseg.errors import InputError, NoInputError
-from vertseg.geometry.grid import FloatArray, Grid, LabelArray
+from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
 from vertseg.io.nifti_affine import choose_grid
 from vertseg.labels import is_vertebra
@@ -25,10 +23,6 @@ _ENDINGS = {
     "markups": re.compile(r"(?:_seg-subreg_ctd|_ctd)\.mrk\.json$", re.IGNORECASE),
     "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
 }
-_OTHER_MASKS = re.compile(
-    r"_(?:desc|res)-[^_]+_(?:seg|msk|seg-vert_msk)\.nii(?:\.gz)?$", re.IGNORECASE
-)
-"""Masks beside that of the vertebrae: of their parts, or with other voxels."""
 _ISO = re.compile(r"_iso-ctd\.json$", re.IGNORECASE)
 
 
@@ -89,8 +83,6 @@ def sorted_files(root: Path) -> Iterator[tuple[str, str, Path]]:
         NoInputError: the folder or file does not exist.
     """
     for path in _files(root):
-        if _OTHER_MASKS.search(path.name):
-            continue
         for kind, ending in _ENDINGS.items():
             if ending.search(path.name):
                 yield ending.sub("", path.name), kind, path
@@ -109,7 +101,7 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def read_points(path: Path, grid: Grid) -> dict[int, FloatArray]:
+def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
     """Centroids of vertebrae, label -> (3,) LPS mm, of a file that belongs to a scan on `grid`.
 
     Raises:
@@ -125,7 +117,7 @@ def read_points(path: Path, grid: Grid) -> dict[int, FloatArray]:
     return {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
 
 
-def read_mask(path: Path) -> tuple[LabelArray, Grid]:
+def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
     """Labels of the vertebrae, uint8 (i, j, k), and the grid of a mask.
 
     Raises:

@@ -52,21 +52,19 @@ def read_series(series: Series, where: str) -> Image:
     return replace(image, facts=_facts(slices))
 
 
-def read_dicom(path: str | os.PathLike[str]) -> Image:
-    """Read the one DICOM series of a folder, an archive or a file, see `read_series`.
+def read_dicom_folder(folder: str | os.PathLike[str]) -> Image:
+    """Read the one DICOM series of a folder, see `read_series`.
 
     Raises:
-        InputError: there is no series, or there are several.
+        InputError: the folder holds no series, or several.
     """
-    place = Path(path)
-    files = [path for path in place.iterdir() if not path.is_dir()] if place.is_dir() else [place]
-    found, _ = find_series(files)
+    found, _ = find_series(path for path in Path(folder).iterdir() if not path.is_dir())
     if len(found) != 1:
         names = ", ".join(series.name for series in found)
         what = f"holds {len(found)} DICOM series" + f": {names}" * bool(found)
         remedy = "Keep each series in a folder of its own."
-        raise InputError(what, str(path), "one series", remedy)
-    return read_series(found[0], str(path))
+        raise InputError(what, str(folder), "one series", remedy)
+    return read_series(found[0], str(folder))
 
 
 def check_series(series: Series, where: str) -> tuple[list[Slice], Grid, tuple[str, ...]]:

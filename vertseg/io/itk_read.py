@@ -147,6 +147,13 @@ def _checked_size(shape: tuple[int, ...], where: str) -> Size:
     return limited_size((shape[0], shape[1], shape[2]), text, where)
 
 
+def stored_values(path: str | os.PathLike[str]) -> Iterator[npt.NDArray[Any]]:
+    """The values as stored, flat and in chunks, without a look at what they are; InputError."""
+    where = str(path)
+    files_of(path)  # first: the library would follow a header wherever it points
+    yield from _chunks(where, len(_information(where).size))
+
+
 def _chunks(where: str, dimension: int) -> Iterator[npt.NDArray[Any]]:
     """The values, flat, first index fastest."""
     try:

@@ -16,7 +16,7 @@ from vertseg.io.image import Image
 from vertseg.measure import Analysis
 from vertseg.measure.rows import rounded
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import SCHEMA, Findings, Geometry, Head, Report, Status
+from vertseg.report.schema import SCHEMA, ErrorRecord, Findings, Geometry, Head, Report, Status
 from vertseg.system.fingerprint import Fingerprint
 from vertseg.version import NOTICE
 
@@ -137,16 +137,21 @@ def build_failure(case: Case, error: VertsegError, run: RunInfo) -> Report:
     return {
         **_head(case, "failed", run),
         "input": {"file": case.path.name},
-        "error": {
-            "what": error.what,
-            "where": error.where,
-            "expected": error.expected,
-            "remedy": error.remedy,
-        },
+        "error": error_as_dict(error),
         "vertebrae": [],
         "flags": [],
         "warnings": [],
         "seconds": {},
+    }
+
+
+def error_as_dict(error: VertsegError) -> ErrorRecord:
+    """An error as a report holds it."""
+    return {
+        "what": error.what,
+        "where": error.where,
+        "expected": error.expected,
+        "remedy": error.remedy,
     }
 
 
@@ -157,7 +162,11 @@ def _head(case: Case, status: Status, run: RunInfo) -> Head:
         "case": case.name,
         "status": status,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "software": {"vertseg": run.version, **_versions(), "backend": run.device["backend"]},
+        "software": {
+            "vertseg": run.version,
+            **_versions(),
+            "backend": run.device.get("backend", ""),
+        },
         "weights": run.weights,
         "options": run.options.as_dict(),
         "device": run.device,

@@ -30,6 +30,8 @@ def _on_one_line(found: re.Match[str]) -> str:
 def read_report(path: str | os.PathLike[str]) -> Report | None:
     """A report as written by this program, or None if there is none."""
     try:
+        if not Path(path).is_file():  # a pipe would never end
+            return None
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None

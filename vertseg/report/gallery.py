@@ -22,10 +22,17 @@ from urllib.parse import quote
 from PIL import Image as Pillow
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.report.claims import is_safe_name
 from vertseg.report.preview import HEADER
 from vertseg.report.review import Mark
 from vertseg.report.schema import Report
-from vertseg.report.words import angles_in_words, count_flags, failure_in_words, levels_in_words
+from vertseg.report.words import (
+    LeftOut,
+    angles_in_words,
+    count_flags,
+    failure_in_words,
+    levels_in_words,
+)
 from vertseg.system.atomic import write_text
 from vertseg.version import NOTICE, VERSION
 
@@ -44,17 +51,24 @@ _STATUS = {"ok": "ok", "no_spine": "no spine", "failed": "failed"}
 def write_gallery(
     path: str | os.PathLike[str], entries: Sequence[Entry], marks: Mapping[str, Mark] | None = None
 ) -> None:
-    """Write the page.
+    """Write the page of `gallery_page`; raises OutputError."""
+    write_text(path, gallery_page(Path(path).parent, entries, marks))
+
+
+def gallery_page(
+    root: Path,
+    entries: Sequence[Entry],
+    marks: Mapping[str, Mark] | None = None,
+    left_out: Sequence[LeftOut] = (),
+) -> str:
+    """The page as HTML.
 
     Args:
-        path: where to, in the output folder.
+        root: folder of the page, that of the outputs.
         entries: cases in the order in which they are listed at first.
         marks: case -> what a reviewer said of it, shown until the browser's own marks replace it.
-
-    Raises:
-        OutputError: the page cannot be written.
+        left_out: files of the input that are no scans.
     """
-    root = Path(path).parent
     reports = [report for _, report in entries]
     codes = sorted({flag["code"] for report in reports for flag in report["flags"]})
     count = f"{len(entries)} scan{'' if len(entries) == 1 else 's'}"
@@ -69,6 +83,7 @@ def write_gallery(
         "rows": "\n".join(_row(root, folder, report) for folder, report in entries),
         "version": escape(VERSION),
         "measurements": _measurements(reports),
+        "left_out": _left_out(left_out),
         "marks": _within_html({case: asdict(mark) for case, mark in (marks or {}).items()}),
     }
     page = resources.files("vertseg").joinpath("data/gallery.html").read_text(encoding="utf-8")
@@ -78,7 +93,15 @@ def write_gallery(
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")
         filled += [parts[name], rest]
-    write_text(path, "".join(filled))
+    return "".join(filled)
+
+
+def _left_out(files: Sequence[LeftOut]) -> str:
+    if not files:
+        return ""
+    items = "".join(f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in files)
+    heading = f"{len(files)} file{'s' * (len(files) > 1)} of the input left out"
+    return f'<details class="left-out"><summary>{heading}</summary><ul>{items}</ul></details>'
 
 
 def _totals(reports: Sequence[Report]) -> str:
@@ -146,13 +169,13 @@ def _sentences(report: Report) -> str:
 
 def _thumbnail(root: Path, picture: Path | None) -> str:
     """The small picture as a button, or nothing where there is none."""
-    if picture is None:
+    if picture is None or not is_safe_name(picture.as_posix()) or not (root / picture).is_file():
         return ""
     try:
         with Pillow.open(root / picture) as large:
             # Without its heading, which nobody can read at this size.
             small = large.convert("RGB").crop((0, HEADER, large.width, large.height))
-    except (OSError, Pillow.DecompressionBombError):
+    except Exception:  # whatever Pillow finds wrong with a file that lay there for years
         return ""
     small.thumbnail(_THUMBNAIL_PIXELS, reducing_gap=2.0)
     packed = io.BytesIO()

@@ -12,6 +12,7 @@ from vertseg.io.scan_facts import FACTS
 from vertseg.measure.parts import PARTS
 from vertseg.report.schema import Report
 from vertseg.system.atomic import write_text
+from vertseg.system.spreadsheet import as_cell
 
 _PER_VERTEBRA = (
     *("label", "name", "region", "x_lps_mm", "y_lps_mm", "z_lps_mm"),
@@ -62,9 +63,14 @@ def _parts(parts: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def write_summary(path: str | os.PathLike[str], reports: Iterable[Report]) -> None:
     """Write the table as CSV; raises OutputError."""
+    write_text(path, summary_text(reports))
+
+
+def summary_text(reports: Iterable[Report]) -> str:
+    """The table as CSV, in which no text is a formula."""
     text, rows = io.StringIO(newline=""), list(summary_rows(reports))
     further = PART_COLUMNS if any(not row.keys() <= set(COLUMNS) for row in rows) else ()
     writer = csv.DictWriter(text, (*COLUMNS, *further), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()

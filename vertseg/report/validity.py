@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeGuard
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
+from vertseg.report.claims import is_safe_name
 from vertseg.report.schema import SCHEMA, Report
 
 _STATUS = ("ok", "no_spine", "failed")
@@ -24,14 +26,16 @@ def is_report(value: Any) -> TypeGuard[Report]:
             and value["status"] in _STATUS
             and isinstance(value["seconds"], dict)
             and _is_number(value["seconds"].get("total", 0))
-            and all(isinstance(name, str | None) for name in value.get("outputs", {}).values())
+            and all(
+                name is None or is_safe_name(name) for name in value.get("outputs", {}).values()
+            )
             and isinstance(value.get("acquisition", {}), dict)
             and all(_is_vertebra(row) for row in value["vertebrae"])
             and all(_is_flag(flag) for flag in value["flags"])
             and all(_is_angle(angle) for angle in value.get("angles", []))
             and _is_error(value.get("error"))
         )
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, OverflowError):
         return False
 
 
@@ -43,7 +47,13 @@ def _is_vertebra(row: dict[str, Any]) -> bool:
         and all(row[name] is None or _is_number(row[name]) for name in _NUMBERS)
         and len(centroid) == 3
         and all(map(_is_number, centroid))
+        and all(_is_corner(row.get(name)) for name in ("box_first", "box_last"))
+        and all(isinstance(part, dict) for part in (row.get("parts") or {}).values())
     )
+
+
+def _is_corner(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(map(_is_number, value)))
 
 
 def _is_flag(flag: dict[str, Any]) -> bool:
@@ -62,4 +72,4 @@ def _is_error(error: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -66,16 +66,36 @@ def case_in_words(report: Report) -> str:
     return "; ".join([*filter(None, parts), f"{report['seconds'].get('total', 0):.1f} s"])
 
 
+LeftOut = tuple[str, str]
+"""Name of a file of the input, and in a few words why it is no scan."""
+
+_MOST_NAMES = 8
+
+
+def left_out_in_words(files: Sequence[LeftOut]) -> list[str]:
+    """A line for each reason why files are left out, with the names of the first ones."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in files:
+        reasons.setdefault(reason, []).append(printable(name))
+    return [
+        f"{len(names)} file{'s' * (len(names) > 1)} left out, {reason}: "
+        + ", ".join(names[:_MOST_NAMES])
+        + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+        for reason, names in reasons.items()
+    ]
+
+
 _HEADS = ("scan", "status", "vertebrae", "levels", "check", "notes", "seconds")
 _NUMBERS = frozenset(("vertebrae", "check", "notes", "seconds"))
 _LONGEST_NAME = 60
 
 
-def format_table(reports: Sequence[Report]) -> str:
+def format_table(reports: Sequence[Report], left_out: Sequence[LeftOut] = ()) -> str:
     """A row for every case, then the reason and the remedy of every failure.
 
     Args:
         reports: in the order in which they are to be listed.
+        left_out: files of the input that are no scans.
     """
     rows = [_row(report) for report in reports]
     widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]
@@ -85,6 +105,8 @@ def format_table(reports: Sequence[Report]) -> str:
     if failed:
         lines += ["", f"{len(failed)} of {len(reports)} scans failed:"]
         lines += [f"  {printable(report['case'])}: {failure_in_words(report)}" for report in failed]
+    if left_out:
+        lines += ["", *left_out_in_words(left_out)]
     return "\n".join(lines)
 
 

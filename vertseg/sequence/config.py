@@ -1,7 +1,5 @@
 """Every tunable of the sequence solver, in one value."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 

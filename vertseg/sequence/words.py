@@ -1,7 +1,5 @@
 """What is to be said about a chain of vertebrae."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from vertseg.labels import name_of

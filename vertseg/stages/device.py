@@ -84,6 +84,7 @@ def choose_device(
     _check(device, ("auto", "gpu", "cpu"), "device")
     _check(precision, ("auto", *get_args(Precision)), "precision")
     _check(backend, ("auto", *BACKENDS), "backend")
+    threads = _sensible(threads)
     chosen = _choose_backend(backend, device)
     if find_spec(chosen) is None:
         raise ConfigurationError(
@@ -108,6 +109,15 @@ def choose_device(
     name, native = gpu if gpu is not None else (cpu_name(), _cpu_precision())
     used: Precision = native if precision == "auto" else precision  # type: ignore[assignment]
     return DeviceInfo(kind, name, used, threads, chosen)
+
+
+def _sensible(threads: int | None) -> int | None:
+    """No more threads than there are processors: a library would make each, and fail."""
+    most = os.cpu_count() or 1
+    if threads is None or threads <= most:
+        return threads
+    log.warning("--threads %d: there are %d processors, so %d are used.", threads, most, most)
+    return most
 
 
 def _choose_backend(backend: str, device: str) -> Backend:

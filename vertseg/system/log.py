@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vertseg.errors import printable
+from vertseg.system.streams import silence
 
 if TYPE_CHECKING:
     pass
@@ -28,10 +29,8 @@ def say(text: str) -> None:
     encoding = sys.stdout.encoding or "ascii"
     try:
         print(text.encode(encoding, errors="backslashreplace").decode(encoding), flush=True)
-    except OSError:  # a closed pipe, a full disk
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # for what Python would flush at its end
-        os.close(nowhere)
+    except (OSError, ValueError):  # a closed pipe, a full disk
+        silence(sys.stdout)
 
 
 class Progress:
@@ -119,8 +118,8 @@ class TqdmHandler(logging.Handler):
         try:
             lines = map(printable, self.format(record).split("\n"))
             tqdm.write("\n".join(lines), file=sys.stderr)
-        except OSError:  # a log line that nobody reads never ends a run
-            self.handleError(record)
+        except (OSError, ValueError):  # a log line that nobody reads never ends a run
+            silence(sys.stderr)
 
 
 def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vertseg.errors import InputError
 
-MACHINE = Path("/proc/meminfo")
-CONTAINERS = (
-    # Control groups, version 2 and version 1: limit, in use, and the entry for files kept in
-    # memory that can be dropped.
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    (
-        *("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-        "total_inactive_file",
-    ),
-)
+_PROC = Path("/proc")
+_GROUP_FILES = {
+    # Limit, in use, and the entry for files kept in memory that can be dropped.
+    "cgroup2": ("memory.max", "memory.current", "inactive_file"),
+    "cgroup": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 _WORDS = (
     *("resource_exhausted", "out of memory", "out-of-memory", "failed to allocate"),
     *("dst tensor is not initialized", "alloc_failed"),
@@ -59,29 +55,68 @@ def check_memory(wanted_bytes: int, where: str) -> None:
 
 
 def free_bytes() -> int | None:
-    """Memory that can still be had, within the container's limit; None if nobody knows."""
-    return min([*_free_of_machine(), *_free_of_container()], default=None)
+    """Memory that can still be had, within the limits of all control groups of this process.
+
+    Returns:
+        Bytes; None if nobody knows.
+    """
+    free = [*_free_of_machine(), *(n for group in _groups() for n in _free_of_group(*group))]
+    return min(free, default=None)
 
 
 def _free_of_machine() -> Iterator[int]:
-    for line in _lines(MACHINE):
+    for line in _lines(_PROC / "meminfo"):
         if line.startswith("MemAvailable:"):
             yield int(line.split()[1]) << 10
 
 
-def _free_of_container() -> Iterator[int]:
-    for folder, limit, used, droppable in CONTAINERS:
-        numbers = [*_lines(Path(folder, limit)), *_lines(Path(folder, used))]
-        if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
-            kept = [
-                line for line in _lines(Path(folder, "memory.stat")) if droppable in line.split()
-            ]
-            dropped = sum(int(line.split()[1]) for line in kept)
-            yield max(int(numbers[0]) - int(numbers[1]) + dropped, 0)
+def _groups() -> Iterator[tuple[Path, str]]:
+    """Folder and kind of each control group for memory that this process is in.
+
+    A group lies within others, whose limits hold as well. Without a namespace of its own a process
+    sees the whole tree, in which its group is said in ``/proc/self/cgroup``.
+    """
+    own = dict(_own_paths())
+    for kind, root, mounted in _mounts():
+        if kind not in own:
+            continue
+        path = own[kind]
+        inside = path.relative_to(root) if path.is_relative_to(root) else PurePosixPath()
+        folder = Path(mounted, inside)
+        yield from ((parent, kind) for parent in (folder, *folder.parents)[: len(inside.parts) + 1])
+
+
+def _own_paths() -> Iterator[tuple[str, PurePosixPath]]:
+    """Kind of control group, and the path of this process in its tree."""
+    for line in _lines(_PROC / "self" / "cgroup"):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            yield "cgroup2", PurePosixPath(path)
+        elif "memory" in controllers.split(","):
+            yield "cgroup", PurePosixPath(path)
+
+
+def _mounts() -> Iterator[tuple[str, PurePosixPath, str]]:
+    """Kind of control group, the part of its tree that is mounted, and where."""
+    for line in _lines(_PROC / "self" / "mountinfo"):
+        mount, _, system = line.partition(" - ")
+        fields, (kind, *_, options) = mount.split(), system.split() or ("", "")
+        if kind == "cgroup2" or (kind == "cgroup" and "memory" in options.split(",")):
+            yield kind, PurePosixPath(fields[3]), fields[4]
+
+
+def _free_of_group(folder: Path, kind: str) -> Iterator[int]:
+    limit, used, droppable = _GROUP_FILES[kind]
+    numbers = [*_lines(folder / limit), *_lines(folder / used)]
+    if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
+        kept = [line for line in _lines(folder / "memory.stat") if droppable in line.split()]
+        dropped = sum(int(line.split()[1]) for line in kept)
+        yield max(int(numbers[0]) - int(numbers[1]) + dropped, 0)
 
 
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return []

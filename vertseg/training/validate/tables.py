@@ -16,6 +16,7 @@ from vertseg.evaluate.scores import Average, VertebraScore, average
 from vertseg.evaluate.tables import as_csv, as_markdown, as_text, markdown_table
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
 from vertseg.system.atomic import write_text
+from vertseg.system.spreadsheet import as_cell
 from vertseg.training.validate.stage_scores import CaseScores, SpineScore
 
 MARGINS = (0.0, 2.0, 4.0, 8.0, 16.0)
@@ -156,4 +157,4 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _cell(value: object) -> object:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4f}"
-    return value
+    return as_cell(value)
