@@ -54,7 +54,8 @@ def test_each_command_does_its_work(weights, data, tmp_path, capsys):
     words = ["--data", str(data)]
     pool, scores, masks = (tmp_path / name for name in ("pool", "scores", "masks"))
     main(["prepare", *words, "--to", str(pool), "--folds", "2", "--same-patient", "verse004,x"])
-    assert "2 cases of 2 patients" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 cases of 1 patient with" in told and "shows the same as verse005" in told
     main([
         "crossvalidate", *words, "--weights", str(weights), "--to", str(scores), "--device", "cpu",
         "--only", "verse004",

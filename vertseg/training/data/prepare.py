@@ -110,10 +110,11 @@ def report_in_words(report: dict[str, Any]) -> str:
         lines += [f"    {note}" for note in row["notes"]]
     for row in report["refused"]:
         lines.append(f"{row['name']}: REFUSED: {'; '.join(row['problems'])}")
-    count, patients = len(report["cases"]), {row["patient"] for row in report["cases"]}
+    count, patients = len(report["cases"]), len({row["patient"] for row in report["cases"]})
     vertebrae = sum(len(row["vertebrae"]) for row in report["cases"])
     lines.append(
-        f"{count} cases of {len(patients)} patients with {vertebrae} vertebrae are prepared, "
+        f"{count} cases of {patients} patient{'s' * (patients != 1)} with {vertebrae} vertebrae "
+        "are prepared, "
         f"{len(report['refused'])} refused"
     )
     return "\n".join(lines)
