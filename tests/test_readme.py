@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.paths import ROOT
-from vertseg.cli import _parser
+from vertseg.cli import build_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = r"python -m (vertseg\S*|tests\.bench)(?: ([a-z]+))?( [^\n`#]*)?"
@@ -34,7 +34,7 @@ def test_commands_have_their_options(command: tuple[str, ...]) -> None:
 def test_options_of_the_program_exist() -> None:
     listed = set(re.findall(r"^\| `(--[a-z-]+)", README, re.MULTILINE))
     assert len(listed) > 8
-    assert listed <= set(re.findall(r"--[a-z][a-z-]*", _parser().format_help()))
+    assert listed <= set(re.findall(r"--[a-z][a-z-]*", build_parser().format_help()))
 
 
 def test_files_that_are_named_exist() -> None:

@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """The options of a command line; like argparse, ends the process with code 1 on bad ones."""
     given = sys.argv[1:] if arguments is None else arguments
     given = _from_bids_app(list(given))
-    parser = _parser(needs_paths=_SELFTEST not in given)
+    parser = build_parser(needs_paths=_SELFTEST not in given)
     found = vars(parser.parse_args(given))
     first, *more = [*found.pop("input"), *found.pop("input_list")] or [Path()]
     if first == Path() and not found["selftest"]:
@@ -140,7 +140,8 @@ class _Patterns(argparse.Action):
         setattr(namespace, self.dest, (*several, values) if several else values)
 
 
-def _parser(needs_paths: bool = True) -> argparse.ArgumentParser:
+def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
+    """The parser of the command line; `needs_paths`: where files are must be given."""
     parser = _Parser(
         prog="predict.py",
         description="Find, name and segment the vertebrae in CT scans "

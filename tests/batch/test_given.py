@@ -20,7 +20,6 @@ from vertseg.io.image import Image
 from vertseg.io.markups import write_markups
 from vertseg.io.read import read_image
 from vertseg.stages import FIND
-from vertseg.stages.at_once import ONE_BY_ONE
 from vertseg.stages.segmenter import Segmenter
 
 MOVED = {19: (48.0, 52.0, 120.0), 20: (52.0, 48.0, 84.0)}
@@ -154,6 +153,7 @@ class Network:
     """Stands in for the networks of the three stages."""
 
     shortage = ""
+    crop_bytes = 1
 
     def start_afresh(self) -> None:
         pass
@@ -161,10 +161,8 @@ class Network:
 
 def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None:
     ran = []
-    segmenter = object.__new__(Segmenter)
-    segmenter._spine = segmenter._vertebrae = segmenter._segmentation = Network()
-    segmenter._at_once, segmenter._overlap, segmenter._mode = ONE_BY_ONE, None, "usual"
-    segmenter._keep_heatmaps = True
+    monkeypatch.setattr("vertseg.stages.network.StageNetwork", lambda *_: Network())
+    segmenter = Segmenter(device="cpu", keep_heatmaps=True)
 
     def segment(image, vertebrae, network, at_once, on_vertebra):
         ran.append("segmentation")
@@ -190,7 +188,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     found = segmenter.find(image)
     assert ran == ["spine"] and not found.segmented and not found.labels.any()
     assert [heatmap.stage for heatmap in found.heatmaps] == ["spine"]
-    segmenter._keep_heatmaps = False
+    segmenter = Segmenter(device="cpu")
     monkeypatch.setattr("vertseg.stages.spine.find_spine", lambda image, network, keep: keep)
     assert segmenter.find_spine(image).heatmaps == ()
     assert segmenter.find_spine(image).stages == ("spine",)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
-from vertseg.batch.gpus import _shards, parse_gpu_list, run_on_gpus, visible_gpus
+from vertseg.batch.gpus import parse_gpu_list, run_on_gpus, shards_of_gpus, visible_gpus
 from vertseg.batch.options import Options
 from vertseg.batch.shards import Shard
 from vertseg.cli import main
@@ -70,9 +70,9 @@ def test_gpus_that_may_be_used(monkeypatch) -> None:
 
 
 def test_shares_within_shares_hold_every_scan_once() -> None:
-    parts = [s for outer in (1, 2, 3) for s in _shards(Shard(outer, 3), 2)]
+    parts = [s for outer in (1, 2, 3) for s in shards_of_gpus(Shard(outer, 3), 2)]
     assert sorted(n for part in parts for n in part.of(range(20))) == list(range(20))
-    assert _shards(None, 2) == [Shard(1, 2), Shard(2, 2)]
+    assert shards_of_gpus(None, 2) == [Shard(1, 2), Shard(2, 2)]
 
 
 def test_each_gpu_has_a_process_and_the_outputs_are_those_of_one_run(options) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.cases import make_cases
+from tests.bench.reading import as_text as reading_as_text
+from tests.bench.reading import measure_reading
 from tests.bench.text import as_text, ratios
 
 
@@ -31,11 +33,16 @@ def main() -> None:
             output = options.work / "out" / name
             words = {"input": str(source), "output": str(output), **changes}
             done[name] = _middle([_child("job", words) for _ in range(options.repeats)])
-    figures = _with_theory(done)
+    figures = _with_theory(done) if done else {"cases": {}}
+    if options.only in (None, "reading"):
+        figures["reading"] = measure_reading(options.work, options.quick, options.repeats)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     before = json.loads(options.compare.read_text("utf-8")) if options.compare else None
-    print(as_text(figures, before))
+    if done:
+        print(as_text(figures, before))
+    if "reading" in figures:
+        print(reading_as_text(figures["reading"]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--work", type=Path, default=Path("build/bench"), help="scans and outputs are kept here")
     add("--quick", action="store_true", help="few and coarse scans: tries the benchmark itself")
-    add("--only", choices=("lumbar", "whole spine", "mixed folder"), help="one case alone")
+    add(
+        "--only",
+        choices=("lumbar", "whole spine", "mixed folder", "reading"),
+        help="one case alone",
+    )
     add("--repeats", type=int, default=3, help="runs of each case, of which the middle one counts")
     add("--options", default="{}", help='of the run as JSON, such as \'{"precision": "float32"}\'')
     add("--json", type=Path, default=Path("build/bench/figures.json"), help="where to")
@@ -58,13 +69,12 @@ def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _with_theory(cases: dict[str, Any]) -> dict[str, Any]:
-    precision = next(iter(cases.values()))["precision"]
-    rate = _child("machine", precision)
+    first = next(iter(cases.values()))
+    rate = _child("machine", [first["precision"], first["backend"]])
     for case in cases.values():
         case["theory_s"] = case["flop"] / rate
         case["ratio"] = ratios(case)
-    device = next(iter(cases.values()))["device"]
-    return {"device": device, "matrix_flop_per_s": rate, "cases": cases}
+    return {"device": first["device"], "matrix_flop_per_s": rate, "cases": cases}
 
 
 def _child(module: str, argument: Any) -> Any:

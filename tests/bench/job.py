@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.bench.untrained import flop_of
 from vertseg.batch.options import Options
 from vertseg.batch.run import load_segmenter, run_batch
 from vertseg.stages import Stage
+from vertseg.stages.at_once import CALLS_AT_ONCE
+from vertseg.system.threads import mapped_ahead
 
 Shape = tuple[int, ...]
 
@@ -82,7 +85,9 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
         "vertebrae": sum(len(report["vertebrae"]) for report in outcome.written),
         "largest_voxels": voxels,
         "precision": segmenter.device.precision,
-        "device": f"{segmenter.device.name}, {segmenter.device.precision}",
+        "backend": segmenter.device.backend,
+        "device": f"{segmenter.device.name}, {segmenter.device.precision}, "
+        f"{segmenter.device.backend}",
         "start_up_s": start_up,
         "job_s": job,
         "stages_s": seconds,
@@ -97,7 +102,7 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
 def _loaded(options: Options) -> Any:
     """The segmenter, each of whose networks has run once."""
     segmenter = load_segmenter(options)
-    for network in segmenter._networks:
+    for network in segmenter.networks:
         config = network.config
         network(np.zeros((1, *config.size, config.network.inputs), np.float32))
     return segmenter
@@ -105,20 +110,21 @@ def _loaded(options: Options) -> Any:
 
 def _record(segmenter: Any) -> dict[str, _Recorder]:
     recorders = {}
-    for stage, network in zip(Stage, segmenter._networks, strict=True):
+    for stage, network in zip(Stage, segmenter.networks, strict=True):
         recorders[stage] = network._forward = _Recorder(network._forward)
     return recorders
 
 
 def _bare(recorder: _Recorder) -> dict[str, float]:
-    """Seconds for the same forwards on values that are at hand."""
+    """Seconds for the same forwards on values that are at hand, as many at once as in a run."""
     inputs = {
         shape: np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         for shape in set(recorder.shapes)
     }
-    clock = _Clock()
-    for shape in recorder.shapes:
-        np.asarray(recorder.forward(inputs[shape]))
+    shapes, clock = list(recorder.shapes), _Clock()
+    forwards = mapped_ahead(lambda shape: recorder.forward(inputs[shape]), shapes, CALLS_AT_ONCE)
+    for _ in forwards:
+        pass
     return clock.read()
 
 
@@ -127,19 +133,10 @@ def _count(shapes: list[Shape]) -> dict[str, int]:
 
 
 def _flop(segmenter: Any, recorders: dict[str, _Recorder]) -> float:
-    """Of the convolutions, which are nearly all: two a multiplication and addition."""
-    from models import build_network
-
-    total = 0.0
-    for stage, recorder in recorders.items():
-        network = build_network(segmenter.preset, stage)
-        layers = [layer for layer in network.layers if hasattr(layer, "kernel_size")]
-        crop = sum(
-            2.0 * np.prod(layer.output.shape[1:-1]) * np.prod(layer.kernel.shape)
-            for layer in layers
-        )
-        total += crop * sum(shape[0] for shape in recorder.shapes)
-    return total
+    return sum(
+        flop_of(segmenter.preset, stage) * sum(shape[0] for shape in recorder.shapes)
+        for stage, recorder in recorders.items()
+    )
 
 
 if __name__ == "__main__":

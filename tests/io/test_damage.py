@@ -147,7 +147,7 @@ def test_a_series_with_a_damaged_slice(small, data) -> None:
     path.write_bytes(content)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("vertseg.io.dicom_search._SECONDS", 3)
+            patch.setattr("vertseg.io.dicom_search.SECONDS", 3)
             cases = find_cases(small / "in").cases
         for case in cases:
             image = read_series(case.series, case.name)

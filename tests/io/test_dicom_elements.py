@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from tests.support.dicom_files import (
 from tests.support.fake_segmenter import phantom_scan
 from vertseg.batch.find import find_cases
 from vertseg.errors import InputError
-from vertseg.io.dicom_read import read_dicom_folder
+from vertseg.io.dicom_read import read_dicom
 from vertseg.io.read import read_image
 
 HU = phantom_scan(SIZE).clip(-1024, None)
@@ -219,7 +220,7 @@ def test_files_without_preamble_or_with_odd_names(tmp_path) -> None:
         *("explicit", "implicit", "odd", "odd.CT", "odd.img", "odd.v2")
     ]
     for case in cases:
-        np.testing.assert_array_equal(read_dicom_folder(case.path).array, HU)
+        np.testing.assert_array_equal(read_dicom(case.path).array, HU)
 
 
 def test_a_volume_in_the_class_of_screenshots_is_a_scan_and_a_screenshot_is_none(tmp_path) -> None:
@@ -283,3 +284,15 @@ def test_a_file_of_frames_that_is_cut_is_refused(tmp_path) -> None:
     (tmp_path / "s" / "all.dcm").write_bytes(content[:-500])
     with pytest.raises(InputError, match=r"all\.dcm is cut short"):
         read_image(tmp_path / "s")
+
+
+def test_a_file_of_frames_and_an_archive_are_read_by_themselves(tmp_path) -> None:
+    write_dicom(tmp_path / "all.dcm", multi_frame())
+    np.testing.assert_array_equal(read_image(tmp_path / "all.dcm").array, HU)
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w", compression=8) as archive:
+        for path in write_slices(tmp_path / "s"):
+            archive.write(path, path.name)
+    np.testing.assert_array_equal(read_image(tmp_path / "scan.zip").array, HU)
+    (tmp_path / "scan.zip").write_bytes((tmp_path / "scan.zip").read_bytes()[:3000])
+    with pytest.raises(InputError, match="cannot be unpacked, it is damaged"):
+        read_image(tmp_path / "scan.zip")

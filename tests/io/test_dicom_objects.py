@@ -13,7 +13,7 @@ from tests.support.itk_files import OBLIQUE, SAGITTAL, itk_image, write_series
 from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
-from vertseg.io.dicom_read import read_dicom_folder
+from vertseg.io.dicom_read import read_dicom
 from vertseg.io.dicom_rtstruct import write_rtstruct
 
 FRAME = {"g0020_0052": "1.2.9"}
@@ -47,7 +47,7 @@ def read_back(path, grid, instances) -> dict[str, np.ndarray]:
 def test_outlines_give_the_mask_again(tmp_path, directions) -> None:
     write_series(tmp_path / "s", itk_image(directions=directions), **FRAME)
     files = sorted((tmp_path / "s").iterdir())
-    image = read_dicom_folder(tmp_path / "s")
+    image = read_dicom(tmp_path / "s")
     labels = np.zeros(image.grid.size, np.uint8)
     labels[1:8, 3:9, 4:9], labels[3:6, 5:7, 4:9], labels[5:8, 1:9, 9:12] = 20, 0, 28
     write_rtstruct(tmp_path / "rt.dcm", labels, image.grid, files)

@@ -15,11 +15,11 @@ from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
-from vertseg.io.dicom_read import read_dicom_folder
+from vertseg.io.dicom_read import read_dicom
 
 
 def read(folder):
-    return read_dicom_folder(folder)
+    return read_dicom(folder)
 
 
 def places(count=14, spacing=3.0) -> np.ndarray:

@@ -16,7 +16,7 @@ from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.cli import main
 from vertseg.io import dicom_seg
-from vertseg.io.dicom_read import read_dicom_folder
+from vertseg.io.dicom_read import read_dicom
 from vertseg.io.dicom_seg import write_dicom_seg
 
 hd = pytest.importorskip("highdicom")
@@ -27,7 +27,7 @@ FRAME = {"g0020_0052": "1.2.9"}
 def test_every_voxel_comes_back_at_its_place(tmp_path, directions) -> None:
     write_series(tmp_path / "s", itk_image(directions=directions), **FRAME)
     files = sorted((tmp_path / "s").iterdir())
-    image = read_dicom_folder(tmp_path / "s")
+    image = read_dicom(tmp_path / "s")
     labels = np.zeros(image.grid.size, np.uint8)
     labels[2:5, 3:6, 4:9], labels[6:8, 1:9, 9:12] = 20, 28
     write_dicom_seg(tmp_path / "seg.dcm", labels, files)
@@ -90,7 +90,7 @@ def test_an_error_of_the_library_costs_no_other_output(tmp_path, monkeypatch) ->
     def fail(*_):
         raise ValueError("nonsense")
 
-    monkeypatch.setattr(dicom_seg, "_segmentation", fail)
+    monkeypatch.setattr(dicom_seg, "build_segmentation", fail)
     write_series(tmp_path / "in" / "CT", **FRAME)
     options = Options(input=tmp_path / "in", output=tmp_path / "out", dicom_seg=True)
     outcome = run_batch(options, lambda _: FakeSegmenter({20: (5.0, 20.0, 20.0)}))
@@ -147,7 +147,7 @@ def test_names_in_any_script_come_through(tmp_path, kind) -> None:
 
 def test_the_mask_of_an_enhanced_image(tmp_path) -> None:
     write_dicom(tmp_path / "s" / "all.dcm", multi_frame())
-    image = read_dicom_folder(tmp_path / "s")
+    image = read_dicom(tmp_path / "s")
     labels = np.zeros(image.grid.size, np.uint8)
     labels[2:5, 3:6, 4:9] = 20
     write_dicom_seg(tmp_path / "seg.dcm", labels, [tmp_path / "s" / "all.dcm"])

@@ -131,7 +131,7 @@ def test_copies_and_other_patients_of_one_identity_stay_apart(tmp_path) -> None:
 
 
 def test_many_files_are_read_by_several_processes_in_their_order(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("vertseg.io.dicom_search._FEWEST_FILES", 4)
+    monkeypatch.setattr("vertseg.io.dicom_search.FEWEST_FILES", 4)
     monkeypatch.setattr("vertseg.io.dicom_search.processors", lambda: 3)
     write_slices(tmp_path / "s", slices_of())
     (case,) = find_cases(tmp_path).cases

@@ -105,7 +105,10 @@ def test_results_with_both_files_are_one_case_and_markups_alone_will_do(tmp_path
     write_markups(tmp_path / "a_ctd.mrk.json", CENTROIDS)
     write_centroids(tmp_path / "b_ctd.json", CENTROIDS, GRID)
     write_markups(tmp_path / "b_ctd.mrk.json", CENTROIDS)
+    for other in ("a_desc-parts_msk", "a_desc-bone_msk", "b_res-1mm_seg", "c_res-1mm_seg-vert_msk"):
+        (tmp_path / f"{other}.nii.gz").touch()  # no masks of vertebrae on the scan's own grid
     cases = find_case_files(tmp_path)
+    assert set(cases) == {"a", "b"} and cases["a"].mask is None
     assert cases["a"].points == tmp_path / "a_ctd.mrk.json"
     assert cases["b"].points == tmp_path / "b_ctd.json"
     np.testing.assert_allclose(read_points(cases["a"].points, GRID)[19], (1.25, -20.5, 300.0))

@@ -6,7 +6,7 @@ import re
 
 from tests.support.paths import ROOT
 from vertseg.measure.parts import PARTS
-from vertseg.measure.shape import _REGIONS
+from vertseg.measure.shape import ANGLES
 from vertseg.report.summary import COLUMNS, PART_COLUMNS
 
 FOLDER = ROOT / "vertseg"
@@ -48,7 +48,7 @@ def test_every_flag_is_listed_with_its_severity() -> None:
 
 
 def test_every_angle_is_defined() -> None:
-    names = [*(name for name, *_ in _REGIONS), "largest coronal angle"]
+    names = [*(name for name, *_ in ANGLES), "largest coronal angle"]
     assert first_cells("Angles") == names
 
 

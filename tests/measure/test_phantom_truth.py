@@ -16,7 +16,7 @@ from vertseg.measure.vertebra import Measurement, measure_vertebrae
 from vertseg.phantom import box_grid, draw_subject, make_phantom
 from vertseg.phantom.patch import cut_patch
 from vertseg.phantom.spine import PosedVertebra
-from vertseg.phantom.vertebra import _IMAGED_MM, vertebra_box, vertebra_shape
+from vertseg.phantom.vertebra import IMAGED_MM, vertebra_box, vertebra_shape
 from vertseg.phantom.vertebral_body import VertebralBody
 
 SEED = 5
@@ -26,7 +26,7 @@ SEED = 5
 def smooth_surfaces() -> Iterator[None]:
     """Without the waves on its surfaces, which tilt end plates by some degrees."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertseg.phantom.vertebra._RIPPLE_MM", 0.0)
+        patch.setattr("vertseg.phantom.vertebra.RIPPLE_MM", 0.0)
         yield
 
 
@@ -55,7 +55,7 @@ def extent(vertebra: PosedVertebra, axis: int, at_mm: float) -> tuple[float, flo
     point = [np.zeros_like(along), np.full_like(along, at_mm), np.full_like(along, at_mm)]
     point[axis] = along
     distance = VertebralBody.of(vertebra).distance(*point)
-    inside = along[distance < _IMAGED_MM[vertebra.region]]
+    inside = along[distance < IMAGED_MM[vertebra.region]]
     return float(inside[0]), float(inside[-1])
 
 

@@ -18,8 +18,8 @@ from vertseg.measure import analyse
 from vertseg.report import drawing
 from vertseg.report.build import build_report
 from vertseg.report.drawing import font, lightened, overlay, shorten, wrap
-from vertseg.report.preview import WIDTH, _marks, _spread, render_preview, write_preview
-from vertseg.report.preview_text import _scan_in_words
+from vertseg.report.preview import WIDTH, marks, render_preview, spread, write_preview
+from vertseg.report.preview_text import scan_in_words
 from vertseg.report.reformat import Course, reformat
 from vertseg.report.run_info import OutputOptions, RunInfo
 from vertseg.stages import SPINE_ONLY
@@ -114,7 +114,7 @@ def test_a_spine_without_names_is_marked_where_it_was_found() -> None:
     for status, marked in (("ok", list(map(list, course))), ("no_spine", [])):
         found = {"stages": SPINE_ONLY, "status": status, "spine_lps_mm": course}
         report = report_of(fake_result(image, {}, **found))
-        assert [point for point, _ in _marks(report)] == marked
+        assert [point for point, _ in marks(report)] == marked
 
 
 @pytest.mark.parametrize("size", [(24, 26, 1), (24, 1, 30), (1, 26, 30), (3, 3, 3), (24, 26, 300)])
@@ -137,9 +137,9 @@ def test_many_sentences_and_long_names_fit() -> None:
 
 def test_centroids_that_were_given_are_told() -> None:
     report = report_of(fake_result(Image.from_array(phantom_scan(), AFFINE), POINTS))
-    assert _scan_in_words(report) == "24×26×40 voxels of 4.00×4.00×4.00 mm, LPS"
+    assert scan_in_words(report) == "24×26×40 voxels of 4.00×4.00×4.00 mm, LPS"
     given = {**report, "given_centroids": {"bytes": 1}}
-    assert _scan_in_words(given).endswith("LPS, centroids given")
+    assert scan_in_words(given).endswith("LPS, centroids given")
 
 
 def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
@@ -162,9 +162,9 @@ def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
 
 
 def test_names_are_moved_apart_as_little_as_need_be() -> None:
-    assert _spread([0.0, 50.0, 100.0], 19.0) == [0.0, 50.0, 100.0]
-    assert _spread([100.0, 100.0], 20.0) == [90.0, 110.0]
-    places = _spread([0.0, 3.0, 5.0, 60.0, 61.0, 200.0], 20.0)
+    assert spread([0.0, 50.0, 100.0], 19.0) == [0.0, 50.0, 100.0]
+    assert spread([100.0, 100.0], 20.0) == [90.0, 110.0]
+    places = spread([0.0, 3.0, 5.0, 60.0, 61.0, 200.0], 20.0)
     assert all(b - a >= 20.0 - 1e-9 for a, b in zip(places, places[1:], strict=False))
     assert places[-1] == 200.0
 

@@ -23,12 +23,12 @@ MIB = 1 << 20
 )
 def test_half_of_the_free_memory_is_used(free_mib, kind, expected, monkeypatch) -> None:
     monkeypatch.setattr(crop_batch, "free_bytes", lambda: free_mib * MIB)
-    monkeypatch.setattr(crop_batch, "_free_of_gpu", lambda backend: free_mib * MIB)
+    monkeypatch.setattr(crop_batch, "free_of_gpu", lambda backend: free_mib * MIB)
     assert crops_at_once(500 * MIB, kind, "tensorflow") == expected
 
 
 def test_a_machine_that_says_nothing_gets_a_small_batch(monkeypatch) -> None:
-    monkeypatch.setattr(crop_batch, "_free_of_gpu", lambda backend: None)
+    monkeypatch.setattr(crop_batch, "free_of_gpu", lambda backend: None)
     assert crops_at_once(500 * MIB, "gpu", "tensorflow").crops == 2
 
 
@@ -41,11 +41,11 @@ def test_what_nvidia_smi_says_is_read(monkeypatch) -> None:
 
     monkeypatch.setattr(crop_batch.subprocess, "run", run)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    assert crop_batch._free_of_gpu("tensorflow") == 8100 * MIB
+    assert crop_batch.free_of_gpu("tensorflow") == 8100 * MIB
     assert "--id=3" in asked[0]
     monkeypatch.undo()
     monkeypatch.setenv("PATH", "/nowhere")
-    assert crop_batch._free_of_gpu("tensorflow") is None
+    assert crop_batch.free_of_gpu("tensorflow") is None
 
 
 def test_every_map_counts() -> None:

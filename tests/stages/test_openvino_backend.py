@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from vertseg.errors import ConfigurationError
 from vertseg.stages.device import DeviceInfo
 from vertseg.stages.network import StageNetwork
-from vertseg.stages.openvino_backend import OpenVinoForward, _memory_errors, _peak_bytes
+from vertseg.stages.openvino_backend import OpenVinoForward, memory_errors, peak_bytes
 from vertseg.stages.weights import load_weights, read_variables
 from vertseg.system.threads import mapped_ahead
 
@@ -71,7 +71,7 @@ def test_maps_may_be_changed_and_stay(weights, batch) -> None:
 def test_weights_of_another_network(weights) -> None:
     swapped = weights.files | {"spine": weights.files["segmentation"]}
     with pytest.raises(ConfigurationError, match="does not fit its network"):
-        OpenVinoForward(dataclasses.replace(weights, files=swapped), "spine", CPU)
+        OpenVinoForward.load(dataclasses.replace(weights, files=swapped), "spine", CPU)
 
 
 def test_a_precision_that_the_processor_lacks(weights) -> None:
@@ -79,7 +79,7 @@ def test_a_precision_that_the_processor_lacks(weights) -> None:
         pytest.skip("this CPU has float16")
     half = dataclasses.replace(CPU, precision="float16")
     with pytest.raises(ConfigurationError, match="no float16 on this CPU"):
-        OpenVinoForward(weights, "segmentation", half)
+        OpenVinoForward.load(weights, "segmentation", half)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_a_precision_that_the_processor_lacks(weights) -> None:
     ],
 )
 def test_what_openvino_says_without_memory(text) -> None:
-    with pytest.raises(MemoryError, match="alloc"), _memory_errors():
+    with pytest.raises(MemoryError, match="alloc"), memory_errors():
         raise RuntimeError(text)
 
 
 def test_other_errors_stay() -> None:
-    with pytest.raises(RuntimeError, match="shape"), _memory_errors():
+    with pytest.raises(RuntimeError, match="shape"), memory_errors():
         raise RuntimeError("wrong shape")
 
 
@@ -108,7 +108,7 @@ def test_too_little_memory_is_a_clear_failure() -> None:
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (size + (400 << 20),) * 2)\n"
         "device = DeviceInfo('cpu', '', 'float32', 2)\n"
-        "OpenVinoForward(load_weights(), 'segmentation', device)\n"
+        "OpenVinoForward.load(load_weights(), 'segmentation', device)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -123,8 +123,8 @@ def test_memory_is_that_of_the_widest_place(weights) -> None:
     graph = openvino_network(preset, "spine", read_variables(weights.files["spine"]))
     fine, coarse = preset.spine.network.filters[:2]
     least = 2 * (fine + coarse) * 32**3 * 4
-    assert least <= _peak_bytes(graph, 4) < 2 * least
-    assert 2 * _peak_bytes(graph, 2) == _peak_bytes(graph, 4)
+    assert least <= peak_bytes(graph, 4) < 2 * least
+    assert 2 * peak_bytes(graph, 2) == peak_bytes(graph, 4)
 
 
 def test_a_segmenter_needs_no_keras_and_says_nothing() -> None:

@@ -46,7 +46,7 @@ def predicted(length_mm: float):
 
 def test_what_is_seen_in_several_sizes_comes_back_to_its_place():
     asked, heatmap, expected = predicted(160.0)
-    assert asked == len(vertebrae._SCALES) == 3
+    assert asked == len(vertebrae.SCALES) == 3
     assert np.abs(heatmap - expected).max() < 0.02 * np.ptp(expected)
 
 
@@ -57,8 +57,8 @@ def test_long_scans_are_looked_at_once():
 
 
 def test_the_scale_itself_changes_nothing():
-    np.testing.assert_array_equal(vertebrae._rescaling_matrix(7, 1.0), np.eye(7, dtype=np.float32))
-    wider = vertebrae._rescaling_matrix(40, 0.93)
+    np.testing.assert_array_equal(vertebrae.rescaling_matrix(7, 1.0), np.eye(7, dtype=np.float32))
+    wider = vertebrae.rescaling_matrix(40, 0.93)
     assert (wider[0] == 0).all() and (wider[-1] == 0).all()  # 0.93 reaches less far
     ramp = np.arange(40.0)
     inner = wider.sum(1) > 0.999

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -21,7 +22,7 @@ from vertseg.io.heatmap import Heatmap
 from vertseg.io.image import Image
 from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
 from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, parse_stages
-from vertseg.stages.segmenter import _Found, _result
+from vertseg.stages.segmenter import Segmenter
 
 GRID = Grid.axis_aligned(np.array([48.0, 52.0, 80.0]), (6, 7, 9), (8.0, 8.0, 8.0))
 
@@ -117,9 +118,19 @@ def test_reports_of_parts_are_plain_json(tmp_path) -> None:
         assert report["options"]["stages"] == list(stages)
 
 
-def test_doubt_about_the_levels_is_a_warning() -> None:
-    image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
+def test_doubt_about_the_levels_is_a_warning(monkeypatch) -> None:
     found = FoundVertebra(20, POINTS[20], 0.9, mass=0.9, margin=2.0, place=0)
     chain = SequenceResult(*((found,), 1.0, 2.0, Rival({0: 21}, "L1 may be L2"), True), warnings=())
-    result = _result(image, _Found(chain), None, FIND, {}, ("slow",))
+
+    def network(weights, stage, device):
+        config, shortage = SimpleNamespace(labels=(20,)), "slow" if stage == "spine" else ""
+        done = {"start_afresh": lambda: None, "crop_bytes": 1}
+        return SimpleNamespace(config=config, shortage=shortage, **done)
+
+    monkeypatch.setattr("vertseg.stages.network.StageNetwork", network)
+    spine = SimpleNamespace(course_lps_mm=lambda: ())
+    monkeypatch.setattr("vertseg.stages.spine.find_spine", lambda *_: spine)
+    monkeypatch.setattr("vertseg.stages.vertebrae.find_vertebrae", lambda *_: chain)
+    image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
+    result = Segmenter(device="cpu").find(image)
     assert result.warnings == ("levels are uncertain: L1 may be L2", "slow")

@@ -125,7 +125,7 @@ def test_words_of_the_libraries() -> None:
 @pytest.fixture
 def system(tmp_path, monkeypatch):
     """Writes what the system says about memory; the process is in the group /job/step."""
-    monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory, "PROC", tmp_path)
     (tmp_path / "self").mkdir()
 
     def write(**files: str) -> None:

@@ -16,14 +16,14 @@ from vertseg.system.processors import count_nvidia_gpus, cpu_flags, cpu_name, us
 )
 def test_a_container_may_use_less_than_the_machine_has(quota, cores, tmp_path, monkeypatch) -> None:
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(processors, "_QUOTAS", ((str(tmp_path / "cpu.max"),),))
+    monkeypatch.setattr(processors, "QUOTAS", ((str(tmp_path / "cpu.max"),),))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert usable_cores() == cores
 
 
 def test_the_older_control_groups(tmp_path, monkeypatch) -> None:
     files = tuple(str(tmp_path / name) for name in ("quota", "period"))
-    monkeypatch.setattr(processors, "_QUOTAS", (files,))
+    monkeypatch.setattr(processors, "QUOTAS", (files,))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     for quota, cores in (("-1", 8), ("200000", 2)):
         (tmp_path / "quota").write_text(quota)
@@ -33,7 +33,7 @@ def test_the_older_control_groups(tmp_path, monkeypatch) -> None:
 
 def test_name_and_flags(tmp_path, monkeypatch) -> None:
     info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(processors, "_CPUINFO", info)
+    monkeypatch.setattr(processors, "CPUINFO", info)
     assert (cpu_name(), cpu_flags()) == ("CPU", frozenset())
     info.write_text("processor\t: 0\nmodel name\t: Chip 9\nflags\t\t: avx2 amx_bf16\n")
     assert (cpu_name(), cpu_flags()) == ("Chip 9", {"avx2", "amx_bf16"})

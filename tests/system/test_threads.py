@@ -144,7 +144,7 @@ def test_nothing_is_read_ahead_without_room(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(overlap, "free_bytes", lambda: path.stat().st_size)
     with ReadAhead() as reader:
         reader.begin(job_of(path))
-        assert reader._begun is None
+        assert not reader.is_reading
 
 
 def test_what_the_other_thread_raises_is_raised_at_the_end() -> None:

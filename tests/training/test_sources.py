@@ -46,16 +46,16 @@ def test_a_fold_is_left_out_of_training_and_is_all_that_validates(pool, stage):
     volumes = {}
     for held_back in (False, True):
         sources = Sources(None, recipe, pool, fold=0, held_back=held_back)
-        volumes[held_back] = {v.name for v in sources._volumes["scan"]}
+        volumes[held_back] = {v.name for v in sources.volumes["scan"]}
     assert volumes == {False: {"p1"}, True: {"p0"}}
     everything = Sources(None, recipe, pool)
-    assert {v.name for v in everything._volumes["scan"]} == {"p0", "p1"}
+    assert {v.name for v in everything.volumes["scan"]} == {"p0", "p1"}
 
 
 def test_scans_that_are_held_out_are_never_taken(pool):
     recipe = recipe_for("vertebrae", TOY.vertebrae)
     sources = Sources(None, recipe, pool, hold_out=("p1",))
-    assert {v.name for v in sources._volumes["scan"]} == {"p0"}
+    assert {v.name for v in sources.volumes["scan"]} == {"p0"}
 
 
 def test_the_manifest_tells_which_scans_no_leg_has_seen(tmp_path):

@@ -10,7 +10,7 @@ from scipy import ndimage, spatial
 from models import PRESETS, NetworkConfig, StageConfig
 from vertseg.io.read import read_image
 from vertseg.phantom import Tissue
-from vertseg.training.data.real import _cut_neighbours
+from vertseg.training.data.real import cut_neighbours
 from vertseg.training.factory import implants
 from vertseg.training.factory.bodies import course_of, draw_body, insert_graft
 from vertseg.training.factory.courses import LEVELS, Course, complete, split_by_patient
@@ -198,17 +198,17 @@ def test_a_graft_takes_the_place_of_the_atlas_vertebrae(atlas, course):
 
 def test_points_at_cut_ends_are_doubtful():
     points = {label: np.array([0.0, 0.0, -10.0 * label]) for label in (5, 6, 7)}
-    cut = _cut_neighbours(points)
+    cut = cut_neighbours(points)
     assert sorted(cut) == [3, 4, 8, 9]
     np.testing.assert_allclose(cut[3], [0, 0, -30])
-    assert not _cut_neighbours({1: points[5], 2: points[6]}).keys() & {0, -1}
-    assert sorted(_cut_neighbours({23: points[5], 24: points[6]})) == [21, 22]
+    assert not cut_neighbours({1: points[5], 2: points[6]}).keys() & {0, -1}
+    assert sorted(cut_neighbours({23: points[5], 24: points[6]})) == [21, 22]
 
 
 def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monkeypatch):
-    monkeypatch.setattr(cases, "_FIELDS", {"lumbar": ("L1", "L4", 90.0)})
+    monkeypatch.setattr(cases, "FIELDS", {"lumbar": ("L1", "L4", 90.0)})
     case = cases.make_case(1, [course], [course], atlas)
-    assert case.marks == ("lumbar", "L6") == cases._marks(1)
+    assert case.marks == ("lumbar", "L6") == cases.marks_of(1)
     assert case.hu.shape == case.mask.shape == case.grid.size
     found = {c.label for c in case.centroids}
     assert set(np.unique(case.mask)) - {0} == found and {21, 22} <= found

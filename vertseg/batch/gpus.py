@@ -43,7 +43,7 @@ def run_on_gpus(options: Options, load: Load) -> Outcome:
         OutputError: the summary or the gallery cannot be written.
     """
     gpus = _chosen(options.gpus or 0, visible_gpus())
-    shards = _shards(options.shard, len(gpus))
+    shards = shards_of_gpus(options.shard, len(gpus))
     threads = options.threads or max(1, (os.cpu_count() or 1) // len(gpus))
     _LOGGER.info("%d GPUs, one process each with %d processor threads.", len(gpus), threads)
     parts = [replace(options, shard=s, threads=threads, gpus=None, device="gpu") for s in shards]
@@ -96,7 +96,7 @@ def _together(codes: Sequence[int]) -> int:
     return codes[0] if len(set(codes)) == 1 else 2
 
 
-def _shards(outer: Shard | None, count: int) -> list[Shard]:
+def shards_of_gpus(outer: Shard | None, count: int) -> list[Shard]:
     """Shares for processes; together with those of the other shards they hold each scan once."""
     number, outer_count = (outer.number, outer.count) if outer else (1, 1)
     first = (number - 1) * count + 1

@@ -41,6 +41,11 @@ class ReadAhead:
         self._pool.shutdown(wait=False, cancel_futures=True)
         abandon()  # or the end of the program would wait for a scan that nobody needs
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a scan has been begun and not been taken."""
+        return self._begun is not None
+
     def begin(self, job: CaseJob) -> None:
         """Begin to read, if there is room; what was begun before and not taken is dropped."""
         self._begun = None

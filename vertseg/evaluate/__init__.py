@@ -1,5 +1,7 @@
 """``python -m vertseg.evaluate``: how good predictions are, in the measures of the challenge."""
 
+from __future__ import annotations
+
 import argparse
 import logging
 import sys

@@ -1,5 +1,7 @@
 """``python -m vertseg.evaluate``."""
 
+from __future__ import annotations
+
 import sys
 
 from vertseg.evaluate import main

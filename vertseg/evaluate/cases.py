@@ -6,14 +6,13 @@ A case is known by the name of its files without their endings: ``verse004_seg.n
 The folders in between do not matter.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from vertseg.errors import InputError
-from vertseg.geometry.grid import Grid
-from vertseg.io.annotations import CaseFiles, read_mask, read_points
-from vertseg.io.annotations import open_mask as _open
+from vertseg.geometry.grid import FloatArray, Grid, LabelArray
+from vertseg.io.annotations import CaseFiles, open_mask, read_mask, read_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +25,8 @@ class Annotation:
         grid: of the mask; None without one.
     """
 
-    points_lps_mm: dict[int, np.ndarray] | None = None
-    mask: np.ndarray | None = field(default=None, repr=False)
+    points_lps_mm: dict[int, FloatArray] | None = None
+    mask: LabelArray | None = field(default=None, repr=False)
     grid: Grid | None = None
 
 
@@ -54,7 +53,7 @@ def _read(files: CaseFiles, other: CaseFiles) -> Annotation:
                 remedy = "Put the scan or its mask beside it."
                 where = str(files.points)
                 raise InputError("the grid of its scan is unknown", where, remedy=remedy)
-            scan_grid = _open(grid_file)[1]
+            scan_grid = open_mask(grid_file)[1]
         else:
             scan_grid = grid
         points = read_points(files.points, scan_grid)

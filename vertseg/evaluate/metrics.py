@@ -4,6 +4,8 @@ Source: Sekuboyina et al., "VerSe: a vertebrae labelling and segmentation benchm
 section 3.3. Precision is added: the identification rate never punishes an invented vertebra.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
+
+from vertseg.geometry.grid import FloatArray
+
+AnyMask = npt.NDArray[np.bool_ | np.uint8]
+"""(i, j, k): labels, or 0 and 1 for one structure."""
 
 IDENTIFICATION_LIMIT_MM = 20.0
 """A vertebra further off than this is not identified."""
@@ -97,7 +104,7 @@ def identify(
 
 
 def compare_masks(
-    reference: np.ndarray, prediction: np.ndarray, index_to_mm: np.ndarray
+    reference: AnyMask, prediction: AnyMask, index_to_mm: FloatArray
 ) -> dict[int, Overlap]:
     """Compare label masks on one grid, for every label of the reference.
 
@@ -129,15 +136,15 @@ def compare_masks(
     return overlaps
 
 
-def dice(reference: np.ndarray, prediction: np.ndarray) -> float:
+def dice(reference: AnyMask, prediction: AnyMask) -> float:
     """Dice coefficient of two boolean masks of one shape; NaN where both are empty."""
     total = int(reference.sum()) + int(prediction.sum())
     return 2.0 * int((reference & prediction).sum()) / total if total else float("nan")
 
 
 def surface_distances(
-    reference: np.ndarray, prediction: np.ndarray, index_to_mm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    reference: AnyMask, prediction: AnyMask, index_to_mm: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Distances in mm from each surface voxel of one mask to the nearest one of the other.
 
     A surface voxel has a face in common with the background or with the outside of the array.
@@ -163,7 +170,7 @@ def surface_distances(
     return cKDTree(second).query(first)[0], cKDTree(first).query(second)[0]
 
 
-def _overlap(reference: np.ndarray, prediction: np.ndarray, index_to_mm: np.ndarray) -> Overlap:
+def _overlap(reference: AnyMask, prediction: AnyMask, index_to_mm: FloatArray) -> Overlap:
     there, back = surface_distances(reference, prediction, index_to_mm)
     return Overlap(
         dice(reference, prediction),
@@ -173,7 +180,7 @@ def _overlap(reference: np.ndarray, prediction: np.ndarray, index_to_mm: np.ndar
     )
 
 
-def _check_masks(reference: np.ndarray, prediction: np.ndarray) -> None:
+def _check_masks(reference: AnyMask, prediction: AnyMask) -> None:
     if reference.shape != prediction.shape:
         raise ValueError(f"masks must have one shape, got {reference.shape} and {prediction.shape}")
     for name, mask in (("reference", reference), ("prediction", prediction)):

@@ -1,5 +1,7 @@
 """Scores of single vertebrae, and their averages by region, over vertebrae and over scans."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace

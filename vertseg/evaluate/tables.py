@@ -1,5 +1,7 @@
 """Scores as tables: text, Markdown, CSV and JSON."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io

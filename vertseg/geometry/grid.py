@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 LabelArray = npt.NDArray[np.uint8]
 """VerSe ids, 0 for background."""
 Size = tuple[int, int, int]

@@ -1,5 +1,7 @@
 """Reference masks and centroids under the file names of VerSe and BIDS."""
 
+from __future__ import annotations
+
 import os
 import re
 import zlib
@@ -12,7 +14,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from vertseg.errors import InputError, NoInputError
-from vertseg.geometry.grid import Grid
+from vertseg.geometry.grid import FloatArray, Grid, LabelArray
 from vertseg.io.centroids import read_centroids
 from vertseg.io.nifti_affine import choose_grid
 from vertseg.labels import is_vertebra
@@ -23,6 +25,10 @@ _ENDINGS = {
     "markups": re.compile(r"(?:_seg-subreg_ctd|_ctd)\.mrk\.json$", re.IGNORECASE),
     "scan": re.compile(r"(?:_ct)?\.nii(?:\.gz)?$", re.IGNORECASE),
 }
+_OTHER_MASKS = re.compile(
+    r"_(?:desc|res)-[^_]+_(?:seg|msk|seg-vert_msk)\.nii(?:\.gz)?$", re.IGNORECASE
+)
+"""Masks beside that of the vertebrae: of their parts, or with other voxels."""
 _ISO = re.compile(r"_iso-ctd\.json$", re.IGNORECASE)
 
 
@@ -83,6 +89,8 @@ def sorted_files(root: Path) -> Iterator[tuple[str, str, Path]]:
         NoInputError: the folder or file does not exist.
     """
     for path in _files(root):
+        if _OTHER_MASKS.search(path.name):
+            continue
         for kind, ending in _ENDINGS.items():
             if ending.search(path.name):
                 yield ending.sub("", path.name), kind, path
@@ -101,7 +109,7 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
+def read_points(path: Path, grid: Grid) -> dict[int, FloatArray]:
     """Centroids of vertebrae, label -> (3,) LPS mm, of a file that belongs to a scan on `grid`.
 
     Raises:
@@ -117,7 +125,7 @@ def read_points(path: Path, grid: Grid) -> dict[int, np.ndarray]:
     return {c.label: np.array(c.point_lps_mm) for c in centroids if is_vertebra(c.label)}
 
 
-def read_mask(path: Path) -> tuple[np.ndarray, Grid]:
+def read_mask(path: Path) -> tuple[LabelArray, Grid]:
     """Labels of the vertebrae, uint8 (i, j, k), and the grid of a mask.
 
     Raises:

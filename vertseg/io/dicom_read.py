@@ -52,19 +52,21 @@ def read_series(series: Series, where: str) -> Image:
     return replace(image, facts=_facts(slices))
 
 
-def read_dicom_folder(folder: str | os.PathLike[str]) -> Image:
-    """Read the one DICOM series of a folder, see `read_series`.
+def read_dicom(path: str | os.PathLike[str]) -> Image:
+    """Read the one DICOM series of a folder, an archive or a file, see `read_series`.
 
     Raises:
-        InputError: the folder holds no series, or several.
+        InputError: there is no series, or there are several.
     """
-    found, _ = find_series(path for path in Path(folder).iterdir() if not path.is_dir())
+    place = Path(path)
+    files = [path for path in place.iterdir() if not path.is_dir()] if place.is_dir() else [place]
+    found, _ = find_series(files)
     if len(found) != 1:
         names = ", ".join(series.name for series in found)
         what = f"holds {len(found)} DICOM series" + f": {names}" * bool(found)
         remedy = "Keep each series in a folder of its own."
-        raise InputError(what, str(folder), "one series", remedy)
-    return read_series(found[0], str(folder))
+        raise InputError(what, str(path), "one series", remedy)
+    return read_series(found[0], str(path))
 
 
 def check_series(series: Series, where: str) -> tuple[list[Slice], Grid, tuple[str, ...]]:

@@ -16,8 +16,8 @@ from vertseg.io.dicom_slice import Kind, Slice, Unusable
 from vertseg.system.child import IsolationError, isolated
 from vertseg.system.threads import processors
 
-_SECONDS = 20
-_FEWEST_FILES = 1000  # for which a further process is worth its start
+SECONDS = 20
+FEWEST_FILES = 1000  # for which a further process is worth its start
 _MOST_PROCESSES = 8
 
 
@@ -42,7 +42,7 @@ def search(files: Sequence[DicomFile]) -> Headers:
     Slices of a kind share one object, and their order is that of the files.
     """
     found = Headers()
-    shares = max(1, min(processors(), _MOST_PROCESSES, len(files) // _FEWEST_FILES))
+    shares = max(1, min(processors(), _MOST_PROCESSES, len(files) // FEWEST_FILES))
     with ThreadPoolExecutor(shares, "headers") as pool:
         parts = [files[n::shares] for n in range(shares)]
         results = list(pool.map(lambda part: list(_headers(part)), parts))
@@ -62,7 +62,7 @@ def _headers(files: Sequence[DicomFile]) -> Iterator[Header]:
     done = 0
     while done < len(files):
         try:
-            for header in isolated(read_headers, files[done:], seconds=_SECONDS):
+            for header in isolated(read_headers, files[done:], seconds=SECONDS):
                 yield header
                 done += 1
         except IsolationError:

@@ -76,7 +76,7 @@ def write_dicom_seg(
         source, order = source_of(slices, labels.shape[2])
         frames = np.empty((labels.shape[2], labels.shape[1], labels.shape[0]), np.uint8)
         frames[order] = numbers[labels].transpose(2, 1, 0)
-        segmentation = _segmentation(source, frames, found)
+        segmentation = build_segmentation(source, frames, found)
         with atomic_writer(path) as stream:
             segmentation.save_as(stream)
 
@@ -160,9 +160,16 @@ def _height(position: Any, orientation: Any) -> float:
     return float(np.asarray(position, float) @ np.cross(rows, columns))
 
 
-def _segmentation(
+def build_segmentation(
     source: list[Dataset], frames: npt.NDArray[np.uint8], labels: Sequence[int]
 ) -> Any:
+    """The DICOM Segmentation in memory.
+
+    Args:
+        source: headers of the slices along the normal.
+        frames: uint8 (slices, rows, columns), numbers of segments.
+        labels: VerSe id of each segment, from number 1 on.
+    """
     import highdicom as hd
 
     return hd.seg.Segmentation(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vertseg.geometry.grid import Grid, Size
+from vertseg.geometry.grid import FloatArray, Grid, Size
 
 Triple = tuple[float, float, float]
 
@@ -37,7 +37,7 @@ class ItkGeometry:
         d = self.direction
         return ((d[0], d[3], d[6]), (d[1], d[4], d[7]), (d[2], d[5], d[8]))
 
-    def affine_lps(self) -> np.ndarray:
+    def affine_lps(self) -> FloatArray:
         """(4, 4) index -> LPS mm; not finite where a header holds numbers without sense."""
         affine = np.eye(4)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.labels import label_of, name_of, region_of
 from vertseg.measure.flag import Flag, listed
 from vertseg.sequence.config import SequenceConfig
@@ -113,7 +114,7 @@ def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
             yield Flag("curvature", "check", (name,), sentence)
 
 
-def _angle_deg(first: np.ndarray, second: np.ndarray) -> float:
+def _angle_deg(first: FloatArray, second: FloatArray) -> float:
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     cosine = float(first @ second) / lengths if lengths else 1.0
     return math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))

@@ -5,6 +5,8 @@ for Life Science, CC BY-SA 4.0. Masks of VerSe patients are 0.9 to 1.4 times as 
 vertebrae about 0.75 times; so only gross deviations say anything.
 """
 
+from __future__ import annotations
+
 from vertseg.labels import label_of
 
 _CERVICAL = (10.7, 14.6, 9.9, 10.1, 11.0, 11.8, 14.4)

@@ -18,7 +18,7 @@ from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, name_of
 from vertseg.measure.vertebra import Measurement
 
 # Name, upper and lower end vertebra, sign that makes the usual bend positive.
-_REGIONS = (
+ANGLES = (
     ("cervical lordosis", "C3", "C7", -1.0),
     ("thoracic kyphosis", "T4", "T12", 1.0),
     ("lumbar lordosis", "L1", "L5", -1.0),
@@ -50,7 +50,7 @@ def spine_angles(measurements: Sequence[Measurement]) -> tuple[Angle, ...]:
     """
     bodies = {row.label: row.body for row in measurements if row.body and not row.cut_off}
     angles = []
-    for name, upper, lower, sign in _REGIONS:
+    for name, upper, lower, sign in ANGLES:
         first, last = bodies.get(label_of(upper)), bodies.get(label_of(lower))
         if first is not None and last is not None:
             bend = tilt_deg(last.lower_normal_lps, 1) - tilt_deg(first.upper_normal_lps, 1)

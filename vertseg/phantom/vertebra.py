@@ -20,9 +20,9 @@ from vertseg.phantom.spine import PosedVertebra
 from vertseg.phantom.vertebral_body import VertebralBody
 
 _MARGIN_MM = 6.0
-_RIPPLE_MM = 0.7
+RIPPLE_MM = 0.7
 # Dry bone is smaller than the same bone outlined on CT; mm on every side.
-_IMAGED_MM = {"cervical": 0.6, "thoracic": 0.5, "lumbar": 0.35}
+IMAGED_MM = {"cervical": 0.6, "thoracic": 0.5, "lumbar": 0.35}
 
 
 def vertebra_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
@@ -47,7 +47,7 @@ def vertebra_shape(
         trabecular_hu: mean HU of the cancellous bone of its body.
         arch_gain_hu: how much denser the inside of arch and processes is.
     """
-    patch, grown = _rippled(patch, vertebra), np.float32(_IMAGED_MM[vertebra.region])
+    patch, grown = _rippled(patch, vertebra), np.float32(IMAGED_MM[vertebra.region])
     if vertebra.name in ("C1", "C2"):
         arch = _cut(patch, patch.fuse(upper_cervical(vertebra), 2.5), vertebra)
         return BoneShape(arch - grown, trabecular_hu + arch_gain_hu, 1.1)
@@ -95,7 +95,7 @@ def _rippled(patch: Patch, vertebra: PosedVertebra) -> Patch:
     waves = (np.float32(1 / 7.0), np.float32(1 / 10.0))
     x, y, z = patch.x, patch.y, patch.z
     bent = [
-        own + np.float32(_RIPPLE_MM) * np.sin(b * waves[0] + p[0]) * np.cos(c * waves[1] + p[1])
+        own + np.float32(RIPPLE_MM) * np.sin(b * waves[0] + p[0]) * np.cos(c * waves[1] + p[1])
         for own, b, c, p in ((x, y, z, phases[0]), (y, z, x, phases[1]), (z, x, y, phases[2]))
     ]
     return Patch(patch.slices, bent[0], bent[1], bent[2], patch.to_index)

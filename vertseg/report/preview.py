@@ -184,14 +184,14 @@ def _annotate(
         _scale_bar(draw, layout, left + 12, bottom - 14)
         return
     frame = layout.frames[plane]
-    for (x, y, z), colour in _marks(report):
+    for (x, y, z), colour in marks(report):
         column = left + ((x if plane == "coronal" else y) - frame.left_mm) * layout.scale
         line = HEADER + (frame.top_mm - z) * layout.scale
         box = (column - 3, line - 3, column + 3, line + 3)
         draw.ellipse(box, colour, (0, 0, 0))
 
 
-def _marks(report: Report) -> list[tuple[list[float], Colour]]:
+def marks(report: Report) -> list[tuple[list[float], Colour]]:
     """Points LPS mm and their colours: centroids, or the course of a spine that has no names."""
     rows = report["vertebrae"]
     course = report["spine"]["course_lps_mm"] if report["status"] == "ok" else []
@@ -214,13 +214,13 @@ def _draw_names(draw: ImageDraw.ImageDraw, report: Report, layout: _Layout, left
     frame, face = layout.frames["sagittal"], font(17, bold=True)
     lines = [HEADER + (frame.top_mm - row["centroid_lps_mm"][2]) * layout.scale for row in rows]
     middle = left + _NAMES / 2
-    for row, line, place in zip(rows, lines, _spread(lines, 19.0), strict=True):
+    for row, line, place in zip(rows, lines, spread(lines, 19.0), strict=True):
         draw.text((middle, place), row["name"], lightened(colour_of(row["label"])), face, "mm")
         for edge, inner in ((left, middle - 23), (left + _NAMES - 1, middle + 23)):
             draw.line((edge, line, inner, place), DIM, 1)
 
 
-def _spread(places: list[float], apart: float) -> list[float]:
+def spread(places: list[float], apart: float) -> list[float]:
     """Ascending places moved as little as need be to lie at least `apart` from each other."""
     groups = [([place], place) for place in places]  # members, and where their middle comes to lie
     merged: list[tuple[list[float], float]] = []

@@ -36,7 +36,7 @@ def draw_header(draw: ImageDraw.ImageDraw, report: Report, box: PixelBox) -> Non
     draw.text((right, top), found, colour, title, "ra")
     face, flagged = font(_SIZE), flagged_in_words(report)
     room = right - left - face.getlength(flagged) - 30
-    draw.text((left, top + 33), shorten(_scan_in_words(report), face, room), DIM, face)
+    draw.text((left, top + 33), shorten(scan_in_words(report), face, room), DIM, face)
     draw.text((right, top + 33), flagged, DIM, face, "ra")
 
 
@@ -76,7 +76,8 @@ def _lines(report: Report, width: int) -> list[tuple[str, Colour | None]]:
     ]
 
 
-def _scan_in_words(report: Report) -> str:
+def scan_in_words(report: Report) -> str:
+    """Size, spacing and orientation, such as ``"512×512×300 voxels of 0.80×0.80×1.00 mm, LPS"``."""
     geometry = report["geometry"]
     size = "×".join(str(n) for n in geometry["size"])
     spacing = "×".join(f"{value:.2f}" for value in geometry["spacing_mm"])

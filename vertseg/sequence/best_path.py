@@ -5,10 +5,14 @@ no place twice. The same graph is solved for several poses at once (the size and
 which change the scores of the edges only; a path belongs to one pose.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
+from vertseg.geometry.grid import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,12 @@ class Graph:
         pose: (Q,) of every pose.
     """
 
-    node: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    edges: np.ndarray
-    link: np.ndarray
-    pose: np.ndarray
+    node: FloatArray
+    start: FloatArray
+    end: FloatArray
+    edges: IntArray
+    link: FloatArray
+    pose: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +66,10 @@ class BestPaths:
     """
 
     graph: Graph
-    until: np.ndarray
-    since: np.ndarray
-    through: np.ndarray
-    through_pose: np.ndarray
+    until: FloatArray
+    since: FloatArray
+    through: FloatArray
+    through_pose: FloatArray
 
     def path_through(self, place: int, state: int) -> Path:
         """The best of all paths through a node."""
@@ -100,7 +104,7 @@ def best_paths(graph: Graph) -> BestPaths:
     return BestPaths(graph, until, since, through.max(0), through.argmax(0))
 
 
-def _sweep(graph: Graph, first: np.ndarray, edges: np.ndarray, order: Iterable[int]) -> np.ndarray:
+def _sweep(graph: Graph, first: FloatArray, edges: IntArray, order: Iterable[int]) -> FloatArray:
     """(Q, N, S) best score of reaching every node, in one direction of travel."""
     reached = np.repeat((graph.node + first)[None], len(graph.pose), axis=0)
     by_target = np.lexsort((edges[:, 3], edges[:, 2]))
@@ -119,10 +123,10 @@ def _sweep(graph: Graph, first: np.ndarray, edges: np.ndarray, order: Iterable[i
 
 def _trace(
     node: tuple[int, int],
-    reached: np.ndarray,
-    first: np.ndarray,
-    edges: np.ndarray,
-    links: np.ndarray,
+    reached: FloatArray,
+    first: FloatArray,
+    edges: IntArray,
+    links: FloatArray,
 ) -> list[int]:
     """Edges from a node back to where its best path began, the last one travelled first."""
     place, state = node

@@ -1,5 +1,7 @@
 """Every tunable of the sequence solver, in one value."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 
 

@@ -5,10 +5,13 @@ heatmaps at the place than a false alarm does: the log odds of a vertebra given 
 channels there, and the log likelihood of what the channels say given the label.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of
 from vertseg.sequence.config import SequenceConfig
 
@@ -16,7 +19,7 @@ STATES = ORDER_CRANIAL_TO_CAUDAL
 """Labels by state number, from the head downwards."""
 
 
-def place_mass(scores: np.ndarray, config: SequenceConfig) -> np.ndarray:
+def place_mass(scores: FloatArray, config: SequenceConfig) -> FloatArray:
     """(N,) how sure the heatmaps are that some vertebra is at each place, from 0 to 1.
 
     Args:
@@ -25,20 +28,20 @@ def place_mass(scores: np.ndarray, config: SequenceConfig) -> np.ndarray:
     """
     strongest = scores.max(1, initial=0)
     shared = scores.sum(1) - strongest
-    mass: np.ndarray = np.minimum(strongest + config.shared_mass_weight * shared, 1.0)
+    mass: FloatArray = np.minimum(strongest + config.shared_mass_weight * shared, 1.0)
     return mass
 
 
-def presence(mass: np.ndarray, config: SequenceConfig) -> np.ndarray:
+def presence(mass: FloatArray, config: SequenceConfig) -> FloatArray:
     """(N,) log odds of a vertebra against a false alarm, given the mass (N,) of each place."""
-    log_odds: np.ndarray = config.presence_slope * np.log(
+    log_odds: FloatArray = config.presence_slope * np.log(
         np.maximum(mass, 1e-6) / config.presence_reference
     )
     return log_odds
 
 
 def explained_share(
-    scores: np.ndarray, channel_labels: Sequence[int], chosen: Mapping[int, int]
+    scores: FloatArray, channel_labels: Sequence[int], chosen: Mapping[int, int]
 ) -> float:
     """Share of what the heatmaps say at all places that a chain agrees with, a level more or less.
 
@@ -54,8 +57,8 @@ def explained_share(
 
 
 def node_scores(
-    scores: np.ndarray, channel_labels: Sequence[int], config: SequenceConfig
-) -> np.ndarray:
+    scores: FloatArray, channel_labels: Sequence[int], config: SequenceConfig
+) -> FloatArray:
     """(N, states) log evidence for every label at every place.
 
     Args:
@@ -67,18 +70,18 @@ def node_scores(
     claims = claims / claims.sum(1, keepdims=True)
     likelihood = claims @ confusion(channel_labels, config).T
     present = presence(place_mass(scores, config), config)
-    evidence: np.ndarray = present[:, None] + np.log(len(channel_labels) * likelihood)
+    evidence: FloatArray = present[:, None] + np.log(len(channel_labels) * likelihood)
     return evidence
 
 
-def confusion(channel_labels: Sequence[int], config: SequenceConfig) -> np.ndarray:
+def confusion(channel_labels: Sequence[int], config: SequenceConfig) -> FloatArray:
     """(states, L) probability that the network claims a channel's label given the true label."""
     distance = np.abs(
         np.array([_position(label) for label in STATES])[:, None]
         - np.array([_position(label) for label in channel_labels])
     )
     weights = np.exp(-distance / config.confusion_levels) + config.confusion_floor
-    normalised: np.ndarray = weights / weights.sum(1, keepdims=True)
+    normalised: FloatArray = weights / weights.sum(1, keepdims=True)
     return normalised
 
 

@@ -1,10 +1,13 @@
 """The graph of all chains of vertebrae through the places of one image."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray, IntArray
 from vertseg.labels import label_of
 from vertseg.sequence.best_path import Graph
 from vertseg.sequence.config import SequenceConfig
@@ -33,15 +36,15 @@ class ChainGraph:
     """
 
     graph: Graph
-    places: np.ndarray
+    places: IntArray
     links: list[Link]
-    link_of_edge: np.ndarray
+    link_of_edge: IntArray
     poses: Poses
 
 
 def build_chain_graph(
-    points_lps_mm: np.ndarray,
-    scores: np.ndarray,
+    points_lps_mm: FloatArray,
+    scores: FloatArray,
     channel_labels: Sequence[int],
     z_limits_mm: tuple[float, float] | None,
     statistics: OffsetStatistics,
@@ -71,22 +74,22 @@ def build_chain_graph(
     return ChainGraph(graph, places, links, link_of_edge[existing], poses)
 
 
-def _usable_places(points: np.ndarray, mass: np.ndarray, config: SequenceConfig) -> np.ndarray:
+def _usable_places(points: FloatArray, mass: FloatArray, config: SequenceConfig) -> IntArray:
     """Rows of the places that are worth considering, from the head downwards."""
     heaviest = np.argsort(-mass, kind="stable")[: config.maximum_places]
     usable = heaviest[mass[heaviest] >= config.minimum_mass]
     return usable[np.argsort(-points[usable, 2], kind="stable")]
 
 
-def _end_threshold(mass: np.ndarray, config: SequenceConfig) -> float:
+def _end_threshold(mass: FloatArray, config: SequenceConfig) -> float:
     """Smallest mass of the first and last vertebra of a chain."""
     typical = np.median(mass[mass >= config.minimum_peak], keepdims=True)
     return float(min(config.end_mass, *(config.relative_end_mass * typical)))
 
 
 def _possible_edges(
-    points: np.ndarray, links: Sequence[Link], config: SequenceConfig
-) -> tuple[np.ndarray, np.ndarray]:
+    points: FloatArray, links: Sequence[Link], config: SequenceConfig
+) -> tuple[IntArray, IntArray]:
     """All (from place, from state, to place, to state) within the hard limits, and their links."""
     upper, lower = np.triu_indices(len(points), 1)
     offsets = points[lower] - points[upper]
@@ -107,11 +110,11 @@ def _possible_edges(
 
 
 def _end_scores(
-    z_mm: np.ndarray,
+    z_mm: FloatArray,
     z_limits_mm: tuple[float, float] | None,
     links: Sequence[Link],
     config: SequenceConfig,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[FloatArray, FloatArray]:
     """(n, states) score of beginning and of ending a chain at every place with every label."""
     start = np.full((len(z_mm), len(STATES)), -config.start_cost)
     end = np.zeros_like(start)

@@ -4,6 +4,8 @@ The score of an edge is the log density of the offset between two places, given 
 size and tilt of the body, relative to a typical offset.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray, IntArray
 from vertseg.labels import label_of
 from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.offsets import SKIPS, VARIANTS, OffsetStatistics
@@ -40,8 +43,8 @@ class Link:
     upper: int
     lower: int
     skipped: tuple[int, ...]
-    mean_mm: np.ndarray
-    covariance_mm2: np.ndarray
+    mean_mm: FloatArray
+    covariance_mm2: FloatArray
     score: float
 
     @property
@@ -60,9 +63,9 @@ class Poses:
         score: (A, B) log probability of each combination, up to a constant.
     """
 
-    scales: np.ndarray
-    rotations: np.ndarray
-    score: np.ndarray
+    scales: FloatArray
+    rotations: FloatArray
+    score: FloatArray
 
 
 @lru_cache(maxsize=4)
@@ -72,7 +75,7 @@ def build_links(statistics: OffsetStatistics, config: SequenceConfig) -> list[Li
     noise = 2 * config.localisation_sd_mm**2 * np.eye(3)
     share = config.residual_variance
 
-    def link(chain: tuple[int, ...], mean_mm: np.ndarray, covariance_mm2: np.ndarray) -> Link:
+    def link(chain: tuple[int, ...], mean_mm: FloatArray, covariance_mm2: FloatArray) -> Link:
         score = sum(_step_score(a, b, priors) for a, b in pairwise(chain))
         skipped = chain[1:-1]
         if skipped:
@@ -129,23 +132,23 @@ def build_poses(statistics: OffsetStatistics, config: SequenceConfig) -> Poses:
     )
 
 
-def _rotation(sagittal: float, coronal: float) -> np.ndarray:
+def _rotation(sagittal: float, coronal: float) -> FloatArray:
     """Rotation about x (left), then about y (posterior), of columns in LPS."""
     c, s = np.cos(sagittal), np.sin(sagittal)
     about_x = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     c, s = np.cos(coronal), np.sin(coronal)
     about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    rotation: np.ndarray = about_y @ about_x
+    rotation: FloatArray = about_y @ about_x
     return rotation
 
 
 def link_scores(
-    offsets_mm: np.ndarray,
-    which: np.ndarray,
+    offsets_mm: FloatArray,
+    which: IntArray,
     links: Sequence[Link],
     poses: Poses,
     config: SequenceConfig,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[IntArray, FloatArray]:
     """Score of every edge in every pose.
 
     The log density of a multivariate Student distribution, relative to a typical offset.
@@ -177,7 +180,7 @@ def link_scores(
     b = np.einsum("bei,ei->be", weighted, means[which])
     c = np.einsum("li,lij,lj->l", means, precisions, means)[which]
 
-    def scores_at(inverse_scale: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    def scores_at(inverse_scale: FloatArray, edges: IntArray) -> FloatArray:
         squared = (a[:, edges] * inverse_scale - 2 * b[:, edges]) * inverse_scale + c[edges]
         fit = -power * np.log1p(np.maximum(squared, 0) / config.tail_freedom)
         return fit + constant[which[edges]] + 3 * np.log(inverse_scale)

@@ -8,6 +8,8 @@ levels, drawn to 1 where few distances are known), so that the spread that is le
 of shape and posture at one size.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vertseg.geometry.grid import FloatArray
 from vertseg.labels import label_of
 
 TABLE = Path(__file__).parents[1] / "data" / "neighbour_offsets.json"
@@ -33,8 +36,8 @@ class Offset:
         scans: number of scans that it was computed from.
     """
 
-    mean_mm: np.ndarray
-    covariance_mm2: np.ndarray
+    mean_mm: FloatArray
+    covariance_mm2: FloatArray
     scans: int
 
 

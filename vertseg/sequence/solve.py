@@ -11,6 +11,8 @@ The constraints are those of Payer et al., VISAPP 2020, section 3.2 (neighbours 
 never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, L5-L6.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -1,5 +1,7 @@
 """What is to be said about a chain of vertebrae."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 from vertseg.labels import name_of

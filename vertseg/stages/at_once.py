@@ -42,7 +42,7 @@ def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) ->
         kind: of processor.
         backend: of Keras.
     """
-    free = free_bytes() if kind == "cpu" else _free_of_gpu(backend)
+    free = free_bytes() if kind == "cpu" else free_of_gpu(backend)
     fits = _MOST["cpu"] if free is None else int(_SHARE * free / max(crop_bytes, 1))
     count = max(1, min(_MOST[kind], fits))
     return AtOnce(1, count) if kind == "cpu" else AtOnce(count, CALLS_AT_ONCE)
@@ -60,7 +60,7 @@ def activation_bytes(model: Any) -> int:
     return total
 
 
-def _free_of_gpu(backend: str) -> int | None:
+def free_of_gpu(backend: str) -> int | None:
     """Free memory of the first GPU in use; None if nobody says."""
     if backend == "jax":
         import jax

@@ -143,7 +143,7 @@ def _forward_of(weights: Weights, stage: str, device: DeviceInfo) -> Forward:
     if device.backend == "openvino":
         from vertseg.stages.openvino_backend import OpenVinoForward
 
-        return OpenVinoForward(weights, stage, device)
+        return OpenVinoForward.load(weights, stage, device)
     from vertseg.stages.keras_backend import KerasForward
 
     return KerasForward(weights, stage, device)

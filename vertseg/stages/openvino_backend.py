@@ -37,7 +37,7 @@ class OpenVinoForward:
     segmentation alone: in the others it would move centroids by up to 0.3 mm.
 
     Args:
-        weights: verified weights.
+        graph: from (1, x, y, z, inputs) to (1, x, y, z, outputs).
         stage: ``spine``, ``vertebrae`` or ``segmentation``.
         device: threads and precision.
 
@@ -45,19 +45,14 @@ class OpenVinoForward:
         crop_bytes: memory that one crop takes.
 
     Raises:
-        ConfigurationError: the weights do not fit the preset's network, the CPU has no arithmetic
-            of that precision, or memory does not suffice for the network.
+        ConfigurationError: the CPU has no arithmetic of that precision, or memory does not suffice
+            for the network.
     """
 
-    def __init__(self, weights: Weights, stage: str, device: DeviceInfo) -> None:
-        try:
-            variables = read_variables(weights.files[stage])
-            graph = openvino_network(weights.preset, stage, variables)
-        except (ValueError, OSError, KeyError) as error:
-            raise misfit(weights, stage, error) from error
+    def __init__(self, graph: ov.Model, stage: str, device: DeviceInfo) -> None:
         # Places and names come from the first two networks, which are the lesser part of the work.
         precision = device.precision if stage == Stage.SEGMENTATION else "float32"
-        self.crop_bytes = _peak_bytes(graph, 4 if precision == "float32" else 2)
+        self.crop_bytes = peak_bytes(graph, 4 if precision == "float32" else 2)
         threads = device.threads or usable_cores()
         streams = 1 if stage == Stage.SPINE else min(threads, CALLS_AT_ONCE)
         compiled = _compiled(graph, precision, threads, streams)
@@ -65,6 +60,20 @@ class OpenVinoForward:
         for _ in range(streams):
             self._requests.put(compiled.create_infer_request())
         self._pool = ThreadPoolExecutor(streams, f"{stage} network")
+
+    @classmethod
+    def load(cls, weights: Weights, stage: str, device: DeviceInfo) -> OpenVinoForward:
+        """The network of a stage with its weights.
+
+        Raises:
+            ConfigurationError: the weights do not fit the preset's network, and see the class.
+        """
+        try:
+            variables = read_variables(weights.files[stage])
+            graph = openvino_network(weights.preset, stage, variables)
+        except (ValueError, OSError, KeyError) as error:
+            raise misfit(weights, stage, error) from error
+        return cls(graph, stage, device)
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) from inputs (n, x, y, z, inputs).
@@ -80,7 +89,7 @@ class OpenVinoForward:
     def _maps_of(self, crop: Float32Array) -> Float32Array:
         request = self._requests.get()
         try:
-            with _memory_errors():
+            with memory_errors():
                 return request.infer(np.ascontiguousarray(crop[None]), share_inputs=True)[0]
         finally:
             self._requests.put(request)
@@ -95,7 +104,7 @@ def _compiled(graph: ov.Model, precision: Precision, threads: int, streams: int)
         "ENABLE_CPU_PINNING": False,  # processes side by side would be pinned to the same cores
     }
     try:
-        with _memory_errors():
+        with memory_errors():
             compiled = ov.Core().compile_model(graph, "CPU", options)
     except MemoryError as error:
         raise ConfigurationError(
@@ -115,7 +124,7 @@ def _compiled(graph: ov.Model, precision: Precision, threads: int, streams: int)
     return compiled
 
 
-def _peak_bytes(graph: ov.Model, value_bytes: int) -> int:
+def peak_bytes(graph: ov.Model, value_bytes: int) -> int:
     """Memory of the maps that exist at one time, when each is freed after its last use."""
     steps = [node for node in graph.get_ordered_ops() if node.get_type_name() != "Constant"]
     last_use: dict[str, int] = {}
@@ -134,7 +143,7 @@ def _peak_bytes(graph: ov.Model, value_bytes: int) -> int:
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """What OpenVINO says when memory runs out, as the error that Python has for it."""
     try:
         yield

@@ -1,10 +1,14 @@
 """From heatmaps to places: sub-voxel local maxima, gathered over the label channels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+
+from vertseg.geometry.grid import Float32Array, FloatArray, IntArray
 
 FIT_RADIUS = 2
 """Half size in voxels of the cube to which a peak is fitted; peaks have a sigma of about 3."""
@@ -40,12 +44,12 @@ class Places:
         scores: (N, L) float64, for every channel the height of its peak at this place, 0 if none.
     """
 
-    index_xyz: np.ndarray
-    scores: np.ndarray
+    index_xyz: FloatArray
+    scores: FloatArray
 
 
 def find_candidates(
-    heatmap: np.ndarray, threshold: float = 0.05, max_per_label: int = 8
+    heatmap: Float32Array, threshold: float = 0.05, max_per_label: int = 8
 ) -> list[Candidate]:
     """Local maxima of every channel, strongest first within a channel.
 
@@ -81,7 +85,7 @@ def find_candidates(
 
 
 def find_places(
-    heatmap: np.ndarray,
+    heatmap: Float32Array,
     spacing_mm: Sequence[float],
     threshold: float = 0.05,
     max_per_label: int = 8,
@@ -128,7 +132,7 @@ def find_places(
     )
 
 
-def _slab_maxima(heatmap: np.ndarray, first_x: int, threshold: float) -> np.ndarray:
+def _slab_maxima(heatmap: Float32Array, first_x: int, threshold: float) -> IntArray:
     """(n, 4) indices of the local maxima in the planes from ``first_x``, in array order."""
     voxels = np.argwhere(heatmap[first_x : first_x + SLAB] >= threshold)
     voxels[:, 0] += first_x
@@ -146,7 +150,7 @@ def _slab_maxima(heatmap: np.ndarray, first_x: int, threshold: float) -> np.ndar
     return voxels
 
 
-def _refine(channel: np.ndarray, voxel: np.ndarray) -> tuple[float, float, float]:
+def _refine(channel: Float32Array, voxel: FloatArray) -> tuple[float, float, float]:
     """Top of the paraboloid fitted to the logarithm around a voxel: exact for a Gaussian peak.
 
     Falls back to the voxel itself where the fit has no top within one voxel of it.
@@ -171,7 +175,7 @@ def _refine(channel: np.ndarray, voxel: np.ndarray) -> tuple[float, float, float
 
 
 def _group(
-    candidates: Sequence[Candidate], spacing: np.ndarray, merge_mm: float
+    candidates: Sequence[Candidate], spacing: FloatArray, merge_mm: float
 ) -> list[list[Candidate]]:
     """Split candidates, given in order of precedence, into groups around their first members."""
     if not candidates:
@@ -187,14 +191,14 @@ def _group(
     return groups
 
 
-def _faint(values: np.ndarray, threshold: float) -> np.ndarray:
+def _faint(values: FloatArray, threshold: float) -> FloatArray:
     """Values of channels that say little here; higher ones belong to a peak, here or beside."""
     return np.where(values < threshold, np.maximum(values, 0), 0)
 
 
 def _as_place(
-    group: list[Candidate], heatmap: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+    group: list[Candidate], heatmap: Float32Array, threshold: float
+) -> tuple[FloatArray, FloatArray]:
     """Position and score of every channel of one group."""
     peaks = [candidate for candidate in group if candidate.label_index != SUM_OF_CHANNELS]
     if not peaks:

@@ -143,17 +143,18 @@ class Segmenter:
         return _with_fine(result, fine)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
-        for network in self._networks:
+        for network in self.networks:
             network.start_afresh()
         return on_progress or (lambda stage, done, total: None), {}
 
     @property
-    def _networks(self) -> tuple[StageNetwork, ...]:
+    def networks(self) -> tuple[StageNetwork, ...]:
+        """The networks of the three stages."""
         return (self._spine, self._vertebrae, self._segmentation)
 
     @property
     def _shortages(self) -> tuple[str, ...]:
-        return tuple(network.shortage for network in self._networks if network.shortage)
+        return tuple(network.shortage for network in self.networks if network.shortage)
 
     def _segment(
         self,

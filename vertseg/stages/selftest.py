@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vertseg.errors import VertsegError
+from vertseg.geometry.grid import Float32Array
 from vertseg.stages import Stage
 from vertseg.stages.device import BACKENDS, DeviceInfo, choose_device
 from vertseg.stages.weights import Weights, load_weights
@@ -106,7 +107,7 @@ def _smallest(config: StageConfig) -> StageConfig:
     return dataclasses.replace(config, size=(side, side, side))
 
 
-def _what_is_wrong(maps: np.ndarray, config: StageConfig) -> str:
+def _what_is_wrong(maps: Float32Array, config: StageConfig) -> str:
     if maps.shape[:4] != (1, *config.size):
         return f"the maps have the shape {maps.shape}"
     if not np.isfinite(maps).all():

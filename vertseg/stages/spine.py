@@ -78,7 +78,10 @@ def find_spine(
     config = network.config
     grid = _grid(image.grid, config.size, config.spacing_mm)
     volume = resample(image, grid, config.smoothing_sigma_mm)
-    axes = [tile_starts(n, t, _TILE_OVERLAP) for n, t in zip(grid.size, config.size, strict=True)]
+    axes = [
+        tile_starts(n, t, min(_TILE_OVERLAP, t // 2))
+        for n, t in zip(grid.size, config.size, strict=True)
+    ]
     tiles = [box_at(start, config.size) for start in product(*axes)]
     heatmap = predict_tiles(lambda tile: network(tile[None, ..., None])[0], volume, tiles, 1)[
         ..., 0

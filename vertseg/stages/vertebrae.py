@@ -31,7 +31,7 @@ _MOST_ROUNDS = 6
 _UPPERMOST = (label_of("C1"),)
 _LOWERMOST = (label_of("L5"), label_of("L6"))
 
-_SCALES = (1.0, 0.93, 1.07)
+SCALES = (1.0, 0.93, 1.07)
 """Sizes of the voxels, over the stage's own, in which a scan of one window is looked at.
 
 A few vertebrae bear little evidence of their levels; the mean over sizes names more of them right.
@@ -146,7 +146,7 @@ def predict_heatmaps(
 def _mean_over_scales(
     volume: Float32Array, image: Image, grid: Grid, network: StageNetwork
 ) -> Float32Array:
-    """Mean of the maps of a window (x, y, z, labels), where they reach, over `_SCALES`."""
+    """Mean of the maps of a window (x, y, z, labels), where they reach, over `SCALES`."""
     if is_padding(volume):
         return np.zeros((*grid.size, len(network.config.labels)), np.float32)
 
@@ -158,14 +158,14 @@ def _mean_over_scales(
         return _symmetric(network, resample(image, scaled, network.config.smoothing_sigma_mm))
 
     total, count = np.float32(0), np.zeros(grid.size, np.float32)
-    for scale, seen in zip(_SCALES, mapped_ahead(response_at, _SCALES, CALLS_AT_ONCE), strict=True):
-        x, y, z = (_rescaling_matrix(n, scale) for n in grid.size)
+    for scale, seen in zip(SCALES, mapped_ahead(response_at, SCALES, CALLS_AT_ONCE), strict=True):
+        x, y, z = (rescaling_matrix(n, scale) for n in grid.size)
         total = total + np.einsum("ai,bj,ck,ijkl->abcl", x, y, z, seen, optimize=True)
         count += np.einsum("a,b,c->abc", x.sum(1), y.sum(1), z.sum(1))
     return np.asarray(total / count[..., None], np.float32)
 
 
-def _rescaling_matrix(size: int, scale: float) -> Float32Array:
+def rescaling_matrix(size: int, scale: float) -> Float32Array:
     """Linear interpolation along an axis from voxels `scale` times as large, 0 beyond them."""
     middle = 0.5 * (size - 1)
     position = (np.arange(size) - middle) / scale + middle

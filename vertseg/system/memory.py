@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from vertseg.errors import InputError
 
-_PROC = Path("/proc")
+PROC = Path("/proc")
 _GROUP_FILES = {
     # Limit, in use, and the entry for files kept in memory that can be dropped.
     "cgroup2": ("memory.max", "memory.current", "inactive_file"),
@@ -65,7 +65,7 @@ def free_bytes() -> int | None:
 
 
 def _free_of_machine() -> Iterator[int]:
-    for line in _lines(_PROC / "meminfo"):
+    for line in _lines(PROC / "meminfo"):
         if line.startswith("MemAvailable:"):
             yield int(line.split()[1]) << 10
 
@@ -88,7 +88,7 @@ def _groups() -> Iterator[tuple[Path, str]]:
 
 def _own_paths() -> Iterator[tuple[str, PurePosixPath]]:
     """Kind of control group, and the path of this process in its tree."""
-    for line in _lines(_PROC / "self" / "cgroup"):
+    for line in _lines(PROC / "self" / "cgroup"):
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not controllers:
@@ -99,7 +99,7 @@ def _own_paths() -> Iterator[tuple[str, PurePosixPath]]:
 
 def _mounts() -> Iterator[tuple[str, PurePosixPath, str]]:
     """Kind of control group, the part of its tree that is mounted, and where."""
-    for line in _lines(_PROC / "self" / "mountinfo"):
+    for line in _lines(PROC / "self" / "mountinfo"):
         mount, _, system = line.partition(" - ")
         fields, (kind, *_, options) = mount.split(), system.split() or ("", "")
         if kind == "cgroup2" or (kind == "cgroup" and "memory" in options.split(",")):

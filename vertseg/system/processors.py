@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-_CPUINFO = Path("/proc/cpuinfo")
-_QUOTAS = (
+CPUINFO = Path("/proc/cpuinfo")
+QUOTAS = (
     # Control groups, version 2 and version 1: files whose numbers are microseconds of processor
     # time and the period in which they may be spent.
     ("/sys/fs/cgroup/cpu.max",),
@@ -51,7 +51,7 @@ def count_nvidia_gpus() -> int:
 def _quotas() -> list[int]:
     """Cores' worth of processor time of each control group that limits it, rounded up."""
     found = []
-    for files in _QUOTAS:
+    for files in QUOTAS:
         words = [word for file in files for word in _text(Path(file)).split()]
         if len(words) == 2 and all(word.isdecimal() for word in words) and int(words[1]):
             found.append(math.ceil(int(words[0]) / int(words[1])))
@@ -59,7 +59,7 @@ def _quotas() -> list[int]:
 
 
 def _cpu_field(name: str) -> str:
-    lines = _text(_CPUINFO).splitlines()
+    lines = _text(CPUINFO).splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
 
 

@@ -13,6 +13,7 @@ from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.stages import Stage
 from vertseg.system.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
+from vertseg.training.reproduce_commands import add_reproduce_command
 from vertseg.training.train_commands import add_train_commands
 
 
@@ -56,6 +57,7 @@ def main(words: Sequence[str] | None = None) -> None:
     sheet.add_argument("--seed", type=int, default=0)
     sheet.set_defaults(run=_sheet)
     add_data_commands(commands)
+    add_reproduce_command(commands)
     export = commands.add_parser("export", help="weights and manifest of the three trained stages")
     export.add_argument("--runs", type=Path, default=Path("runs"))
     export.add_argument("--to", type=Path, default=Path("weights"))

@@ -33,6 +33,8 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     cross.add_argument("--weights", type=Path,
                        help="folder of weights, or of fold0, fold1 ... (with --pool)")  # fmt: skip
     cross.add_argument("--pool", type=Path, help="prepared pool that says who is in which fold")
+    cross.add_argument("--published", action="store_true",
+                       help="with the published inference, as predict.py --published")  # fmt: skip
     cross.add_argument("--to", type=Path, help="folder for text, Markdown and CSV")
     _add_device(cross)
     cross.set_defaults(run=_crossvalidate)
@@ -87,7 +89,7 @@ def _crossvalidate(options: argparse.Namespace) -> None:
     folds = fold_of_cases(options.pool) if options.pool else None
     groups = group_by_weights(cases, options.weights, folds)
     device = choose_device(options.device, threads=options.threads)
-    scores = crossvalidate(groups, device)
+    scores = crossvalidate(groups, device, options.published)
     if options.to:
         write_tables(scores, options.to)
     print(tables(scores)["scores.txt"], end="")

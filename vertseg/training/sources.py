@@ -86,8 +86,8 @@ class Sources:
             courses = split_by_patient(read_courses(data))[held_back]
             self._posing = courses, load_atlas(packed or data / "atlas")
         self._packed = load_packed(recipe, pool) if pool is not None and data is None else []
-        self._volumes = self._load(real, pool, fold, held_back)
-        shares = {k: s for k, s in _SHARES[recipe.stage].items() if self._volumes.get(k)}
+        self.volumes = self._load(real, pool, fold, held_back)
+        shares = {k: s for k, s in _SHARES[recipe.stage].items() if self.volumes.get(k)}
         bodies = "packed" if self._packed else "body"
         if self._packed or self._posing is not None:
             shares = {bodies: 1 - sum(shares.values())} | shares
@@ -138,9 +138,9 @@ class Sources:
         kind = rng.choice(kinds, p=shares / shares.sum())
         if kind == "scan":
             draw = draw_vertebra if self._recipe.stage == "segmentation" else draw_scan
-            return draw(self._recipe, self._volumes["scan"], rng)
+            return draw(self._recipe, self.volumes["scan"], rng)
         if kind == "phantom":
-            return draw_phantom(self._recipe, self._volumes["phantom"], rng)
+            return draw_phantom(self._recipe, self.volumes["phantom"], rng)
         if kind == "packed":
             return self._packed[rng.integers(len(self._packed))]
         return self._body(rng, kind == "graft")
@@ -156,7 +156,7 @@ class Sources:
     def _body(self, rng: np.random.Generator, grafted: bool) -> SourceVolume:
         graft = None
         if grafted:
-            masks = self._volumes["graft"]
+            masks = self.volumes["graft"]
             graft = masks[rng.integers(len(masks))]
         assert self._posing is not None  # bodies have no share without it
         return draw_body(self._recipe, *self._posing, rng, graft)

@@ -121,8 +121,8 @@ def _train(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in fields} | {"precision": policy}
     if published is not None:
         given["until"] = published.steps
-    if arguments.minutes is None:
-        given["minutes"] = float("inf") if published else _MINUTES
+    if arguments.minutes is None and published is None:
+        given["minutes"] = _MINUTES
     given["held_out"] = _left_out(arguments)
     train(preset, recipe, draw, arguments.runs, TrainConfig(**given), held_back, weights)
 

@@ -28,6 +28,7 @@ def tiny(monkeypatch):
     """Trainers with one linear convolution, 3x3x3, in the place of the network of a stage."""
 
     def make(stage):
+        keras.utils.set_random_seed(1)
         config = getattr(PAPER, stage)
         labels = tuple(range(1, LABELS + 1)) if stage == "vertebrae" else ()
         outputs = LABELS if stage == "vertebrae" else 1
@@ -170,7 +171,8 @@ def test_two_steps_are_those_of_adam_and_of_nesterov(stage, tiny):
             expected -= rate * first / (1 - 0.9**number) / corrected
         step(batch, rate)
         step.sync()
-        np.testing.assert_allclose(np.array(kernel), expected, rtol=1e-4, atol=1e-7)
+        # Adam makes full steps of the smallest gradients, rounding errors included.
+        np.testing.assert_allclose(np.array(kernel), expected, rtol=1e-4, atol=0.02 * rate)
 
 
 def small_preset():
@@ -238,7 +240,7 @@ def test_ideal_maps_have_no_error():
     trainer = PublishedTrainer(preset, PublishedRecipe("vertebrae", preset.vertebrae))
     batch = {k: v[None] for k, v in sample_of("vertebrae", np.random.default_rng(1)).items()}
     target = trainer.targets(batch)
-    assert float(trainer._error(target, batch)) == 0
+    assert float(trainer.error(target, batch)) == 0
     seen = batch["seen"][0] > 0
     highest = ops.convert_to_numpy(target)[0].max(axis=(0, 1, 2))
     assert (highest[seen] > 0.6 * peak_height(1000.0, 4.0)).all() and not highest[~seen].any()

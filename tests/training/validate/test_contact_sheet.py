@@ -6,7 +6,7 @@ import numpy as np
 
 from vertseg.phantom import make_phantom
 from vertseg.training.factory.atlas import LEVEL_NAMES, PACKED
-from vertseg.training.validate.contact_sheet import _contours, draw_sheet
+from vertseg.training.validate.contact_sheet import contours, draw_sheet
 
 
 def write_data(folder):
@@ -39,6 +39,6 @@ def test_contours_leave_the_inside_as_it_is():
     grey = np.full((12, 12, 3), 90, np.uint8)
     labels = np.zeros((12, 12), np.uint8)
     labels[2:10, 2:10] = 20
-    drawn = _contours(grey, labels)
+    drawn = contours(grey, labels)
     assert (drawn[3:9, 3:9] == 90).all() and (drawn[:2] == 90).all()
     assert (drawn[2, 2:10] != 90).any(axis=1).all()

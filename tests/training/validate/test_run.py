@@ -169,7 +169,7 @@ def test_scans_that_a_stage_has_seen_are_told(monkeypatch):
     held_out = {"spine": list(HELD_OUT), "vertebrae": ["tptbox"], "segmentation": ["totalseg"]}
     weights = SimpleNamespace(manifest={"held_out": held_out})
     monkeypatch.setattr(module, "load_weights", lambda folder: weights)
-    assert module._seen_in_training(None) == [
+    assert module.seen_in_training(None) == [
         "The vertebrae stage was free to train on totalseg, taichi, thorax1mm.",
         "The segmentation stage was free to train on tptbox.",
     ]
@@ -179,6 +179,6 @@ def test_the_body_of_a_mask_lies_in_front_and_cut_vertebrae_have_none():
     mask = np.zeros(GRID.size, np.uint8)
     mask[20:30, 20:40, 40:50] = 20
     mask[20:30, 20:40, 0:30] = 21
-    points = module._bodies_of_mask(Annotation(None, mask, GRID))
+    points = module.bodies_of_mask(Annotation(None, mask, GRID))
     assert list(points) == [20]
     assert np.allclose(GRID.lps_to_index(points[20]), (24.5, 24.5, 44.5))

@@ -5,6 +5,8 @@ z) and ``landmarks_verse19.csv`` / ``landmarks_verse20.csv`` (one scan a line: i
 C1..L5, L6, T13). All points are in LPS mm.
 """
 
+from __future__ import annotations
+
 import csv
 import re
 from collections.abc import Iterator

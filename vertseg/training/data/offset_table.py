@@ -1,5 +1,7 @@
 """Computing the table of neighbour offsets and numbering variants from real spine courses."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import re

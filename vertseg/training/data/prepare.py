@@ -24,6 +24,7 @@ from vertseg.stages import ALL_STAGES
 from vertseg.system.atomic import write_json
 from vertseg.training.data.checks import check_case
 from vertseg.training.data.dataset import CaseData, DataCase, find_data_cases, read_case
+from vertseg.training.data.doubles import find_doubles
 from vertseg.training.data.native import write_native
 from vertseg.training.data.patients import (
     PARTICIPANTS,
@@ -67,6 +68,7 @@ def prepare(
 
     Args:
         folders: data sets; a ``participants.tsv`` in one of them says who is the same patient.
+            Scans that show the same are taken as such, too (`vertseg.training.data.doubles`).
         pool: where to; files of the same names are replaced.
         preset: whose stages' grids are used.
         config: stages, folds and patients.
@@ -82,11 +84,14 @@ def prepare(
     cases = find_data_cases(folders, config.only)
     tables = [folder / PARTICIPANTS for folder in folders]
     aliases = [a for table in tables if table.is_file() for a in read_participants(table)]
-    patients = patients_of([case.name for case in cases], [*aliases, *config.aliases])
+    doubles = find_doubles(cases)
+    known = [*aliases, *config.aliases, *doubles]
+    patients = patients_of([case.name for case in cases], known)
     folds = assign_folds(patients, config.folds)
     rows = []
     for case in tqdm(cases, unit="scan", disable=None):
         row, data = _checked(case)
+        row["notes"] += [_alike(case.name, pair) for pair in doubles if case.name in pair]
         row |= {"patient": patients[case.name], "fold": folds[case.name]}
         if data is not None:
             row["files"] = _write(pool, data, preset, config, row)
@@ -96,6 +101,11 @@ def prepare(
     report = {"preset": preset.name, "folds": config.folds, "cases": good, "refused": refused}
     write_json(pool / FOLDER / REPORT, report)
     return report
+
+
+def _alike(name: str, pair: tuple[str, str]) -> str:
+    other = pair[0] if name == pair[1] else pair[1]
+    return f"shows the same as {other}, and counts as the same patient"
 
 
 def report_in_words(report: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def load_scans(
         replace(
             scan,
             unnamed=frozenset(UNSURE_LEVELS.get(scan.name, ())),
-            doubtful=_cut_neighbours(scan.landmarks),
+            doubtful=cut_neighbours(scan.landmarks),
         )
         for scan in scans
     ]
@@ -151,7 +151,7 @@ def draw_vertebra(
     return _window_around(volume, recipe, centre, outside, wanted=label)
 
 
-def _cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+def cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
     """Where the course goes on above and below, at two more levels each: only whole vertebrae
     have points, so there may be a cut one; nothing lies above C1 and below L5 or L6."""
     labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)

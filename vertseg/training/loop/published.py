@@ -45,14 +45,14 @@ class PublishedTrainer(keras.Model):
     def call(self, samples, training: bool = False):
         """The scalar loss of a batch, each array of which has a leading batch axis."""
         outputs = self.network(samples["image"], training=training)
-        return self._error(outputs, samples) + self.regularisation()
+        return self.error(outputs, samples) + self.regularisation()
 
     def look(self, samples):
         """Loss, images, targets and maps (batch, x, y, z) of a batch, to be looked at."""
         outputs = self.network(samples["image"], training=False)
         target = ops.max(self.targets(samples) / self._peaks(), axis=-1)
         maps = outputs / self._peaks() if "landmarks" in samples else ops.sigmoid(outputs)
-        loss = self._error(outputs, samples) + self.regularisation()
+        loss = self.error(outputs, samples) + self.regularisation()
         return loss, samples["image"][..., 0], target, ops.max(maps, axis=-1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -77,7 +77,8 @@ class PublishedTrainer(keras.Model):
             total += self.method.sigma_decay * ops.sum(self.sigmas * self.sigmas)
         return total
 
-    def _error(self, outputs, samples):
+    def error(self, outputs, samples):
+        """The loss of a batch of outputs without the regularisation."""
         target = self.targets(samples)
         if "target" in samples:
             return sigmoid_crossentropy(outputs, target)
@@ -87,7 +88,7 @@ class PublishedTrainer(keras.Model):
         """Heights of the targets at their landmarks."""
         if self.sigmas is None:
             return 1.0
-        return peak_height(self.method.target_mass, self.sigmas)
+        return peak_height(self.method.target_mass, ops.convert_to_tensor(self.sigmas))
 
 
 def gaussians(landmarks, size: tuple[int, int, int], sigmas):
@@ -98,6 +99,7 @@ def gaussians(landmarks, size: tuple[int, int, int], sigmas):
         size: x, y, z.
         sigmas: standard deviations in voxels, one or (landmarks,).
     """
+    sigmas, landmarks = ops.convert_to_tensor(sigmas), ops.convert_to_tensor(landmarks)
     along = []
     for axis, n in enumerate(size):
         away = np.arange(n, dtype=np.float32)[:, None] - landmarks[:, None, :, axis]

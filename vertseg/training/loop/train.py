@@ -39,7 +39,8 @@ class TrainConfig:
     """How one stage is trained.
 
     Attributes:
-        minutes: wall-clock time of this leg; the last checkpoint is written inside it.
+        minutes: wall-clock time of this leg, None for any; the last checkpoint is written inside
+            it.
         steps: stop after this many steps of the leg, if that is sooner.
         until: stop when the run has done this many steps in all, if that is sooner.
         batch: samples in a step.
@@ -61,7 +62,7 @@ class TrainConfig:
         held_out: names of the cases that the samples are not made of; None if that is not known.
     """
 
-    minutes: float = 9.0
+    minutes: float | None = 9.0
     steps: int = 10**9
     until: int = 10**9
     batch: int = 1
@@ -195,7 +196,9 @@ class _Run:
                 waited += batch.waited_s
                 elapsed = time.monotonic() - begin
                 done = self.step - self._first
-                progress = max(elapsed / (config.minutes * 60.0), done / config.steps)
+                progress = done / config.steps
+                if config.minutes is not None:
+                    progress = max(progress, elapsed / (config.minutes * 60.0))
                 if signals or progress >= 0.98 or done >= config.steps or self._over:
                     break
                 rate = self._rate(progress)

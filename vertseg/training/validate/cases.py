@@ -50,7 +50,7 @@ MARKS = "marks.json"
 """File beside the cases: subject -> its marks."""
 
 _SEED = 70_001
-_FIELDS = {
+FIELDS = {
     "trunk": ("C7", "L5", 190.0),
     "lumbar": ("T11", "L5", 160.0),
     "neck": ("C1", "T3", 170.0),
@@ -102,12 +102,13 @@ def write_cases(data: Path, folder: Path, count: int = 60) -> None:
             case = make_case(number, held_back, courses, atlas)
             write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
             log.info("%s: %s", subject, ", ".join(case.marks))
-        marks[subject] = _marks(number)
+        marks[subject] = marks_of(number)
     write_json(folder / MARKS, marks)
 
 
-def _marks(number: int) -> tuple[str, ...]:
-    field = tuple(_FIELDS)[number % len(_FIELDS)]
+def marks_of(number: int) -> tuple[str, ...]:
+    """The field of view of case `number`, and what makes it hard, if anything."""
+    field = tuple(FIELDS)[number % len(FIELDS)]
     hard = _HARD[(number + number // len(_HARD)) % len(_HARD)]
     return (field, hard) if hard else (field,)
 
@@ -117,12 +118,12 @@ def make_case(
 ) -> FactoryCase:
     """Case `number`: its spine is a held-back course, completed by levels of other courses."""
     rng = np.random.default_rng((_SEED, number))
-    marks = _marks(number)
+    marks = marks_of(number)
     course = complete(held_back[rng.integers(len(held_back))], donors, rng)
     numbering = marks[1].lower() if marks[-1] in ("L6", "T13", "no_T12", "no_L5") else "usual"
     anatomy = draw_anatomy(course, atlas, rng, numbering, mixed_shapes=True)
     spacing = 1.0
-    origin, size = _box(anatomy, _FIELDS[marks[0]], spacing, rng)
+    origin, size = _box(anatomy, FIELDS[marks[0]], spacing, rng)
     body = pose(anatomy, atlas, origin, size, spacing)
     place = {label: (p - origin) / spacing for label, p in body.landmarks.items()}
     labels = breathe(trim_ribs(body, rng), spacing, rng)

@@ -93,7 +93,7 @@ def _views(recipe: Recipe, draw, bank: NoiseBank, rng: np.random.Generator) -> n
         plane = ndimage.zoom(_upright(np.take(grey, middle[axis], axis), axis), _ZOOM, order=1)
         shown = _upright(np.take(labels, middle[axis], axis), axis)
         rgb = np.repeat(plane[..., None], 3, axis=2)
-        rgb = _contours(rgb, shown.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
+        rgb = contours(rgb, shown.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
         if not painted:
             _dots(rgb, inside, middle, axis, image.shape)
         panels.append(np.pad(rgb, ((0, _ZOOM * _SIZE[2] - rgb.shape[0]), (0, 2), (0, 0))))
@@ -112,7 +112,7 @@ def _upright(plane: np.ndarray, axis: int) -> np.ndarray:
     return plane.T[::-1] if axis < 2 else plane.T
 
 
-def _contours(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def contours(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Edges of labels only: the bone inside is to be judged."""
     drawn = overlay(rgb, labels)
     inner = labels.copy()

@@ -60,13 +60,14 @@ def group_by_weights(
 
 
 def crossvalidate(
-    groups: Mapping[Path | None, Sequence[DataCase]], device: DeviceInfo
+    groups: Mapping[Path | None, Sequence[DataCase]], device: DeviceInfo, published: bool = False
 ) -> list[CaseScores]:
     """Scores of all cases that can be used; the others are named in the log.
 
     Args:
         groups: folder of weights -> the cases that they score.
         device: where the networks run.
+        published: whether the stages work as `vertseg.stages.published` says.
 
     Raises:
         ConfigurationError: weights or device cannot be used.
@@ -77,7 +78,7 @@ def crossvalidate(
         for folder, cases in groups.items():
             networks = Networks.load(folder, device)
             for case in cases:
-                scores += _scored(case, networks)
+                scores += score_data_case(case, networks, published)
                 bar.update()
     if not scores:
         remedy = "Scans with points are needed."
@@ -85,12 +86,13 @@ def crossvalidate(
     return scores
 
 
-def _scored(case: DataCase, networks: Networks) -> list[CaseScores]:
+def score_data_case(case: DataCase, networks: Networks, published: bool) -> list[CaseScores]:
+    """The scores of a case; none, and a warning with the reason, if it cannot be used."""
     try:
         data = read_case(case)
         problems = check_case(data).problems
         if not problems:
-            return [score_stages(data, networks)]
+            return [score_stages(data, networks, published=published)]
     except InputError as error:
         problems = (str(error),)
     log.warning("%s: left out: %s", case.name, "; ".join(problems))

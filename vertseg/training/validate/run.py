@@ -82,7 +82,7 @@ def validate(
         scores = evaluate(work / name, predictions, count_missing=True)[0]
         parts += [f"## {name}", as_markdown(average(scores), scores)]
         if name == "real":
-            parts += _seen_in_training(weights)
+            parts += seen_in_training(weights)
         if name == "factory":
             parts += [by_mark(scores, marks)]
         parts += [by_margin(scores, _margins(predictions))]
@@ -152,7 +152,7 @@ def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:
     return [title, as_markdown(average(scores), scores), by_level(scores)]
 
 
-def _seen_in_training(weights: Path | None) -> list[str]:
+def seen_in_training(weights: Path | None) -> list[str]:
     """A sentence for each stage that has seen scans of the set, of which it proves nothing."""
     never = load_weights(weights).manifest.get("held_out", {})
     sentences = []
@@ -205,7 +205,7 @@ def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
         if files.mask is None or files.scan is None:
             continue
         annotation, _ = read_pair(files, files)
-        points = annotation.points_lps_mm or _bodies_of_mask(annotation)
+        points = annotation.points_lps_mm or bodies_of_mask(annotation)
         if not points or annotation.grid is None:
             continue
         centroids = [Centroid.at(label, point) for label, point in points.items()]
@@ -219,7 +219,7 @@ def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
     return known
 
 
-def _bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
+def bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
     """Middle, in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
     mask, grid = annotation.mask, annotation.grid
     if mask is None or grid is None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from vertseg.errors import InputError
 from vertseg.evaluate.cases import Annotation
 from vertseg.evaluate.scores import VertebraScore, score_case
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
+from vertseg.io.image import Image
 from vertseg.stages import Stage
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
 from vertseg.stages.device import DeviceInfo
 from vertseg.stages.network import StageNetwork
+from vertseg.stages.published import find_spine_xy, find_vertebrae_at, segment_as_published
 from vertseg.stages.segmentation import segment_vertebrae
 from vertseg.stages.spine import SpineRegion, find_spine
 from vertseg.stages.vertebrae import find_vertebrae
@@ -25,10 +26,8 @@ from vertseg.stages.weights import load_weights
 from vertseg.training.data.dataset import CaseData
 
 NAN = float("nan")
-_PADDING_MM = 60.0
+_COLUMN_MM = 8.0
 _GRID_MM = 0.1
-
-Points = Mapping[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ class SpineScore:
 
     Attributes:
         case: name of the scan.
-        distance_mm: in x and y, from the centre of mass of the predicted heatmap to that of the
-            Gaussians of the annotated vertebrae; NaN where no spine was found.
+        distance_mm: in x and y, from the centre of mass of the predicted heatmap to the mean of
+            the annotated vertebrae; NaN where no spine was found.
     """
 
     case: str
@@ -79,13 +78,19 @@ class CaseScores:
     vertebrae: tuple[VertebraScore, ...]
 
 
-def score_stages(data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ONE) -> CaseScores:
+def score_stages(
+    data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ONE, published: bool = False
+) -> CaseScores:
     """Scores of all three stages, each fed with the truth.
+
+    The vertebrae stage is given the x and y of the spine, as in the paper, and looks at the whole
+    length of the scan.
 
     Args:
         data: a scan with points; without a mask there is neither Dice nor Hausdorff.
         networks: the trained networks.
         at_once: crops of the segmentation stage in a batch, and threads that take batches.
+        published: whether the stages work as `vertseg.stages.published` says.
 
     Raises:
         InputError: the case has no scan or no points, or the mask does not lie on the scan's grid.
@@ -95,15 +100,21 @@ def score_stages(data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ON
         raise InputError("is not a scan with points", data.name)
     if data.mask_grid is not None and not image.grid.is_close(data.mask_grid, _GRID_MM):
         raise InputError("the mask does not lie on the scan's grid", data.name)
-    truth = true_spine(points, image.grid, networks.spine)
-    found = find_spine(image, networks.spine)
-    distance = NAN if found is None else float(np.hypot(*(_centre(found) - _centre(truth))))
-    chain = find_vertebrae(image, truth, networks.vertebrae)
+    x, y = np.mean([*points.values()], axis=0)[:2].tolist()
+    found = _find_spine_xy(image, networks.spine, published)
+    distance = NAN if found is None else math.dist(found, (x, y))
+    if published:
+        chain = find_vertebrae_at(image, (x, y), networks.vertebrae)
+    else:
+        chain = find_vertebrae(image, column_at(x, y, image.grid), networks.vertebrae)
     predicted = Annotation({v.label: np.array(v.point_lps_mm) for v in chain.vertebrae})
     reference = Annotation(dict(points))
     if data.mask is not None and data.mask_grid is not None:
         given = [Centroid.at(label, point) for label, point in points.items()]
-        labels = segment_vertebrae(image, given, networks.segmentation, at_once)
+        if published:
+            labels = segment_as_published(image, given, networks.segmentation)
+        else:
+            labels = segment_vertebrae(image, given, networks.segmentation, at_once)
         fed = np.where(np.isin(data.mask, [*points]), data.mask, 0).astype(np.uint8)
         reference = replace(reference, mask=fed, grid=data.mask_grid)
         predicted = replace(predicted, mask=labels, grid=image.grid)
@@ -111,31 +122,21 @@ def score_stages(data: CaseData, networks: Networks, at_once: AtOnce = ONE_BY_ON
     return CaseScores(SpineScore(data.name, distance), tuple(scores))
 
 
-def true_spine(points: Points, scan: Grid, network: StageNetwork) -> SpineRegion:
-    """The target of the spine stage: Gaussians at all vertebrae, merged by maximum.
-
-    Args:
-        points: label -> (3,) LPS mm.
-        scan: grid of the scan; the region reaches a little beyond it.
-        network: the spine stage's, for spacing, Gaussian and threshold.
-    """
-    config = network.config
-    low, high = scan.bounds_lps_mm()
-    size = np.ceil((high - low + 2 * _PADDING_MM) / config.spacing_mm).astype(int)
-    grid = Grid.axis_aligned(0.5 * (low + high), [int(n) for n in size], config.spacing_mm)
-    heatmap = np.zeros(grid.size, np.float32)
-    for point in points.values():
-        index = np.asarray(grid.lps_to_index(point))
-        along = [
-            np.exp(-0.5 * ((np.arange(n) - i) / config.sigma_px) ** 2)
-            for n, i in zip(grid.size, index, strict=True)
-        ]
-        np.maximum(heatmap, np.einsum("i,j,k->ijk", *along).astype(np.float32), out=heatmap)
-    heatmap[heatmap < config.threshold] = 0.0
-    return SpineRegion(heatmap, grid)
+def _find_spine_xy(
+    image: Image, network: StageNetwork, published: bool
+) -> tuple[float, float] | None:
+    """x and y of the centre of mass of what the spine stage finds."""
+    if published:
+        return find_spine_xy(image, network)
+    region = find_spine(image, network)
+    return None if region is None else region.centre_between(-math.inf, math.inf)
 
 
-def _centre(region: SpineRegion) -> np.ndarray:
-    """x and y in mm of the centre of mass."""
-    centre = ndimage.center_of_mass(region.heatmap)
-    return np.asarray(region.grid.index_to_lps(centre))[:2]
+def column_at(x: float, y: float, scan: Grid) -> SpineRegion:
+    """A spine region that only knows x and y (LPS mm): a column through the whole scan."""
+    corners = scan.corners_lps_mm(0.5)[:, 2]
+    low, high = float(corners.min()), float(corners.max())
+    length = max(round((high - low) / _COLUMN_MM), 1)
+    spacing = (_COLUMN_MM, _COLUMN_MM, (high - low) / length)
+    grid = Grid.axis_aligned((x, y, 0.5 * (low + high)), (1, 1, length), spacing)
+    return SpineRegion(np.ones(grid.size, np.float32), grid)
