@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,29 @@ def test_an_input_that_vanishes(folders) -> None:
     assert outcome.exit_code == 2
     ((report, error),) = outcome.failures
     assert report["case"] == "c.nii.gz" and "No such file" in error.what
+
+
+@pytest.mark.parametrize("lost", ["folder", "report", "mask"])
+def test_outputs_that_go_away_while_the_run_goes_on_are_told(folders, lost) -> None:
+    output, seen = folders[1], []
+
+    def lose(_) -> None:
+        seen.append(1)
+        if len(seen) == 2:
+            patience = 600
+            while not (output / "a_report.json").exists() and (patience := patience - 1):
+                time.sleep(0.1)
+            if lost == "folder":
+                shutil.rmtree(output)
+            else:
+                (output / f"a_{'report.json' if lost == 'report' else 'seg.nii.gz'}").unlink()
+
+    outcome, _ = run(folders, lose)
+    assert outcome.exit_code == 2
+    told = {report["case"]: error.what for report, error in outcome.failures}
+    assert "not there any more" in told["a.nii.gz"]
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert "not there any more" in page
 
 
 def test_an_input_that_changes_while_it_is_read(folders, monkeypatch) -> None:
