@@ -25,9 +25,11 @@ def remedies(tree: ast.AST) -> Iterator[ast.expr]:
 
 
 def bound(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        for name, part in zip(target.elts, value.elts, strict=True):
-            yield from bound(name, part)
+    if isinstance(target, ast.Tuple):
+        parts = value.elts if isinstance(value, ast.Tuple) else []
+        if len(parts) == len(target.elts):
+            for name, part in zip(target.elts, parts, strict=True):
+                yield from bound(name, part)
     elif isinstance(target, ast.Name) and target.id.lower().endswith("remedy"):
         yield value
 

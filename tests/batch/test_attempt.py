@@ -22,8 +22,8 @@ from vertseg.report.files import read_report
 def folders(tmp_path: Path, monkeypatch) -> tuple[Path, Path]:
     for name in "abc":
         write_scan(tmp_path / "in" / f"{name}.nii.gz")
-    monkeypatch.setattr(attempt, "_COUNTERS", tmp_path / "vmstat")
-    monkeypatch.setattr(attempt, "_BOOT", tmp_path / "boot")
+    monkeypatch.setattr(attempt, "COUNTERS", tmp_path / "vmstat")
+    monkeypatch.setattr(attempt, "BOOT", tmp_path / "boot")
     system(tmp_path, 3)
     return tmp_path / "in", tmp_path / "out"
 

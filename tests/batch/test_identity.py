@@ -265,6 +265,6 @@ def test_a_resumed_run_reads_no_scan_whose_stamp_is_the_same(tmp_path, monkeypat
     def refuse(*_):
         raise AssertionError("the scan is read")
 
-    monkeypatch.setattr("vertseg.system.fingerprint._sha256_of_all", refuse)
+    monkeypatch.setattr("vertseg.system.fingerprint.sha256_of_all", refuse)
     _, segmenter = run(tmp_path / "in", tmp_path / "out")
     assert segmenter.calls == 0

@@ -143,7 +143,7 @@ def mounted(tmp_path, kind: str, root: str = "/") -> str:
 
 
 def group(tmp_path, kind: str, path: str, limit: str, used: int, droppable: int = 0) -> None:
-    names = memory._GROUP_FILES[kind]
+    names = memory.GROUP_FILES[kind]
     folder = tmp_path / kind / path
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(names, (limit, str(used)), strict=False):

@@ -19,8 +19,8 @@ Step = Literal["ahead", "main", "write"]
 """``ahead``: read while another case was at the networks; ``main``: it was at them itself;
 ``write``: written while another case was at them."""
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_COUNTERS = Path("/proc/vmstat")
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+COUNTERS = Path("/proc/vmstat")
 _MOST_WITHOUT_SHORTAGE = 5  # such as by a power cut or at the end of a job's time
 _MOST = 2  # where nobody knows why
 
@@ -45,7 +45,7 @@ class Attempt:
     def now(cls, step: Step = "main", number: int = 1) -> Attempt:
         """An attempt that comes to this step now."""
         kills = _memory_kills()
-        boot = _read(_BOOT).strip() if kills is not None else ""
+        boot = _read(BOOT).strip() if kills is not None else ""
         return cls(number, boot, kills or 0, step)
 
     @classmethod
@@ -88,7 +88,7 @@ class Attempt:
 
 def _memory_kills() -> int | None:
     """How many processes the system has killed for lack of memory; None if it does not tell."""
-    for line in _read(_COUNTERS).splitlines():
+    for line in _read(COUNTERS).splitlines():
         name, _, value = line.partition(" ")
         if name == "oom_kill" and value.isdecimal():
             return int(value)

@@ -50,7 +50,7 @@ class Fingerprint:
         """Fingerprint of one file or several; raises InputError if one cannot be read."""
         try:
             begun_ns, states = time.time_ns(), _states(paths)
-            content = _sha256_of_all(paths)
+            content = sha256_of_all(paths)
         except OSError as error:
             where = str(error.filename or paths[0])
             raise InputError(f"cannot be read: {error.strerror or error}", where) from error
@@ -92,7 +92,8 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sha256_of_all(paths: Sequence[PathLike]) -> str:
+def sha256_of_all(paths: Sequence[PathLike]) -> str:
+    """That of one file, or of the digits of several in turn; raises OSError."""
     if len(paths) == 1:
         return sha256_of(paths[0])
     return hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest()
@@ -139,4 +140,4 @@ def are_same_files(paths: Sequence[PathLike], recorded: Any) -> bool:
         return False
     if _stamp(states) == recorded.get("stamp"):
         return True
-    return _sha256_of_all(paths) == recorded.get("sha256")
+    return sha256_of_all(paths) == recorded.get("sha256")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from vertseg.errors import InputError
 
 PROC = Path("/proc")
-_GROUP_FILES = {
+GROUP_FILES = {
     # Limit, in use, and the entry for files kept in memory that can be dropped.
     "cgroup2": ("memory.max", "memory.current", "inactive_file"),
     "cgroup": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -107,7 +107,7 @@ def _mounts() -> Iterator[tuple[str, PurePosixPath, str]]:
 
 
 def _free_of_group(folder: Path, kind: str) -> Iterator[int]:
-    limit, used, droppable = _GROUP_FILES[kind]
+    limit, used, droppable = GROUP_FILES[kind]
     numbers = [*_lines(folder / limit), *_lines(folder / used)]
     if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
         kept = [line for line in _lines(folder / "memory.stat") if droppable in line.split()]
