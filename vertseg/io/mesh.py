@@ -25,7 +25,7 @@ from vertseg.version import VERSION
 
 _NEEDED = ("skimage", "trimesh")
 _COARSEST_MM = 1.0
-_BLUR_MM = 0.6
+_BLUR_MM, _MOST_BLUR_MM = 0.6, 1.0  # more would swallow thin processes
 _MARGIN_MM = 4.0
 _STEPS = 20  # of the filter; it moves a vertex by a fraction of a millimetre
 _COORDINATES = {"coordinates": "LPS", "units": "mm", "notice": "Not a medical device"}
@@ -140,7 +140,7 @@ def _fine_grid(grid: Grid) -> Grid:
 
 def _blur_mm(grid: Grid) -> float:
     """Enough to round off the steps between voxels, thick slices included."""
-    return max(_BLUR_MM, 0.5 * max(grid.spacing))
+    return min(max(_BLUR_MM, 0.5 * max(grid.spacing)), _MOST_BLUR_MM)
 
 
 def _level_around(field: npt.NDArray[np.float32], voxels: float) -> float | None:
