@@ -42,7 +42,7 @@ def label_boxes(labels: npt.NDArray[np.uint8]) -> dict[int, Box]:
 
 
 def filled_box(array: npt.NDArray[np.uint8 | np.bool_], margin: int = 0) -> Box:
-    """The smallest box around all that is not 0, and `margin` voxels more where there are any.
+    """The smallest box around what is not 0 in an array (i, j, k), `margin` voxels wider.
 
     It is empty if nothing is there.
     """

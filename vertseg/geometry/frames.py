@@ -28,7 +28,10 @@ class SpineFrame:
 
     @classmethod
     def along(cls, origin_lps_mm: npt.ArrayLike, up_lps: npt.ArrayLike) -> SpineFrame:
-        """Frame whose third axis is `up_lps`; its first lies nearest to the patient's left."""
+        """Frame at a point (3,) whose third axis is `up_lps` (3,).
+
+        Its first axis lies nearest to the patient's left.
+        """
         up = np.asarray(up_lps, dtype=np.float64)
         up = up / np.linalg.norm(up)
         left = _LEFT_LPS - up * up[0]

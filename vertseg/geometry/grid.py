@@ -182,7 +182,7 @@ def apply_affine(affine: FloatArray, points: npt.ArrayLike) -> FloatArray:
 
 
 def is_inside(index: FloatArray, length: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Whether fractional indices lie among `length` voxels, their outer halves included."""
+    """Whether fractional indices (...,) lie among `length` voxels, their outer halves included."""
     edge = 0.5 + _ROUNDING_VOXELS
     return np.asarray((index >= -edge) & (index <= np.asarray(length) - 1.0 + edge))
 

@@ -90,7 +90,7 @@ def assemble_image(
     """Fill the volume chunk by chunk and judge what came in.
 
     Args:
-        chunks: stored values, flat, first index fastest; each is used before the next is taken.
+        chunks: stored values (n,), first index fastest; each is used before the next is taken.
         dtype: of the chunks; whole numbers become int16.
         scale: slope and intercept from stored value to HU.
         grid: where the voxels lie.

@@ -51,7 +51,7 @@ def write_meta_image(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometr
 
 
 def write_nrrd(stream: IO[bytes], labels: LabelArray, geometry: ItkGeometry) -> None:
-    """Write a label mask as a gzipped NRRD with its voxels in the same file; see above."""
+    """Write a label mask (i, j, k) as a gzipped NRRD with its voxels in the same file."""
     steps = [
         [value * spacing for value in column]
         for column, spacing in zip(geometry.columns, geometry.spacing, strict=True)

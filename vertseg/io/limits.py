@@ -70,7 +70,7 @@ def note_shear(affine: FloatArray, warnings: list[str]) -> None:
 
 
 def sizes_in_words(values: FloatArray) -> str:
-    """Numbers as ``0.5 x 0.5 x 1``."""
+    """Numbers (n,) as ``0.5 x 0.5 x 1``."""
     return " x ".join(f"{value:.4g}" for value in values)
 
 

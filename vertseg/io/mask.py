@@ -43,7 +43,7 @@ def write_mask(path: PathLike, labels: LabelArray, image: Image) -> None:
 
 
 def write_labels(path: PathLike, labels: LabelArray, grid: Grid) -> None:
-    """Write a label mask that lies on a grid of its own, as `write_mask` does.
+    """Write a label mask (i, j, k) that lies on a grid of its own, as `write_mask` does.
 
     Raises:
         OutputError: the file cannot be written.

@@ -45,7 +45,10 @@ class StoredHeader:
 
     @classmethod
     def from_geometry(cls, size: Size, affine_ras: npt.ArrayLike) -> StoredHeader:
-        """Header of a new volume: sform code 1, and qform code 1 where the affine has no shear."""
+        """Header of a new volume with an affine (4, 4).
+
+        The sform gets the code 1, and so does the qform where the affine has no shear.
+        """
         version = 1 if max(size) < 2**15 else 2
         header = _HEADER_CLASSES[version](endianness="<")
         header.set_data_shape(size)

@@ -110,7 +110,7 @@ def check_file_is_long_enough(path: str | os.PathLike[str], layout: VoxelLayout)
 def read_chunks(
     stream: io.BufferedIOBase, header_bytes: int, layout: VoxelLayout, where: str
 ) -> Iterator[npt.NDArray[Any]]:
-    """Yield the stored values, flat, first index fastest, in chunks of a few MiB.
+    """Yield the stored values (n,), flat, first index fastest, in chunks of a few MiB.
 
     Args:
         stream: open file, of which `header_bytes` have been read.

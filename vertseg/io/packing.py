@@ -24,7 +24,7 @@ def gzip_writer(stream: IO[bytes]) -> igzip.IGzipFile:
 
 
 def slabs(labels: LabelArray) -> Iterator[bytes]:
-    """The voxels, first index fastest, in pieces of some MiB."""
+    """The voxels (i, j, k), first index fastest, in pieces of some MiB."""
     planes = max(1, _SLAB_BYTES // (labels.shape[0] * labels.shape[1]))
     for start in range(0, labels.shape[2], planes):
         yield labels[:, :, start : start + planes].tobytes(order="F")

@@ -60,7 +60,7 @@ def spine_angles(measurements: Sequence[Measurement]) -> tuple[Angle, ...]:
 
 
 def tilt_deg(normal_lps: FloatArray, axis: int) -> float:
-    """Degrees by which a normal leans towards an axis, 0 left, 1 back, seen along the other.
+    """Degrees by which a normal (3,) leans towards an axis, 0 left, 1 back, seen along the other.
 
     The angle between two end plates in that view is the difference of their tilts.
     """

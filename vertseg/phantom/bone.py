@@ -88,5 +88,5 @@ class Skeleton:
         return np.maximum(self.nearest, joint)
 
     def labels(self, gap_mm: float) -> NDArray[np.uint8]:
-        """Label of the bone at each voxel, 0 outside bones."""
+        """Label (x, y, z) of the bone at each voxel, 0 outside bones."""
         return np.where(self.distance(gap_mm) < 0, self.label, np.uint8(0))

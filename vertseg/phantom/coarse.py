@@ -54,7 +54,10 @@ def upsample(field: Array, size: Sequence[int], steps: Sequence[int]) -> Array:
 def texture(
     rng: np.random.Generator, grid: Grid, sigma_mm: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """Smooth random field of mean 0 and SD 1 on a grid; `sigma_mm` along its three axes."""
+    """Smooth random field (x, y, z) of mean 0 and SD 1 on a grid.
+
+    `sigma_mm` is its smoothness along x, y and z.
+    """
     steps = coarse_steps(grid, [s / 1.5 for s in sigma_mm])
     noise = rng.standard_normal(coarse_size(grid.size, steps), dtype=np.float32)
     spacing = [n * s for n, s in zip(steps, grid.spacing, strict=True)]

@@ -27,7 +27,7 @@ class Solid(Protocol):
     """A solid with a bounding box and a signed distance."""
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lower and upper corner of a box that holds the solid, mm."""
+        """Lower and upper corner, (3,) each, of a box that holds the solid, mm."""
         ...
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
@@ -49,13 +49,13 @@ def smooth_max(a: Array, b: Array, width: float) -> Array:
 
 
 def unit(vector: ArrayLike) -> NDArray[np.float64]:
-    """The vector scaled to length 1."""
+    """The vector (3,) scaled to length 1."""
     array = np.asarray(vector, dtype=np.float64)
     return array / np.linalg.norm(array)
 
 
 def vector(values: ArrayLike) -> Vector:
-    """Three numbers as a tuple of floats."""
+    """Three numbers (3,) as a tuple of floats."""
     x, y, z = np.asarray(values, dtype=np.float64)
     return float(x), float(y), float(z)
 

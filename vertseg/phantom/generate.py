@@ -118,7 +118,7 @@ def make_phantom(
 def field_of_view(
     subject: Subject, levels: tuple[str, str], field_mm: tuple[float, float] | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper LPS corner, mm, of a box that holds the levels (see `make_phantom`)."""
+    """Lower and upper LPS corner (3,), mm, of a box that holds the levels (see `make_phantom`)."""
     boxes = [_level_box(subject, name) for name in levels]
     tops, bottoms = [b[1][2] for b in boxes], [b[0][2] for b in boxes]
     if boxes[0][0][2] < boxes[1][0][2]:
@@ -139,7 +139,7 @@ def box_grid(
     spacing_mm: float | Sequence[float],
     orientation: str = "LPS",
 ) -> Grid:
-    """A grid over a box whose axes run towards the letters of `orientation`.
+    """A grid over a box, corners (3,), whose axes run towards the letters of `orientation`.
 
     Raises:
         ValueError: not three letters of three different axes.

@@ -63,7 +63,7 @@ class Patch:
         return _part(self.x, window), _part(self.y, window), _part(self.z, window)
 
     def window(self, lower: ArrayLike, upper: ArrayLike) -> Slices | None:
-        """Slices inside the patch that hold a box given in frame coordinates, or None."""
+        """Slices inside the patch that hold a box, corners (3,) in frame coordinates, or None."""
         points = corners(lower, upper) @ self.to_index[:, :3].T + self.to_index[:, 3]
         return _index_box(points, self.shape)
 
@@ -98,7 +98,7 @@ def whole_patch(grid: Grid) -> Patch:
 
 
 def bounds_of(solids: Iterable[Solid]) -> tuple[FloatArray, FloatArray]:
-    """The box that holds all the solids, mm."""
+    """Corners (3,) of the box that holds all the solids, mm."""
     boxes = [solid.bounds() for solid in solids]
     return np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
 

@@ -103,7 +103,7 @@ class Spine:
         return {v.name: v for v in self.vertebrae}[name]
 
     def point(self, level: float) -> NDArray[np.float64]:
-        """LPS point on the course at a level counted as C1 = 1 ... T1 = 8 ... L1 = 20, S1 = 25.
+        """LPS point (3,) on the course at a level: C1 is 1, T1 is 8, L1 is 20, S1 is 25.
 
         Fractions lie between centres; levels beyond the ends are extended straight. Numbering
         variants are stretched onto the usual count, so that organs keep their place.

@@ -26,13 +26,13 @@ IMAGED_MM = {"cervical": 0.6, "thoracic": 0.5, "lumbar": 0.35}
 
 
 def vertebra_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
-    """Box of the vertebra with a margin, in its own frame, mm."""
+    """Corners (3,) of a box around the vertebra with a margin, in its own frame, mm."""
     lower, upper = bounds_of(_all_solids(vertebra))
     return lower - _MARGIN_MM, upper + _MARGIN_MM
 
 
 def body_box(vertebra: PosedVertebra) -> tuple[FloatArray, FloatArray]:
-    """Box of the vertebral body alone (of all of C1 or C2), in its own frame, mm."""
+    """Corners (3,) of the body's box (of all of C1 or C2), in its own frame, mm."""
     return bounds_of(_all_solids(vertebra)[: None if vertebra.name in ("C1", "C2") else 1])
 
 
@@ -67,7 +67,7 @@ def vertebra_shape(
 
 
 def nearest_part(patch: Patch, vertebra: PosedVertebra) -> tuple[list[str], NDArray[np.intp]]:
-    """Which part of a vertebra, C3 to L6, each voxel of a patch in its frame is nearest to.
+    """Part (x, y, z) of a vertebra, C3 to L6, that each voxel of a patch is nearest to.
 
     Returns:
         Names of the parts, and for each voxel the place of its part among them.

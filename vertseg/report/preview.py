@@ -92,7 +92,7 @@ def render_preview(image: Image, labels: npt.NDArray[np.uint8], report: Report) 
 
     Args:
         image: the scan.
-        labels: its mask, on the same grid.
+        labels: (i, j, k), its mask, on the same grid.
         report: of the case; names, places and sentences are taken from it.
 
     Returns:
@@ -129,7 +129,7 @@ def render_preview(image: Image, labels: npt.NDArray[np.uint8], report: Report) 
 def write_preview(
     path: str | os.PathLike[str], image: Image, labels: npt.NDArray[np.uint8], report: Report
 ) -> None:
-    """Draw the preview and write it as PNG; raises OutputError."""
+    """Draw the preview of a mask (i, j, k) and write it as PNG; raises OutputError."""
     packed = io.BytesIO()
     render_preview(image, labels, report).save(packed, "PNG", compress_level=4)
     with atomic_writer(path) as stream:

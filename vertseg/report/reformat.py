@@ -135,7 +135,7 @@ def reformat(
 
     Args:
         image: the scan.
-        labels: its mask.
+        labels: its mask, (i, j, k).
         course: where the spine lies.
         plane: ``"sagittal"``: front left, back right; ``"coronal"``: the patient's right left.
         pixel_mm: size of a pixel.

@@ -50,7 +50,16 @@ def build_chain_graph(
     statistics: OffsetStatistics,
     config: SequenceConfig,
 ) -> ChainGraph:
-    """Score all nodes and edges; see `vertseg.sequence.solve.solve_sequence` for the arguments."""
+    """Score all nodes and edges.
+
+    Args:
+        points_lps_mm: (N, 3) places.
+        scores: (N, L) heights of the labels' heatmaps, 0 to 1.
+        channel_labels: (L,) label of every channel.
+        z_limits_mm: lower and upper end of the image, where known.
+        statistics: offsets of neighbours.
+        config: tunables.
+    """
     mass = place_mass(scores, config)
     places = _usable_places(points_lps_mm, mass, config)
     points = points_lps_mm[places]

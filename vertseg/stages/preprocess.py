@@ -45,7 +45,7 @@ def resample(
 
 
 def is_padding(values: Float32Array) -> bool:
-    """Whether network input shows nothing: what lies outside the scan, or was padded."""
+    """Whether network input (x, y, z) shows nothing: what lies outside the scan, or was padded."""
     return not bool((values > _EMPTY).any())
 
 

@@ -146,7 +146,9 @@ def crop_input(
 def keep_main_part(
     response: Float32Array, grid: Grid, point_lps_mm: PointLps, threshold: float
 ) -> Float32Array:
-    """The response without islands: only the part with the largest volume near the centroid.
+    """The response (x, y, z) without islands.
+
+    What stays is the part with the largest volume near the centroid.
 
     Parts are joined through faces; a part counts with its voxels, ten times more where it lies
     within 12 mm of the centroid, so that a neighbour's larger piece never wins.
@@ -233,7 +235,7 @@ def reach_of(grid: Grid, crops: Iterable[Grid]) -> Box:
 
 
 def drop_fragments(labels: npt.NDArray[np.uint8], label: int, share: float = 0.1) -> None:
-    """Clears, in place, parts of `label` smaller than `share` of its largest part."""
+    """Clears, in a mask (i, j, k), parts of `label` below `share` of its largest part."""
     parts, count = ndimage.label(labels == label, np.ones((3, 3, 3)))
     if count < 2:
         return

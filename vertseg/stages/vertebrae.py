@@ -166,7 +166,10 @@ def _mean_over_scales(
 
 
 def rescaling_matrix(size: int, scale: float) -> Float32Array:
-    """Linear interpolation along an axis from voxels `scale` times as large, 0 beyond them."""
+    """Linear interpolation (size, size) along an axis from voxels `scale` times as large.
+
+    It gives 0 beyond them.
+    """
     middle = 0.5 * (size - 1)
     position = (np.arange(size) - middle) / scale + middle
     return linear_kernel(position[:, None] - np.arange(size)[None, :]).astype(np.float32)

@@ -26,7 +26,7 @@ def box_around(shape, low, high):
 
 
 def window(volume: np.ndarray, start: np.ndarray, size, outside: int) -> np.ndarray:
-    """The `size` voxels of `volume` from the voxel `start` on, `outside` beyond its border."""
+    """The `size` voxels of `volume` (x, y, z) from `start` on, `outside` beyond its border."""
     low, high = np.maximum(start, 0), np.minimum(start + np.array(size), volume.shape)
     part = np.full(size, outside, volume.dtype)
     if (high > low).all():

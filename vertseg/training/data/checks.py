@@ -83,7 +83,7 @@ def corner_distance_mm(first: Grid, second: Grid) -> float:
 
 
 def off_label_mm(mask: np.ndarray, grid: Grid, label: int, point_lps_mm: np.ndarray) -> float:
-    """Distance from a point to the nearest voxel of its label; infinite beyond 25 mm.
+    """Distance from a point (3,) to the nearest voxel of its label; infinite beyond 25 mm.
 
     The point's own voxel counts as 0.
     """
@@ -143,7 +143,9 @@ def _mask_problems(data: CaseData, mask: np.ndarray, grid: Grid) -> Iterator[str
 
 
 def bone_and_beside_hu(image: Image, mask: np.ndarray, mask_grid: Grid) -> tuple[float, float]:
-    """Mean HU below a mask, and in a shell of about 5 mm round it; NaN where the scan has none.
+    """Mean HU below a mask (i, j, k), and in a shell of about 5 mm round it.
+
+    It is NaN where the scan has none.
 
     Only every n-th voxel is looked at, about every 2.5 mm.
     """

@@ -152,8 +152,11 @@ def draw_vertebra(
 
 
 def cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Where the course goes on above and below, at two more levels each: only whole vertebrae
-    have points, so there may be a cut one; nothing lies above C1 and below L5 or L6."""
+    """Where the course goes on above and below, (3,) voxels, at two more levels each.
+
+    Only whole vertebrae have points, so there may be a cut one; nothing lies above C1 and below
+    L5 or L6.
+    """
     labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)
     found: dict[int, np.ndarray] = {}
     if len(labels) < 2:

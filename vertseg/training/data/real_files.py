@@ -89,7 +89,7 @@ def landmarks_in(
 
 
 def whole_vertebrae(labels: np.ndarray) -> dict[int, np.ndarray]:
-    """Rough centre of each whole vertebral body: middle of the label's anterior half."""
+    """Rough centre (3,) of each whole vertebral body: middle of the label's anterior half."""
     centres = {}
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None or label not in VERTEBRA_CHANNELS or _touches_border(box, labels.shape):

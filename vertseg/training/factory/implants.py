@@ -16,7 +16,7 @@ def insert(
     rng: np.random.Generator,
     instrumented: bool | None = None,
 ) -> np.ndarray:
-    """`labels` with random implants around `landmarks` (voxel coordinates), fillings, bowel gas.
+    """`labels` (x, y, z) with random implants around `landmarks` (voxels), fillings, bowel gas.
 
     Screws and rods come in one body of ten, or as `instrumented` says.
     """

@@ -68,7 +68,7 @@ class PseudoLabels:
     verdicts: tuple[Verdict, ...]
 
     def kept(self) -> npt.NDArray[np.uint8]:
-        """The label map with the vertebrae that pass."""
+        """The label map (i, j, k) with the vertebrae that pass."""
         table = np.zeros(256, np.uint8)
         for verdict in self.verdicts:
             if verdict.kept:

@@ -20,7 +20,7 @@ def separable(volume, along_x, along_y, along_z):
 
 
 def slice_matrix(size: int, thickness_px: float, offset_px: float) -> np.ndarray:
-    """Averages over slices of `thickness_px` and interpolates linearly between their centres."""
+    """Means (size, size) over slices of `thickness_px`, interpolated between their centres."""
     if thickness_px <= 1.0:
         return np.eye(size, dtype=np.float32)
     count = int(np.ceil(size / thickness_px)) + 2
@@ -36,7 +36,7 @@ def slice_matrix(size: int, thickness_px: float, offset_px: float) -> np.ndarray
 
 
 def smoothing_matrix(size: int, sigma_px: float) -> np.ndarray:
-    """The Gaussian of `vertseg.geometry.resampling` along an axis.
+    """The Gaussian (size, size) of `vertseg.geometry.resampling` along an axis.
 
     Cut at 4 sigma; the edge is continued.
     """
@@ -53,7 +53,7 @@ def mean_matrix(size: int) -> np.ndarray:
 
 
 def row_norm(matrix: np.ndarray) -> float:
-    """Mean norm of the rows: by how much the matrix damps white noise."""
+    """Mean norm of the rows of (n, n): by how much the matrix damps white noise."""
     return float(np.linalg.norm(matrix, axis=1).mean())
 
 

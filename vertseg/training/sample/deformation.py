@@ -82,7 +82,7 @@ class Deformation:
         spacing_mm: float,
         centre_lps_mm: npt.ArrayLike,
     ) -> Deformation:
-        """The deformation of a grid whose middle, without any, lies at a point of the scan."""
+        """The deformation of a grid whose middle, without any, lies at a point (3,)."""
         linear = _rotation(augmentation.rotation_rad) * augmentation.scale * spacing_mm
         centre = np.asarray(centre_lps_mm, float) + augmentation.translation_voxels * spacing_mm
         return cls(size, linear, centre, augmentation.elastic_voxels)

@@ -113,7 +113,7 @@ def _upright(plane: np.ndarray, axis: int) -> np.ndarray:
 
 
 def contours(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Edges of labels only: the bone inside is to be judged."""
+    """Edges of labels (x, y) only, as RGB (x, y, 3): the bone inside is to be judged."""
     drawn = overlay(rgb, labels)
     inner = labels.copy()
     for axis in (0, 1):

@@ -220,7 +220,7 @@ def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
 
 
 def bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
-    """Middle, in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
+    """Middle (3,), in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
     mask, grid = annotation.mask, annotation.grid
     if mask is None or grid is None:
         return {}
