@@ -15,6 +15,7 @@ from vertseg.batch.find import find_cases
 from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
+from vertseg.io.dicom_header import read_headers
 from vertseg.io.dicom_read import read_series
 
 HU = phantom_scan(SIZE).clip(-1024, None)
@@ -207,3 +208,20 @@ def test_names_in_an_archive_cannot_leave_the_output_folder(tmp_path) -> None:
         for path in write_slices(tmp_path / "plain", slices_of()):
             archive.write(path, f"../../{path.name}")
     assert "names files outside of itself" in refused(tmp_path)["a"]
+
+
+def test_a_file_that_ends_the_process_costs_itself_alone(tmp_path, monkeypatch) -> None:
+    """The process is ended over one file: the others of its message are read again."""
+    monkeypatch.setattr("vertseg.io.dicom_search.read_headers", _ended_by_the_fifth)
+    paths = write_slices(tmp_path / "s", slices_of())
+    (case,) = find_cases(tmp_path).cases
+    assert [bad.file.path for bad in case.series.damaged] == [str(paths[5])]
+    assert len(case.series.slices) == 13
+
+
+def _ended_by_the_fifth(files, at_once):
+    for start in range(0, len(files), at_once):
+        part = files[start : start + at_once]
+        if any("005" in file.name for file in part):
+            os.abort()
+        yield [header for headers in read_headers(part) for header in headers]

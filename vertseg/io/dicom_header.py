@@ -61,18 +61,22 @@ _OWN = (
 )
 
 
-def read_headers(files: Sequence[DicomFile]) -> Iterator[Header]:
-    """The header of each file; slices of a kind share one object."""
+def read_headers(files: Sequence[DicomFile], at_once: int = 1) -> Iterator[list[Header]]:
+    """The header of each file, so many at once; slices of a kind share one object."""
     kinds: dict[Any, Kind] = {}
-    for file in files:
-        try:
-            yield _read(file, kinds)
-        except OSError as error:
-            yield Unusable(file, f"cannot be read: {error.strerror or error}", True)
-        except MemoryError:
-            yield Unusable(file, "takes more memory to read than is free", True)
-        except Exception:  # whatever pydicom makes of damaged bytes
-            yield Unusable(file, "is damaged", True)
+    for start in range(0, len(files), at_once):
+        yield [_read_safely(file, kinds) for file in files[start : start + at_once]]
+
+
+def _read_safely(file: DicomFile, kinds: dict[Any, Kind]) -> Header:
+    try:
+        return _read(file, kinds)
+    except OSError as error:
+        return Unusable(file, f"cannot be read: {error.strerror or error}", True)
+    except MemoryError:
+        return Unusable(file, "takes more memory to read than is free", True)
+    except Exception:  # whatever pydicom makes of damaged bytes
+        return Unusable(file, "is damaged", True)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from vertseg.io.image import Image, assemble_image
 from vertseg.io.limits import LARGEST_VOLUME_VOXELS, check_grid
 from vertseg.io.scan_facts import ScanFacts
 from vertseg.io.stored import StoredForm
+from vertseg.system.threads import ahead
 
 _FEWEST_SLICES = 3
 _MOST_NAMES = 10
@@ -45,10 +47,9 @@ def read_series(series: Series, where: str) -> Image:
     """
     slices, grid, warnings = check_series(series, where)
     dtype = np.dtype(np.int16 if has_whole_numbers(slices) else np.float64)
-    planes = read_planes(slices, where)
-    image = assemble_image(
-        planes, dtype, (1.0, 0.0), grid, StoredForm.of_grid(grid), warnings, where
-    )
+    stored = StoredForm.of_grid(grid)
+    with closing(ahead(read_planes(slices, where))) as planes:
+        image = assemble_image(planes, dtype, (1.0, 0.0), grid, stored, warnings, where)
     return replace(image, facts=_facts(slices))
 
 

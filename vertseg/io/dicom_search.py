@@ -19,6 +19,7 @@ from vertseg.system.threads import processors
 SECONDS = 20
 FEWEST_FILES = 1000  # for which a further process is worth its start
 _MOST_PROCESSES = 8
+_AT_ONCE = 32  # headers in a message
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,17 @@ def search(files: Sequence[DicomFile]) -> Headers:
 
 
 def _headers(files: Sequence[DicomFile]) -> Iterator[Header]:
-    done = 0
+    done, at_once = 0, _AT_ONCE
     while done < len(files):
         try:
-            for header in isolated(read_headers, files[done:], seconds=SECONDS):
-                yield header
-                done += 1
+            for headers in isolated(read_headers, files[done:], at_once, seconds=SECONDS):
+                yield from headers
+                done += len(headers)
         except IsolationError:
-            yield Unusable(files[done], "is damaged", True)
-            done += 1
+            if at_once == 1:
+                yield Unusable(files[done], "is damaged", True)
+                done += 1
+            at_once = _AT_ONCE if at_once == 1 else 1  # so that the file is found
 
 
 def _share_kind(one: Slice, kinds: dict[Kind, Kind]) -> Slice:
