@@ -114,21 +114,25 @@ class KerasForward:
     """A network of Keras, compiled: from a batch of crops to a batch of maps.
 
     Args:
-        weights: verified weights.
-        stage: ``spine``, ``vertebrae`` or ``segmentation``.
-        device: on which it runs, as `set_up` has found it.
+        model: of one stage, as `models.build_network` makes it.
+        config: of the stage.
 
     Attributes:
         crop_bytes: memory that one crop takes at most.
-
-    Raises:
-        ConfigurationError: the weights do not fit the preset's network.
     """
 
-    def __init__(self, weights: Weights, stage: str, device: DeviceInfo) -> None:
-        model = load_network(weights, stage, device.policy)
+    def __init__(self, model: keras.Model, config: StageConfig) -> None:
         self.crop_bytes = activation_bytes(model)
-        self._compiled = _compiled(model, getattr(weights.preset, stage))
+        self._compiled = _compiled(model, config)
+
+    @classmethod
+    def load(cls, weights: Weights, stage: str, device: DeviceInfo) -> KerasForward:
+        """The network of a stage with its weights, on a device that `set_up` has found.
+
+        Raises:
+            ConfigurationError: the weights do not fit the preset's network.
+        """
+        return cls(load_network(weights, stage, device.policy), getattr(weights.preset, stage))
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) from inputs (n, x, y, z, inputs)."""

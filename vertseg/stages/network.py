@@ -146,4 +146,4 @@ def _forward_of(weights: Weights, stage: str, device: DeviceInfo) -> Forward:
         return OpenVinoForward.load(weights, stage, device)
     from vertseg.stages.keras_backend import KerasForward
 
-    return KerasForward(weights, stage, device)
+    return KerasForward.load(weights, stage, device)
