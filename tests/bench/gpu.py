@@ -1,8 +1,8 @@
 """What a GPU makes of the networks and of whole jobs: ``python -m tests.bench.gpu``.
 
 Runs below ten minutes on a machine with JAX and without TensorFlow, OpenVINO or readers of medical
-images; volumes are made in memory. It needs keras, h5py, numpy and scipy, and nibabel and isal, which can be
-carried there as wheels with what they need (keras: optree, namex, absl-py, rich, ml-dtypes):
+images; volumes are made in memory. It needs h5py, numpy and scipy, and keras, nibabel and isal,
+which can be carried there as wheels with what they need:
 
     pip download --only-binary :all: --python-version 3.12 --dest wheels keras nibabel isal
 
