@@ -141,7 +141,9 @@ def _trunk(
     found[high | (beside & (above > (-0.25 if thoracic else -0.4)))] = _UPPER
     limits = (-0.65, 0.15) if thoracic else (-0.8, -0.1)
     reach = 1.55 * width - 0.15 * behind if thoracic else 1.7 * width
-    found[(away > reach) & (above > limits[0]) & (above < limits[1])] = _TRANSVERSE
+    level = (above > limits[0]) & (above < limits[1])
+    # No joint reaches as far out, so a process that rises or hangs is still one.
+    found[(away > reach) & (level | (away > reach + 0.35 * width))] = _TRANSVERSE
     return found
 
 
