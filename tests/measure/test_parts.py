@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vertseg.evaluate.phantom_parts import dice, true_parts
+from vertseg.evaluate.phantom_parts import dice, parts_table, true_parts
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame
 from vertseg.geometry.grid import Grid
@@ -55,6 +55,12 @@ def test_the_width_of_a_neck_vertebra_ends_before_its_transverse_processes() -> 
         body = body_of(vertebra, grid, truth > 0)
         across = np.ptp(body.frame.from_lps(grid.index_to_lps(np.argwhere(truth == BODY)))[:, 0])
         assert body.width_mm == pytest.approx(across, abs=3.5)
+
+
+def test_the_table_of_parts_has_a_column_a_region() -> None:
+    lines = parts_table((3,), ("C1", "C5", "L3")).splitlines()
+    assert lines[0] == "| part | cervical | lumbar |" and len(lines) == 2 + len(PARTS) - 1 + 1
+    assert float(lines[2].split("|")[3]) > 0.95  # the lumbar body
 
 
 def test_a_turned_vertebra_has_equal_sides() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Container, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.frames import SpineFrame
 from vertseg.geometry.grid import Grid
+from vertseg.labels import VERTEBRAE
 from vertseg.measure.body import measure_body
 from vertseg.measure.parts import BODY, PARTS, WHOLE, split_parts
 from vertseg.phantom import box_grid, draw_subject
@@ -25,6 +27,8 @@ PartArray = npt.NDArray[np.uint8]
 
 _SEEDS = (1, 2, 3, 5)
 _REACH_MM, _STEP_MM = 70.0, 1.0
+_UNDIVIDED = ("C1", "C2")
+_LEVELS = frozenset(vertebra.name for vertebra in VERTEBRAE)
 _IDS = {part.name: part.id for part in PARTS}
 
 
@@ -58,17 +62,28 @@ def dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
     return float(2 * int(both) / int(sum_))
 
 
+def parts_table(seeds: Sequence[int] = _SEEDS, levels: Container[str] = _LEVELS) -> str:
+    """Mean Dice of each part by region of the spine, in Markdown.
+
+    Args:
+        seeds: of the phantoms.
+        levels: names of the vertebrae to take.
+    """
+    scores: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for seed in seeds:
+        for vertebra in draw_subject(seed).spine.vertebrae:
+            if vertebra.name in levels and vertebra.name not in _UNDIVIDED:
+                scores[vertebra.region].append(score_parts(vertebra))
+    lines = [f"| part | {' | '.join(scores)} |", "|---" * (len(scores) + 1) + "|"]
+    for part in next(iter(scores.values()))[0]:
+        means = [np.mean([row[part] for row in rows]) for rows in scores.values()]
+        lines.append(f"| {part} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Print the table."""
-    scores: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for seed in _SEEDS:
-        for vertebra in draw_subject(seed).spine.vertebrae:
-            if vertebra.name not in ("C1", "C2"):
-                scores[vertebra.region].append(score_parts(vertebra))
-    print(f"{'part':24}" + "".join(f"{region:>10}" for region in scores))
-    for part in next(iter(scores.values()))[0]:
-        means = [float(np.mean([row[part] for row in rows])) for rows in scores.values()]
-        print(f"{part:24}" + "".join(f"{mean:10.3f}" for mean in means))
+    print(parts_table())
     return 0
 
 

@@ -114,10 +114,12 @@ def _sheet(arguments: argparse.Namespace) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> None:
+    from vertseg.evaluate.phantom_parts import parts_table
     from vertseg.training.validate.run import validate
 
     a = arguments
     print(validate(a.data, a.work, a.weights, a.count, a.folds))
+    print(f"\n## parts of phantoms, from true masks\n\n{parts_table()}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
