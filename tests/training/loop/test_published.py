@@ -211,7 +211,7 @@ def test_a_run_ends_with_its_last_step_and_keeps_its_sigmas(tmp_path):
 
 def test_an_export_tells_the_height_of_each_map(tmp_path):
     preset, runs = small_preset(), tmp_path / "runs"
-    run(preset, runs, steps=1)
+    run(preset, runs, steps=1, pool=tmp_path / "verse")
     for stage in ("spine", "segmentation"):
         for name in ("weights.h5", "csv", "000000.json"):
             (runs / f"{stage}.{name}").write_bytes((runs / f"vertebrae.{name}").read_bytes())
@@ -221,6 +221,8 @@ def test_an_export_tells_the_height_of_each_map(tmp_path):
     peaks = manifest["preset"]["vertebrae"]["peaks"]
     assert peaks == pytest.approx([peak_height(1000.0, sigma) for sigma in sigmas])
     assert manifest["preset"]["spine"]["peaks"] == []
+    (leg,) = manifest["files"]["vertebrae"]["legs"]
+    assert leg["pool"] == "verse" and str(tmp_path) not in json.dumps(manifest)
     (runs / "vertebrae.sigmas.json").unlink()
     with pytest.raises(ConfigurationError, match="learned sigmas of the vertebrae stage"):
         export(runs, tmp_path / "again", {})

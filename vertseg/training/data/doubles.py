@@ -20,7 +20,7 @@ from vertseg.training.data.dataset import DataCase
 
 _EXTENT_SHARE = 0.01
 _SIDE = 20
-_ALIKE = 0.99
+_ALIKE = 0.998
 """Correlation of 20x20x20 voxels; scans of two patients do not come near it."""
 
 

@@ -51,13 +51,19 @@ def export(
                 "file": target.name,
                 "sha256": sha256_of(target),
                 "iterations": int(curve[-1].split(",")[0]),
-                "legs": [leg["config"] | {"from_step": leg["from_step"]} for leg in legs],
+                "legs": [_shown(leg["config"]) | {"from_step": leg["from_step"]} for leg in legs],
             }
             | learned
         )
     preset = preset_to_dict(preset_from_dict(preset))
     write_json(folder / MANIFEST, {"format": FORMAT, "preset": preset, "files": files} | details)
     return folder
+
+
+def _shown(config: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest tells of a leg: of folders their name, not where the machine has them."""
+    folders = {key: Path(config[key]).name for key in ("data", "pool") if config.get(key)}
+    return config | folders
 
 
 def _learned_sigmas(runs: Path, stage: Stage, preset: dict[str, Any]) -> dict[str, Any]:
