@@ -25,7 +25,7 @@ from vertseg.measure.vertebra import Heights, Measurement
 from vertseg.report.build import build_failure, build_report
 from vertseg.report.files import read_report, write_report
 from vertseg.report.run_info import OutputOptions, RunInfo
-from vertseg.report.summary import COLUMNS, write_summary
+from vertseg.report.summary import COLUMNS, summary_text
 from vertseg.report.words import found_in_words
 from vertseg.stages import SPINE_ONLY
 from vertseg.stages.result import Vertebra
@@ -122,7 +122,7 @@ def test_what_is_no_report_is_none(tmp_path, text) -> None:
 def test_the_summary_has_a_row_for_each_vertebra(image, tmp_path) -> None:
     found = report_of(fake_result(image, POINTS))
     none = report_of(fake_result(image, {}))
-    write_summary(tmp_path / "summary.csv", [found, none])
+    (tmp_path / "summary.csv").write_text(summary_text([found, none]))
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     rows = list(csv.DictReader(lines))
     assert tuple(rows[0]) == COLUMNS
@@ -137,7 +137,7 @@ def test_no_text_of_the_summary_is_a_formula(tmp_path, image, start) -> None:
     report = report_of(fake_result(image, POINTS))
     name = f"{start}cmd|' /C calc'!A0\r=1"
     report = {**report, "case": name, "acquisition": {**report["acquisition"], "kernel": name}}
-    write_summary(tmp_path / "summary.csv", [report])
+    (tmp_path / "summary.csv").write_text(summary_text([report]))
     with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as stream:
         (row, *_) = csv.DictReader(stream)
     assert row["case"] == row["kernel"] == f"'{name}".replace("\r", "\\r")

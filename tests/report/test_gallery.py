@@ -14,11 +14,15 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.support.paths import ROOT
-from vertseg.report.gallery import write_gallery
+from vertseg.report.gallery import gallery_page
 from vertseg.report.review import read_review
 
 SAMPLE = ROOT / "tests" / "pictures" / "sample.png"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+def write_page(folder: Path, entries, marks=None) -> None:
+    (folder / "index.html").write_text(gallery_page(folder, entries, marks), encoding="utf-8")
 
 
 def entry(number: int, status: str = "ok", checks: int = 0, name: str = ""):
@@ -70,7 +74,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_is_self_contained_and_names_cannot_break_it(tmp_path) -> None:
-    write_gallery(tmp_path / "index.html", entries_with_pictures(tmp_path))
+    write_page(tmp_path, entries_with_pictures(tmp_path))
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     tags = Tags()
     tags.feed(page)
@@ -91,9 +95,9 @@ def test_the_page_is_self_contained_and_names_cannot_break_it(tmp_path) -> None:
 
 
 def test_an_empty_gallery_and_a_lost_picture(tmp_path) -> None:
-    write_gallery(tmp_path / "index.html", [])
+    write_page(tmp_path, [])
     assert "0 scans" in (tmp_path / "index.html").read_text()
-    write_gallery(tmp_path / "index.html", [entry(0)])
+    write_page(tmp_path, [entry(0)])
     assert (
         "thumbnail"
         not in (tmp_path / "index.html").read_text().split("<tbody>")[1].split("</tbody>")[0]
@@ -117,7 +121,7 @@ def test_a_damaged_old_preview_is_passed_over(tmp_path, kind) -> None:
         damaged = {"empty": b"", "text": b"hello", "cut": whole[:5000]}
         damaged["chunk"] = whole[:2000] + bytes(200) + whole[2200:]
         path.write_bytes(damaged[kind])
-    write_gallery(tmp_path / "index.html", [(folder, report)])
+    write_page(tmp_path, [(folder, report)])
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert report["case"] in page and "data:image" not in page
 
@@ -214,7 +218,7 @@ def clicked(tmp_path: Path, clicks: str, timeout_s: int = 120) -> dict:
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 def test_clicks_in_a_browser(tmp_path) -> None:
     entries = entries_with_pictures(tmp_path)
-    write_gallery(tmp_path / "index.html", entries)
+    write_page(tmp_path, entries)
     answer = clicked(tmp_path, CLICKS)
     names = [report["case"] for _, report in entries]
     assert answer["start"] == 5
@@ -249,7 +253,7 @@ def test_clicks_in_a_browser(tmp_path) -> None:
         names[1]: ("right", ""),
     }
     # Given back, the next page shows them, in another browser, too.
-    write_gallery(tmp_path / "index.html", entries, saved)
+    write_page(tmp_path, entries, saved)
     shutil.rmtree(tmp_path / "profile")
     answer = clicked(tmp_path, MARKS_SHOWN)
     assert answer["marks"][:2] == ['✗ wrong=says "T13", odd', "✓ right"]
@@ -290,7 +294,7 @@ def test_five_hundred_cases_are_reviewed_by_keyboard(tmp_path) -> None:
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / report["outputs"]["preview"]
         Pillow.new("RGB", (120, 80), (40, 90, 160)).save(path)
-    write_gallery(tmp_path / "index.html", entries)
+    write_page(tmp_path, entries)
     answer = clicked(tmp_path, MANY)
     assert answer["title"] == entries[0][1]["case"]  # once around
     (tmp_path / "review.csv").write_text(answer["csv"], encoding="utf-8")
@@ -305,6 +309,6 @@ def test_a_case_takes_little_room_so_that_hundreds_open_at_once(tmp_path) -> Non
         for folder, report in entries:
             (tmp_path / folder).mkdir(exist_ok=True)
             shutil.copy(SAMPLE, tmp_path / folder / report["outputs"]["preview"])
-        write_gallery(tmp_path / "index.html", entries)
+        write_page(tmp_path, entries)
         sizes.append((tmp_path / "index.html").stat().st_size)
     assert (sizes[1] - sizes[0]) / 2 < 18_000  # 500 scans are 9 MB at most

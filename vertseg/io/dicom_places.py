@@ -19,7 +19,6 @@ _LARGEST_ASIDE = 0.5
 _GAP = 1.5  # times the usual distance
 _SAME_STEP = 0.02
 _LEAST_PART = 3  # steps
-_NAMED = 5
 _SPLIT_REMEDY = (
     "Keep one part in the folder, or resample the series to one distance, for instance with "
     "dcm2niix, whose file with _Eq in its name has one."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -33,7 +32,6 @@ from vertseg.report.words import (
     failure_in_words,
     levels_in_words,
 )
-from vertseg.system.atomic import write_text
 from vertseg.version import NOTICE, VERSION
 
 Entry = tuple[Path, Report]
@@ -46,13 +44,6 @@ _MEASURED = (
     *("anterior_height_mm", "middle_height_mm", "posterior_height_mm", "genant_grade_hint"),
 )
 _STATUS = {"ok": "ok", "no_spine": "no spine", "failed": "failed"}
-
-
-def write_gallery(
-    path: str | os.PathLike[str], entries: Sequence[Entry], marks: Mapping[str, Mark] | None = None
-) -> None:
-    """Write the page of `gallery_page`; raises OutputError."""
-    write_text(path, gallery_page(Path(path).parent, entries, marks))
 
 
 def gallery_page(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vertseg.io.scan_facts import FACTS
 from vertseg.measure.parts import PARTS
 from vertseg.report.schema import Report
-from vertseg.system.atomic import write_text
 from vertseg.system.spreadsheet import as_cell
 
 _PER_VERTEBRA = (
@@ -59,11 +57,6 @@ def _parts(parts: dict[str, dict[str, float]]) -> dict[str, float]:
         for name, row in parts.items()
         for quantity, value in row.items()
     }
-
-
-def write_summary(path: str | os.PathLike[str], reports: Iterable[Report]) -> None:
-    """Write the table as CSV; raises OutputError."""
-    write_text(path, summary_text(reports))
 
 
 def summary_text(reports: Iterable[Report]) -> str:

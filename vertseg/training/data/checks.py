@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -172,9 +172,9 @@ def _unmatched(points: dict[int, np.ndarray] | None, mask: np.ndarray) -> Iterat
         yield f"masks without point: {_names(masked - points.keys())}"
 
 
-def _names(labels) -> str:
+def _names(labels: Iterable[int]) -> str:
     return ", ".join(name_of(label) for label in sorted(labels, key=ORDER_CRANIAL_TO_CAUDAL.index))
 
 
-def _text(values) -> str:
+def _text(values: Iterable[float]) -> str:
     return " x ".join(f"{value:.3g}" for value in values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,5 +101,5 @@ def whole_vertebrae(labels: np.ndarray) -> dict[int, np.ndarray]:
     return centres
 
 
-def _touches_border(box, shape) -> bool:
+def _touches_border(box: Sequence[slice], shape: Sequence[int]) -> bool:
     return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))

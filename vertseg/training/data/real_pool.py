@@ -6,9 +6,10 @@ They lie in ``real/`` of a pool folder, beside the phantoms, as ``CASE.STAGE.npz
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def read_cases(
     return found
 
 
-def _from_arrays(data) -> PoolCase:
+def _from_arrays(data: Mapping[str, Any]) -> PoolCase:
     points = dict(zip(map(int, data["names"]), data["points"], strict=True))
     return PoolCase(
         name=str(data["name"]),

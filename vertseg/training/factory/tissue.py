@@ -83,7 +83,9 @@ def _draw_soft(hu: np.ndarray, rng: np.random.Generator) -> None:
     hu[Tissue.CORD] = rng.uniform(10, 60)
 
 
-def _draw_ribs(hu, bone, cortex, rng: np.random.Generator) -> None:
+def _draw_ribs(
+    hu: np.ndarray, bone: np.ndarray, cortex: np.ndarray, rng: np.random.Generator
+) -> None:
     """Marrow as in the vertebrae in a thick cortex; sometimes the twelfth are missing."""
     denser, shell = rng.uniform(-80, 120), rng.uniform(250, 1200)
     for side in (100, 120):

@@ -132,7 +132,9 @@ def _fold_in_words(fold: int | None) -> str:
     return "no fold" if fold is None else f"fold {fold}"
 
 
-def save(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Path, step: int):
+def save(
+    trainer: keras.Model, optimizer: keras.optimizers.Optimizer, folder: Path, step: int
+) -> None:
     """Writes ``STAGE.checkpoint.npz``, and the averaged weights to ``STAGE.weights.h5``."""
     stage = trainer.recipe.stage
     raw = [np.asarray(v) for v in trainer.trainable_variables]
