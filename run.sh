@@ -123,7 +123,7 @@ after_the_run() {
     say "phantom: segmented again from its points, as after dragging them in 3D Slicer"
     "$PY" "$ROOT/predict.py" --input "$1" --output "$again" --centroids "$points" --markups
     say "phantom: every level named one higher, in all outputs together"
-    "$PY" "$ROOT/predict.py" relabel "$again" --case sub-phantom --shift -1
+    "$PY" "$ROOT/predict.py" relabel "$again" --input "$1" --case sub-phantom --shift -1
 }
 
 demo() {

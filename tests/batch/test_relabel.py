@@ -142,6 +142,18 @@ def test_a_corrected_mask_keeps_its_voxels_and_both_folders_may_have_moved(tmp_p
     assert relabel(tmp_path / "moved", *arguments) == 0
 
 
+def test_reports_name_the_folder_of_the_scans_only_where_it_lies_beside(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    beside = Options(input=tmp_path / "in", output=tmp_path / "out")
+    assert beside.root_from_output == "../in"
+    far = Options(input=tmp_path / "in", output=tmp_path / "some" / "where" / "out")
+    assert far.root_from_output is None
+    run_batch(far, lambda _: FakeSegmenter(POINTS))
+    arguments = ["relabel", str(far.output), "--case", "a", "--shift", "1"]
+    assert main(arguments) == 1
+    assert main([*arguments, "--input", str(tmp_path / "in")]) == 0
+
+
 @pytest.mark.parametrize("option", ["--shift", "--from", "--as"])
 def test_bad_options_end_with_code_1(tmp_path, option, capsys) -> None:
     with pytest.raises(SystemExit) as caught:

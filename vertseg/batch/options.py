@@ -70,12 +70,17 @@ class Options(OutputOptions):
 
     @property
     def root_from_output(self) -> str | None:
-        """The folder of the scans as seen from the output folder; None on another drive."""
+        """The folder of the scans as seen from the output folder, such as ``../in``.
+
+        None where it does not lie beside or below, so that reports name no further folders.
+        """
         root = common_root(self.inputs)
         try:
-            return Path(os.path.relpath(root, self.output)).as_posix()
-        except ValueError:
+            path = Path(os.path.relpath(root, self.output))
+        except ValueError:  # on another drive
             return None
+        beside = path.parts.count(os.pardir) <= 1 and len(path.parts) <= 2
+        return path.as_posix() if beside else None
 
     @property
     def folders(self) -> tuple[Path, ...]:
