@@ -421,7 +421,7 @@ def _selftest(options: Options) -> int:
 
 def _show(outcome: Outcome, options: Options) -> None:
     from vertseg.report.overview import GALLERY, SUMMARY
-    from vertseg.report.words import format_table
+    from vertseg.report.table import format_table
     from vertseg.system.log import say
 
     look = f"Look at {GALLERY}; every vertebra is in {SUMMARY}."

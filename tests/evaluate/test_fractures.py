@@ -16,7 +16,7 @@ from vertseg.evaluate.phantom_parts import true_parts
 from vertseg.evaluate.reader_tables import case_key, read_measured, read_table
 from vertseg.geometry.centroid import Centroid
 from vertseg.io.image import Image
-from vertseg.measure.shape import genant_grade
+from vertseg.measure.genant import genant_grade
 from vertseg.measure.vertebra import measure_vertebrae
 from vertseg.phantom import draw_subject
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from tests.support.paths import ROOT
+from vertseg.measure.angles import ANGLES
 from vertseg.measure.parts import PARTS
-from vertseg.measure.shape import ANGLES
 from vertseg.report.summary import COLUMNS, PART_COLUMNS
 
 FOLDER = ROOT / "vertseg"

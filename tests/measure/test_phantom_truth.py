@@ -11,7 +11,8 @@ import pytest
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.image import Image
-from vertseg.measure.shape import genant_grade, spine_angles, tilt_deg
+from vertseg.measure.angles import spine_angles, tilt_deg
+from vertseg.measure.genant import genant_grade
 from vertseg.measure.vertebra import Measurement, measure_vertebrae
 from vertseg.phantom import box_grid, draw_subject, make_phantom
 from vertseg.phantom.patch import cut_patch

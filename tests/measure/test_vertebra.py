@@ -12,8 +12,9 @@ from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
 from vertseg.io.image import Image
+from vertseg.measure.angles import spine_angles
+from vertseg.measure.genant import genant_grade
 from vertseg.measure.place import axial_axis, place_row
-from vertseg.measure.shape import genant_grade, spine_angles
 from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae, sides_touched
 from vertseg.phantom import box_grid
 

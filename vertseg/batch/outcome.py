@@ -1,7 +1,4 @@
-"""What became of a run, and the files that tell of all its cases together.
-
-One summary and one gallery of what all shards of a run have done.
-"""
+"""What became of a run, or of all its shards, and the files that tell of all cases together."""
 
 from __future__ import annotations
 

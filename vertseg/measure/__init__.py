@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vertseg.measure.angles import Angle, spine_angles
 from vertseg.measure.flag import Flag
 from vertseg.measure.flags import quality_flags
 from vertseg.measure.part_maps import PartMaps, map_parts
 from vertseg.measure.rows import VertebraRow, vertebra_rows
-from vertseg.measure.shape import Angle, spine_angles
 from vertseg.measure.vertebra import Measurement, measure_vertebrae
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 from vertseg.io.scan_facts import ScanFacts
 from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
+from vertseg.measure.genant import genant_grade
 from vertseg.measure.level_flags import course_flags, direction_flags, level_flags, peak_flags
 from vertseg.measure.reference import REFERENCE_VOLUME_ML
-from vertseg.measure.shape import genant_grade
 from vertseg.measure.vertebra import Measurement
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from vertseg.geometry.grid import FloatArray, Grid
 from vertseg.labels import region_of
+from vertseg.measure.angles import tilt_deg
+from vertseg.measure.genant import genant_grade
 from vertseg.measure.place import PlaceRow, place_row
-from vertseg.measure.shape import genant_grade, tilt_deg
 from vertseg.measure.vertebra import Measurement
 
 if TYPE_CHECKING:

@@ -1,7 +1,4 @@
-"""Tables of a validation: by what a case shows, by its margin, and by level.
-
-Scores of the stages as tables: text, Markdown and CSV.
-"""
+"""Tables of a validation as text, Markdown and CSV: by kind of case, margin, level and stage."""
 
 from __future__ import annotations
 
