@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vertseg.io.dicom_seg import write_dicom_seg
     from vertseg.io.heatmap import Heatmap, write_heatmap
     from vertseg.io.image import Image
+    from vertseg.io.markups import write_markups
     from vertseg.io.mask import write_mask
     from vertseg.io.read import read_image
     from vertseg.measure import Analysis, analyse
@@ -46,6 +47,7 @@ _MODULES = {
     "write_centroids": "io.centroids",
     "write_dicom_seg": "io.dicom_seg",
     "write_heatmap": "io.heatmap",
+    "write_markups": "io.markups",
     "write_mask": "io.mask",
 }
 
@@ -66,6 +68,7 @@ __all__ = [
     "write_centroids",
     "write_dicom_seg",
     "write_heatmap",
+    "write_markups",
     "write_mask",
 ]
 

@@ -75,6 +75,19 @@ def test_a_turned_vertebra_has_equal_sides() -> None:
     assert np.degrees(np.arccos(min(cosine, 1.0))) < 5.0
 
 
+def test_a_dens_that_leans_into_the_canal_belongs_to_the_body() -> None:
+    vertebra = draw_subject(3).spine.vertebra("L2")
+    grid, truth = true_parts(vertebra)
+    mask = truth > 0
+    body = body_of(vertebra, grid, mask)
+    local = body.frame.from_lps(grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1)))
+    behind = local[..., 1] - body.depth_mm / 2
+    dens = (np.hypot(local[..., 0], behind - 3.0) < 3.5) & (np.abs(local[..., 2]) < 10.0)
+    of_l2 = split_parts(mask | dens, grid, label_of("L2"), body, cut_off=True)
+    of_c2 = split_parts(mask | dens, grid, label_of("C2"), body, cut_off=True)
+    assert (of_c2[dens] == BODY).mean() > 0.95 > (of_l2[dens] == BODY).mean()
+
+
 def test_what_cannot_be_told_is_not_invented() -> None:
     vertebra = draw_subject(3).spine.vertebra("L2")
     grid, truth = true_parts(vertebra)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.grid import FloatArray, Grid
-from vertseg.labels import Colour, region_of
+from vertseg.labels import Colour, label_of, region_of
 from vertseg.measure.body import Body
 from vertseg.measure.canal import Canal, measure_canal
 from vertseg.measure.turn import turned
@@ -55,6 +55,8 @@ PARTS: tuple[Part, ...] = (
 """All parts. ``whole`` is a vertebra that cannot be divided. ``arch`` is pedicles and laminae, or
 everything behind the body where processes cannot be told."""
 
+_AXIS = label_of("C2")
+_DENS_MM, _LEANS_MM = 8.0, 7.0
 _BEHIND_WALL_MM = 1.0
 _BESIDE_WALL_MM = {"cervical": 0.0, "thoracic": 5.0, "lumbar": 5.0}
 _BEVEL_MM = {"cervical": 6.0, "thoracic": 8.0, "lumbar": 8.0}
@@ -86,7 +88,10 @@ def split_parts(
     canal = None if cut_off else measure_canal(mask, grid, body)
     if canal is not None:
         found = _processes(points, canal, _height(body), region)
-    found[_in_body(points, body.width_mm / 2, region)] = BODY
+    in_body = _in_body(points, body.width_mm / 2, region)
+    if label == _AXIS:
+        in_body |= _in_dens(points)
+    found[in_body] = BODY
     parts[tuple(index.T)] = found
     return parts
 
@@ -100,6 +105,12 @@ def _in_body(points: FloatArray, half_width_mm: float, region: str) -> npt.NDArr
     beside = np.abs(points[:, 0]) - half_width_mm - _BESIDE_WALL_MM[region]
     behind = points[:, 1] - _BEHIND_WALL_MM
     return (beside <= 0) & (behind <= 0) & (beside + behind <= -_BEVEL_MM[region])
+
+
+def _in_dens(points: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether points lie on the body's side of the canal, into which a dens may lean."""
+    away, behind = np.abs(points[:, 0]), points[:, 1]
+    return (away < _DENS_MM) & (behind < _LEANS_MM)
 
 
 def _processes(points: FloatArray, canal: Canal, height_mm: float, region: str) -> PartArray:
