@@ -87,6 +87,12 @@ def test_values_limited_to_a_window_are_recognised(tmp_path, window, dtype) -> N
     assert f"{max(window[0], hu.min()):g} to {min(window[1], hu.max()):g} HU" in read.warnings[0]
 
 
+def test_a_window_is_recognised_in_values_that_were_rounded(tmp_path) -> None:
+    hu = (phantom_hu() / 16).round() * 16
+    read = read_image(saved(tmp_path / "a.nii", hu.clip(-160, 240).astype(np.int16)))
+    assert read.intensities == "windowed"
+
+
 def test_limits_of_scanners_are_no_window(tmp_path) -> None:
     hu = phantom_hu()
     hu[20, 20] = 5000  # metal, at the highest value that is stored

@@ -22,7 +22,7 @@ _SAMPLE_VOXELS = 250_000
 _HIGHEST_WINDOW_HU, _LOWEST_WINDOW_HU = 2000, -900  # scanners limit values above and below these
 _NEAR_HU = 10.0
 _SPIKE = 3.0  # times as many voxels as within so many HU of them
-_FEWEST_VALUES = 64  # that are different; drawn volumes have fewer
+_FEWEST_VALUES = 12  # that are different; drawn volumes have fewer, steps of 16 HU give more
 _FEWEST_LIMITED = 20
 _FEWEST_LIMITED_BELOW = 0.01  # of the sample
 
