@@ -1,0 +1,23 @@
+"""The table and the picture of growth say what the figures say."""
+
+import numpy as np
+import pytest
+
+from tests.bench.growth import exponent, picture, table
+
+
+def rows(power: float) -> list[dict[str, float]]:
+    values = {"vertebrae": 5, "processor_s": 1, "peak_gib": 1.5, "beyond_input_gib": 1}
+    return [{"size": size, "seconds": 0.01 * size**power, **values} for size in (100, 200, 400)]
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_exponent(power) -> None:
+    assert exponent(rows(power)) == pytest.approx(power)
+    assert f"power of {power:.2f}" in table("slices", rows(power))
+
+
+def test_picture_has_a_line_for_each_series() -> None:
+    shown = np.asarray(picture({"slices": rows(1.0), "pixels": rows(2.0)})).reshape(-1, 3)
+    colours = {tuple(colour) for colour in np.unique(shown, axis=0).tolist()}
+    assert {(31, 119, 180), (214, 39, 40)} <= colours
