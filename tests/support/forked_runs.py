@@ -115,7 +115,8 @@ def kills(folder: Path, count: int, seed: int) -> dict[str, object]:
             redone += sum(after.get(name) != changed for name, changed in before.items())
         done = len(complete(output)) // len(ENDINGS)
         code, _ = ended(forked(lambda: one_run(folder)))
-        redone += code - (len(names) - done)
+        # Less than one call each where a killed run had only to put its outputs in place.
+        redone += max(0, code - (len(names) - done))
         assert check_whole(output) == len(names) * len(ENDINGS) + 2
     left = [path.name for path in output.iterdir() if path.name.startswith(".")]
     return {

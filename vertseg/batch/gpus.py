@@ -42,7 +42,10 @@ def run_on_gpus(options: Options, load: Load) -> Outcome:
         NoInputError: there is no scan.
         OutputError: the summary or the gallery cannot be written.
     """
+    from vertseg.batch.run import check_output
+
     gpus = _chosen(options.gpus or 0, visible_gpus())
+    check_output(options)
     shards = shards_of_gpus(options.shard, len(gpus))
     threads = options.threads or max(1, (os.cpu_count() or 1) // len(gpus))
     _LOGGER.info("%d GPUs, one process each with %d processor threads.", len(gpus), threads)

@@ -93,7 +93,7 @@ def run_batch(options: Options, load: Callable[[Options], Segmenter] = load_segm
     if options.meshes is not None:
         check_mesh_packages("--meshes")
     check_apart(found.cases, options.output)
-    _check_output(options)
+    check_output(options)
     outcome = Outcome()
     note_left_out(found, options, outcome)
     if found.cases or found.refused:
@@ -166,7 +166,7 @@ def _run_all(
             job.release()
 
 
-def _check_output(options: Options) -> None:
+def check_output(options: Options) -> None:
     """Make the output folder and try to write, before hours are spent."""
     output = options.output
     probe = output / ".vertseg-probe"

@@ -105,6 +105,10 @@ class Staging:
 
     def complete(self, report: Mapping[str, Any]) -> None:
         """Write the report, which names all outputs and their hashes; raises OutputError."""
+        unknown = set(self._finals) - {self._staged(path) for path in self._outputs}
+        if unknown - {self.folder / _REPORT}:
+            names = ", ".join(sorted(path.name for path in unknown))
+            raise RuntimeError(f"all_outputs lacks {names}, which would be lost")
         self._finals[self.folder / _REPORT] = self._final
         with self.writing():
             write_report(self.folder / _REPORT, sealed(report))
