@@ -12,13 +12,13 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 
 from tests.support.dicom_files import (
+    JPEG_LS,
     SIZE,
     SPACING,
     multi_frame,
@@ -57,7 +57,7 @@ def test_values_place_and_facts(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("bits", [12, 16])
-@pytest.mark.parametrize("packed", [None, RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("packed", [None, RLELossless, JPEG_LS])
 def test_an_inverted_display_changes_no_value(tmp_path, bits, packed) -> None:
     """MONOCHROME1 says how to show values, not what they mean (PS3.3 C.7.6.3.1.2)."""
     elements = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": bits, "HighBit": bits - 1}
@@ -270,7 +270,7 @@ def test_an_enhanced_image_of_many_frames(tmp_path) -> None:
     assert single.mask.name == "all_seg.nii.gz" and single.where == case.path / "all.dcm"
 
 
-@pytest.mark.parametrize("packed", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("packed", [RLELossless, JPEG_LS])
 def test_frames_that_are_compressed(tmp_path, packed) -> None:
     whole = multi_frame()
     whole.compress(packed)

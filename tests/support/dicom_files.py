@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEGLSLossless,
+    generate_uid,
+)
 
 from tests.support.fake_segmenter import phantom_scan
 
+JPEG_LS = pytest.param(
+    JPEGLSLossless,
+    marks=pytest.mark.skipif(find_spec("jpeg_ls") is None, reason="comes with highdicom"),
+)
 SIZE = (12, 13, 14)
 SPACING = (4.0, 3.5, 3.0)
 Change = Callable[[int, Dataset], Any]
