@@ -35,7 +35,7 @@ def test_help_answers_at_once_and_names_every_option() -> None:
     for option in (
         *("--input", "--output", "--weights", "--device", "--precision", "--tile-overlap"),
         *("--centroid-format", "--resume", "--no-resume", "--only", "--threads", "--verbose"),
-        *("--force", "--centroids", "--stages", "--shard", "--merge"),
+        *("--numbering", "--force", "--centroids", "--stages", "--shard", "--merge"),
         *(
             "--heatmaps",
             "--dicom-seg",
@@ -63,6 +63,7 @@ def test_options() -> None:
         [
             *("--input", "a", "--output", "b", "--weights", "w", "--device", "gpu"),
             *("--precision", "bfloat16", "--tile-overlap", "64", "--threads", "2"),
+            *("--numbering", "usual"),
             *("--centroid-format", "verse19", "--no-resume", "--only", "x*", "--force"),
             *("--verbose", "--centroids", "c", "--stages", "spine,vertebrae", "--shard", "2/8"),
             *("--merge", "--heatmaps", "--dicom-seg", "--gpus", "all"),
@@ -75,6 +76,7 @@ def test_options() -> None:
         device="gpu",
         precision="bfloat16",
         tile_overlap=64,
+        numbering="usual",
         threads=2,
         centroid_format="verse19",
         resume=False,

@@ -277,6 +277,13 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         metavar="VOXELS",
         help="overlap of tiles along the spine; more is slower and finds more",
     )
+    add(
+        "--numbering",
+        choices=("auto", "usual", "any"),
+        default="auto",
+        help="auto writes T13, L6 or an absent T12 where they are clearly better; usual never, "
+        "any wherever they are better at all (default: %(default)s)",
+    )
     modes: dict[str, Any] = {"action": "store_const", "dest": "mode", "default": "usual"}
     mode = parser.add_mutually_exclusive_group().add_argument
     mode(

@@ -164,7 +164,7 @@ def test_the_segmenter_runs_only_the_stages_that_are_needed(monkeypatch) -> None
     monkeypatch.setattr("vertseg.stages.network.StageNetwork", lambda *_: Network())
     segmenter = Segmenter(device="cpu", keep_heatmaps=True)
 
-    def segment(image, vertebrae, network, at_once, on_vertebra):
+    def segment(image, vertebrae, network, at_once, on_vertebra, on_response):
         ran.append("segmentation")
         labels = np.zeros(image.grid.size, np.uint8)
         for v in vertebrae:

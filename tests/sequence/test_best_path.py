@@ -1,6 +1,7 @@
 """The dynamic programme against enumeration of every path on small graphs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ def random_graph(rng: np.random.Generator, places: int, states: int, poses: int)
     ]
     rows += rows[:3]  # parallel edges are allowed
     edges = np.array(rows, int).reshape(-1, 4)
-    link = rng.normal(0, 3, (poses, len(edges)))
+    link_of_edge = rng.permutation(len(edges)) // 2  # two edges share a link
+    link = rng.normal(0, 3, (poses, len(edges) // 2 + 1))
     link[rng.random(link.shape) < 0.2] = -np.inf
     return Graph(
         node=rng.normal(0, 2, (places, states)),
@@ -29,6 +31,8 @@ def random_graph(rng: np.random.Generator, places: int, states: int, poses: int)
         end=rng.normal(-1, 1, (places, states)),
         edges=edges,
         link=link,
+        link_of_edge=link_of_edge,
+        extra=rng.normal(0, 1, len(edges)),
         pose=rng.normal(0, 1, poses),
     )
 
@@ -39,8 +43,9 @@ def every_path(graph: Graph) -> Iterator[tuple[Nodes, tuple[int, ...], int, floa
     def extend(nodes: Nodes, edges: tuple[int, ...], score: float) -> Iterator[tuple]:
         yield nodes, edges, score
         for number, (a, s, b, t) in enumerate(graph.edges):
-            if (a, s) == nodes[-1] and np.isfinite(graph.link[pose, number]):
-                gain = graph.link[pose, number] + graph.node[b, t]
+            link = graph.link[pose, graph.link_of_edge[number]] + graph.extra[number]
+            if (a, s) == nodes[-1] and np.isfinite(link):
+                gain = link + graph.node[b, t]
                 yield from extend((*nodes, (b, t)), (*edges, number), score + gain)
 
     for pose in range(len(graph.pose)):
@@ -73,6 +78,8 @@ def test_a_single_place_is_a_path() -> None:
         end=np.zeros((1, 2)),
         edges=np.zeros((0, 4), int),
         link=np.zeros((1, 0)),
+        link_of_edge=np.zeros(0, int),
+        extra=np.zeros(0),
         pose=np.zeros(1),
     )
     path = best_paths(graph).path_through(0, 1)
@@ -83,24 +90,6 @@ def test_bad_graphs_are_refused() -> None:
     rng = np.random.default_rng(0)
     graph = random_graph(rng, 3, 2, 1)
     with pytest.raises(ValueError, match="lower to a higher"):
-        best_paths(
-            Graph(
-                graph.node,
-                graph.start,
-                graph.end,
-                graph.edges[:, [2, 1, 0, 3]],
-                graph.link,
-                graph.pose,
-            )
-        )
+        best_paths(replace(graph, edges=graph.edges[:, [2, 1, 0, 3]]))
     with pytest.raises(ValueError, match="at least one place"):
-        best_paths(
-            Graph(
-                graph.node[:0],
-                graph.start,
-                graph.end,
-                graph.edges[:0],
-                graph.link[:, :0],
-                graph.pose,
-            )
-        )
+        best_paths(replace(graph, node=graph.node[:0], edges=graph.edges[:0]))

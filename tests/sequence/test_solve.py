@@ -8,7 +8,9 @@ import pytest
 from tests.support.spine_simulation import CHANNELS, mean_course
 from vertseg.labels import label_of, name_of
 from vertseg.sequence.config import SequenceConfig
-from vertseg.sequence.solve import SequenceResult, solve_sequence
+from vertseg.sequence.doubts import Doubts
+from vertseg.sequence.graph import Inside
+from vertseg.sequence.solve import Numbering, SequenceResult, solve_sequence
 
 
 def labels_between(first: str, last: str) -> list[int]:
@@ -21,6 +23,11 @@ def claims(labels: Sequence[int], height: float = 0.8) -> np.ndarray:
     scores = np.zeros((len(labels), CHANNELS))
     scores[np.arange(len(labels)), np.array(labels) - 1] = height
     return scores
+
+
+def between(low: float, high: float) -> Inside:
+    """An image that ends at these heights."""
+    return lambda points: (points[:, 2] > low) & (points[:, 2] < high)
 
 
 def found_labels(result: SequenceResult) -> list[int]:
@@ -103,7 +110,7 @@ def test_numbering_variants() -> None:
     t13 = [*labels_between("T8", "T12"), label_of("T13"), *labels_between("L1", "L5")]
     scores = claims([19 if label == 28 else label for label in t13], 0.7)
     scores[5] = 0.5 * claims([19]) + 0.5 * claims([20])
-    result = solve_sequence(mean_course(t13), scores)
+    result = solve_sequence(mean_course(t13), scores, numbering=Numbering.ANY)
     assert found_labels(result) == t13
     assert "numbering variant: T13 follows T12" in result.warnings
 
@@ -116,8 +123,78 @@ def test_numbering_variants() -> None:
     assert result.gaps == ()
 
     four_lumbar = labels_between("T9", "L4")
-    result = solve_sequence(mean_course(four_lumbar), claims(four_lumbar), z_limits_mm=(-500, 20))
+    result = solve_sequence(mean_course(four_lumbar), claims(four_lumbar), inside=between(-500, 20))
     assert found_labels(result) == four_lumbar
+
+
+def test_where_the_count_stays_open_the_usual_numbering_is_written() -> None:
+    """T10 to L5, of which the network names the upper ones a level too high and is unsure below."""
+    labels = labels_between("T10", "L5")
+    variant = [*labels_between("T9", "T11"), *labels_between("L1", "L5")]
+    scores = claims(variant, 0.8)
+    for row, (name, height) in enumerate({"T12": 0.78, "L1": 0.69, "L2": 0.55}.items(), start=3):
+        scores[row, label_of(name) - 1] = height
+    scores[3, label_of("L1") - 1] = 0.38
+    scores[4, label_of("L2") - 1] = 0.66
+    points = mean_course(labels)
+    inside = between(points[-1, 2] - 200, points[0, 2] + 15)
+    free = solve_sequence(points, scores, inside=inside, numbering=Numbering.ANY)
+    assert found_labels(free) == variant and 0 < free.margin < 4
+    written = solve_sequence(points, scores, inside=inside)
+    assert found_labels(written) == labels
+    assert written.rival is not None and list(written.rival.labels.values()) == variant
+    assert written.margin == pytest.approx(written.score - free.score) and written.margin < 0
+    assert written.level_shift_possible
+    forbidden = solve_sequence(points, scores, inside=inside, numbering=Numbering.USUAL)
+    assert found_labels(forbidden) == labels
+    assert forbidden.rival is not None and list(forbidden.rival.labels.values()) != variant
+
+
+@pytest.mark.parametrize("numbering", Numbering)
+def test_a_clear_variant_is_written_unless_it_is_forbidden(numbering: Numbering) -> None:
+    labels = [*labels_between("T6", "T11"), *labels_between("L1", "L5")]
+    found = found_labels(solve_sequence(mean_course(labels), claims(labels), numbering=numbering))
+    assert (found == labels) == (numbering != Numbering.USUAL)
+
+
+@pytest.mark.parametrize("below_mm", [9, 10])
+def test_a_vertebra_that_is_found_twice_is_doubted(below_mm: int) -> None:
+    """A tall C2, whose body the network calls C3, and the next one C4."""
+    labels = labels_between("C1", "T2")
+    points = mean_course(labels)
+    points = np.insert(points, 2, points[1] + (0, 1, -below_mm), axis=0)
+    scores = claims([1, 2, *range(3, 10), 9])
+    assert solve_sequence(points, scores).level_shift_possible
+
+
+def test_a_vertebra_with_two_places_and_one_mask_shifts_nothing() -> None:
+    labels = labels_between("C1", "T2")
+    points = mean_course(labels)
+    points = np.insert(points, 2, points[1] + (0, 1, -10), axis=0)
+    scores = claims([1, 2, *range(3, 10), 9])
+    result = solve_sequence(points, scores, doubts=Doubts(frozenset({(1, 2)})))
+    named = {vertebra.place: vertebra.label for vertebra in result.vertebrae}
+    assert [named[place] for place in range(3, 10)] == labels[2:]
+    assert len({1, 2} & {*named}) == 1
+
+
+def test_doubts_keep_one_of_two_places() -> None:
+    labels = labels_between("T10", "L3")
+    points, scores = mean_course(labels), claims(labels, 0.6)
+    doubted = solve_sequence(points, scores, doubts=Doubts(frozenset({(2, 3)})))
+    assert len({vertebra.place for vertebra in doubted.vertebrae} & {2, 3}) == 1
+    against = solve_sequence(points, scores, doubts=Doubts(against={3: 30.0}))
+    assert 3 not in {vertebra.place for vertebra in against.vertebrae}
+
+
+def test_a_run_of_miscounts_is_one_error() -> None:
+    """Thoracic vertebrae all named a level too high, over a lumbar spine that ends at its L5."""
+    labels = labels_between("T8", "L5")
+    said = [label - (label < 19) for label in labels]
+    points = mean_course(labels)
+    inside = between(points[-1, 2] - 90, points[0, 2] + 15)
+    result = solve_sequence(points, claims(said), inside=inside)
+    assert found_labels(result) == labels
 
 
 def test_a_channel_for_t13_is_used() -> None:
@@ -197,8 +274,8 @@ def test_a_spine_that_is_upside_down_is_told(ends: tuple[str, str], limits: bool
     labels = labels_between(*ends)
     for sign in (1, -1):
         points = mean_course(labels) * (1, 1, sign)
-        extent = (points[:, 2].min() - 15, points[:, 2].max() + 15) if limits else None
-        result = solve_sequence(points, claims(labels), z_limits_mm=extent)
+        extent = between(points[:, 2].min() - 15, points[:, 2].max() + 15) if limits else None
+        result = solve_sequence(points, claims(labels), inside=extent)
         assert result.upside_down_possible == (sign < 0)
         assert any("upside down" in text for text in result.warnings) == (sign < 0)
 
@@ -231,10 +308,10 @@ def cylinder(text: str) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("radius_mm", CYLINDERS)
 def test_a_cylinder_of_bone_is_no_spine(radius_mm: int) -> None:
     points, scores = cylinder(CYLINDERS[radius_mm])
-    limits = (points[:, 2].min() - 10, points[:, 2].max() + 10)
-    assert solve_sequence(points, scores, z_limits_mm=limits).vertebrae == ()
+    limits = between(points[:, 2].min() - 10, points[:, 2].max() + 10)
+    assert solve_sequence(points, scores, inside=limits).vertebrae == ()
     trusting = SequenceConfig(minimum_presence=0)
-    assert solve_sequence(points, scores, z_limits_mm=limits, config=trusting).vertebrae
+    assert solve_sequence(points, scores, inside=limits, config=trusting).vertebrae
 
 
 def test_weak_evidence_that_agrees_is_a_spine() -> None:
@@ -255,7 +332,7 @@ def test_the_extent_of_the_image_tells_where_a_spine_should_end() -> None:
     labels = labels_between("L1", "L5")
     scores = claims(labels, 0.35) + claims([label - 1 for label in labels], 0.35)
     points = mean_course(labels)
-    roomy = solve_sequence(points, scores, z_limits_mm=(points[-1, 2] - 150, points[0, 2] + 25))
+    roomy = solve_sequence(points, scores, inside=between(points[-1, 2] - 150, points[0, 2] + 25))
     assert found_labels(roomy) == labels
 
 

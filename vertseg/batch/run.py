@@ -68,6 +68,7 @@ def load_segmenter(options: Options) -> Segmenter:
         keep_heatmaps=options.heatmaps,
         fine_mask=options.mask_1mm,
         backend=options.backend,
+        numbering=options.numbering,
     )
 
 

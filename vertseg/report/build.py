@@ -16,7 +16,16 @@ from vertseg.io.image import Image
 from vertseg.measure import Analysis
 from vertseg.measure.rows import rounded
 from vertseg.report.run_info import RunInfo
-from vertseg.report.schema import SCHEMA, ErrorRecord, Findings, Geometry, Head, Report, Status
+from vertseg.report.schema import (
+    SCHEMA,
+    ErrorRecord,
+    Findings,
+    Geometry,
+    Head,
+    Report,
+    RivalLabel,
+    Status,
+)
 from vertseg.system.fingerprint import Fingerprint
 from vertseg.version import NOTICE
 
@@ -110,6 +119,8 @@ def findings(result: Result, analysis: Analysis) -> Findings:
         "sequence": {
             "margin_nats": rounded(result.margin, 2),
             "rival": result.rival,
+            "rival_labels": _rival_labels(result),
+            "second_look": result.second_look,
             "level_shift_possible": result.level_shift_possible,
             "upside_down_possible": result.upside_down_possible,
         },
@@ -125,6 +136,15 @@ def findings(result: Result, analysis: Analysis) -> Findings:
         if heatmap.labels:
             found["heatmap_labels"] = list(heatmap.labels)  # along its last axis
     return found
+
+
+def _rival_labels(result: Result) -> list[RivalLabel]:
+    """Of each vertebra that is one in the rival, too, the label here and there."""
+    return [
+        {"label": vertebra.label, "rival_label": rival}
+        for vertebra, rival in zip(result.vertebrae, result.rival_labels, strict=False)
+        if rival is not None
+    ]
 
 
 def _beside(path: Path, report: Path) -> str:

@@ -28,6 +28,8 @@ class OutputOptions:
         mode: see `vertseg.stages.modes`.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         tile_overlap: voxels by which tiles of the second stage overlap; None for the default.
+        numbering: what is done about numbering variants: ``"auto"``, ``"usual"`` or ``"any"``,
+            see `vertseg.sequence.solve.Numbering`.
         centroid_format: of the centroid files.
         stages: those to run, see `vertseg.stages.parse_stages`.
         heatmaps: write the heatmaps of the first two stages, too.
@@ -44,6 +46,7 @@ class OutputOptions:
     mode: Mode = "usual"
     precision: str = "auto"
     tile_overlap: int | None = None
+    numbering: str = "auto"
     centroid_format: CentroidFormat = "verse20"
     stages: Stages = ALL_STAGES
     heatmaps: bool = False

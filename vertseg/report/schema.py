@@ -48,6 +48,7 @@ class Chain(TypedDict):
     margin_nats: float | None
     rival: str
     rival_labels: NotRequired[list[RivalLabel]]
+    second_look: NotRequired[str]
     level_shift_possible: bool
     upside_down_possible: bool
 

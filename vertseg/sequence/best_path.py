@@ -41,7 +41,9 @@ class Graph:
         start: (N, S) of beginning there, finite.
         end: (N, S) of ending there, finite.
         edges: (E, 4) integers: from place, from state, to place, to state; from place < to place.
-        link: (Q, E) of every edge in every pose; minus infinity where it does not exist.
+        link: (Q, K) in every pose; minus infinity where it does not exist.
+        link_of_edge: (E,) which column of `link` each edge has; several may share one.
+        extra: (E,) what an edge scores besides, whatever the pose.
         pose: (Q,) of every pose.
     """
 
@@ -50,7 +52,14 @@ class Graph:
     end: FloatArray
     edges: IntArray
     link: FloatArray
+    link_of_edge: IntArray
+    extra: FloatArray
     pose: FloatArray
+
+    def edge_scores(self, rows: IntArray, pose: int | slice = slice(None)) -> FloatArray:
+        """(Q, len(rows)), or (len(rows),) in one pose: scores of some edges."""
+        scores: FloatArray = self.link[pose][..., self.link_of_edge[rows]] + self.extra[rows]
+        return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +85,9 @@ class BestPaths:
         pose = int(self.through_pose[place, state])
         graph, node = self.graph, (place, state)
         onwards, backwards = graph.edges, graph.edges[:, [2, 3, 0, 1]]
-        above = _trace(node, self.until[pose], graph.start, onwards, graph.link[pose])
-        below = _trace(node, self.since[pose], graph.end, backwards, graph.link[pose])
+        links = graph.edge_scores(np.arange(len(graph.edges)), pose)
+        above = _trace(node, self.until[pose], graph.start, onwards, links)
+        below = _trace(node, self.since[pose], graph.end, backwards, links)
         edges = (*above[::-1], *below)
         nodes = [(int(row[0]), int(row[1])) for row in graph.edges[list(edges)]]
         if below:
@@ -114,7 +124,7 @@ def _sweep(graph: Graph, first: FloatArray, edges: IntArray, order: Iterable[int
         if not len(incoming):
             continue
         from_place, from_state, _, to_state = edges[incoming].T
-        values = reached[:, from_place, from_state] + graph.link[:, incoming]
+        values = reached[:, from_place, from_state] + graph.edge_scores(incoming)
         states, groups = np.unique(to_state, return_index=True)
         best = np.maximum.reduceat(values, groups, axis=1) + graph.node[place, states]
         reached[:, place, states] = np.maximum(reached[:, place, states], best)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vertseg.geometry.grid import FloatArray, IntArray
-from vertseg.labels import label_of
+from vertseg.labels import label_of, name_of
 from vertseg.sequence.best_path import Graph
 from vertseg.sequence.config import SequenceConfig
-from vertseg.sequence.evidence import STATES, node_scores, place_mass
+from vertseg.sequence.doubts import NO_DOUBTS, Doubts
+from vertseg.sequence.evidence import (
+    LABELS,
+    LAGS,
+    STATES,
+    lag_change,
+    lag_start,
+    node_scores,
+    place_mass,
+)
 from vertseg.sequence.links import Link, Poses, build_links, build_poses, link_scores
 from vertseg.sequence.offsets import OffsetStatistics
+
+Inside = Callable[[FloatArray], npt.NDArray[np.bool_]]
+"""Whether points (n, 3), LPS mm, are in view: (n,) bool."""
 
 ROOM = 1.6
 """An image goes on beyond a vertebra if it shows more than this many steps to the next one."""
@@ -21,6 +34,9 @@ ROOM = 1.6
 
 FORBIDDEN = -1e6
 """Score of what must not be; finite, so that differences of scores stay numbers."""
+
+RARE = tuple(label_of(name) for name in ("T13", "L6"))
+"""Labels that only spines with a numbering variant have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +62,10 @@ def build_chain_graph(
     points_lps_mm: FloatArray,
     scores: FloatArray,
     channel_labels: Sequence[int],
-    z_limits_mm: tuple[float, float] | None,
+    inside: Inside | None,
     statistics: OffsetStatistics,
     config: SequenceConfig,
+    doubts: Doubts = NO_DOUBTS,
 ) -> ChainGraph:
     """Score all nodes and edges.
 
@@ -64,23 +81,33 @@ def build_chain_graph(
     places = _usable_places(points_lps_mm, mass, config)
     points = points_lps_mm[places]
     links, poses = build_links(statistics, config), build_poses(statistics, config)
-    edges, link_of_edge = _possible_edges(points, links, config)
-    offsets = points[edges[:, 2]] - points[edges[:, 0]]
-    existing, values = link_scores(offsets, link_of_edge, links, poses, config)
-    start, end = _end_scores(points[:, 2], z_limits_mm, links, config)
-    for name in ("T13", "L6"):
-        start[:, STATES.index(label_of(name))] += np.log(statistics.variant_priors[name])
+    steps, link_of_step = _possible_steps(points, links, config)
+    apart = [_pair(places[a], places[b]) not in doubts.same for a, _, b, _ in steps]
+    steps, link_of_step = steps[apart], link_of_step[apart]
+    offsets = points[steps[:, 2]] - points[steps[:, 0]]
+    existing, values = link_scores(offsets, link_of_step, links, poses, config)
+    start, end = _end_scores(points, inside, links, config)
+    for label in RARE:
+        start[:, LABELS.index(label)] += np.log(statistics.variant_priors[name_of(label)])
     faint = mass[places] < _end_threshold(mass, config)
     start[faint] = end[faint] = FORBIDDEN
+    edges, step_of_edge, extra = _with_lags(steps[existing], config)
+    against = np.array([doubts.against.get(int(place), 0.0) for place in places])
     graph = Graph(
-        node=node_scores(scores[places], channel_labels, config),
-        start=start,
-        end=end,
-        edges=edges[existing],
+        node=node_scores(scores[places], channel_labels, config) - against[:, None],
+        start=np.repeat(start, len(LAGS), axis=1) + lag_start(config),
+        end=np.repeat(end, len(LAGS), axis=1),
+        edges=edges,
         link=values,
+        link_of_edge=step_of_edge,
+        extra=extra,
         pose=poses.score.ravel(),
     )
-    return ChainGraph(graph, places, links, link_of_edge[existing], poses)
+    return ChainGraph(graph, places, links, link_of_step[existing][step_of_edge], poses)
+
+
+def _pair(a: int, b: int) -> tuple[int, int]:
+    return min(int(a), int(b)), max(int(a), int(b))
 
 
 def _usable_places(points: FloatArray, mass: FloatArray, config: SequenceConfig) -> IntArray:
@@ -96,10 +123,30 @@ def _end_threshold(mass: FloatArray, config: SequenceConfig) -> float:
     return float(min(config.end_mass, *(config.relative_end_mass * typical)))
 
 
-def _possible_edges(
+def _with_lags(steps: IntArray, config: SequenceConfig) -> tuple[IntArray, IntArray, FloatArray]:
+    """Edges (E, 4) between states for steps (K, 4) between labels.
+
+    Returns:
+        Edges; the step (E,) that each belongs to; and the score (E,) of its change of the lag.
+    """
+    change = lag_change(config)
+    edges = []
+    for above, below in np.ndindex(*change.shape):
+        rows = steps.copy()
+        rows[:, 1] = rows[:, 1] * len(LAGS) + above
+        rows[:, 3] = rows[:, 3] * len(LAGS) + below
+        edges.append(rows)
+    step_of_edge = np.tile(np.arange(len(steps)), change.size)
+    return np.concatenate(edges), step_of_edge, np.repeat(change.ravel(), len(steps))
+
+
+def _possible_steps(
     points: FloatArray, links: Sequence[Link], config: SequenceConfig
 ) -> tuple[IntArray, IntArray]:
-    """All (from place, from state, to place, to state) within the hard limits, and their links."""
+    """All (from place, from label, to place, to label) within the hard limits, and their links.
+
+    Labels are given by their number in `LABELS`.
+    """
     upper, lower = np.triu_indices(len(points), 1)
     offsets = points[lower] - points[upper]
     downwards = offsets[:, 2] < 0
@@ -112,28 +159,42 @@ def _possible_edges(
         usable = downwards & near & apart
         rows = np.empty((int(usable.sum()), 4), int)
         rows[:, 0], rows[:, 2] = upper[usable], lower[usable]
-        rows[:, 1], rows[:, 3] = STATES.index(link.upper), STATES.index(link.lower)
+        rows[:, 1], rows[:, 3] = LABELS.index(link.upper), LABELS.index(link.lower)
         edges.append(rows)
         link_of_edge.append(np.full(len(rows), number))
     return np.concatenate(edges), np.concatenate(link_of_edge)
 
 
 def _end_scores(
-    z_mm: FloatArray,
-    z_limits_mm: tuple[float, float] | None,
+    points: FloatArray,
+    inside: Inside | None,
     links: Sequence[Link],
     config: SequenceConfig,
 ) -> tuple[FloatArray, FloatArray]:
-    """(n, states) score of beginning and of ending a chain at every place with every label."""
-    start = np.full((len(z_mm), len(STATES)), -config.start_cost)
+    """(n, labels) score of beginning and of ending a chain at every place with every label."""
+    start = np.full((len(points), len(LABELS)), -config.start_cost)
     end = np.zeros_like(start)
-    if z_limits_mm is None:
+    if inside is None:
         return start, end
-    above, below = np.full((2, len(STATES)), np.inf)
     for link in links:
-        if not link.skipped and link.lower != label_of("L6"):
-            upper, lower = STATES.index(link.upper), STATES.index(link.lower)
-            above[lower] = below[upper] = -ROOM * link.mean_mm[2]
-    start[(z_limits_mm[1] - z_mm)[:, None] > above] -= config.open_end_cost
-    end[(z_mm - z_limits_mm[0])[:, None] > below] -= config.open_end_cost
+        if link.is_usual and not link.skipped:
+            above, below = LABELS.index(link.lower), LABELS.index(link.upper)
+            start[inside(points - ROOM * link.mean_mm), above] -= config.open_end_cost
+            end[inside(points + ROOM * link.mean_mm), below] -= config.open_end_cost
     return start, end
+
+
+def without_variants(chains: ChainGraph) -> ChainGraph:
+    """Only the chains of twelve thoracic and five lumbar vertebrae."""
+    graph = chains.graph
+    usual = np.array([link.is_usual for link in chains.links])[chains.link_of_edge]
+    start = graph.start.copy()
+    start[:, np.isin(STATES, RARE)] = FORBIDDEN
+    fewer = replace(
+        graph,
+        start=start,
+        edges=graph.edges[usual],
+        link_of_edge=graph.link_of_edge[usual],
+        extra=graph.extra[usual],
+    )
+    return replace(chains, graph=fewer, link_of_edge=chains.link_of_edge[usual])

@@ -24,7 +24,7 @@ MEDIAN_SQUARED_DISTANCE = 2.4
 NEIGHBOUR_CORRELATION = 0.8
 """Correlation of the deviations of successive offsets, from their spread over two of them."""
 
-_T13 = label_of("T13")
+_T13, _L6 = label_of("T13"), label_of("L6")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,14 @@ class Link:
 
     @property
     def is_variant(self) -> bool:
-        """Whether only a spine with a numbering variant has this link."""
+        """Whether this link is where a spine with a numbering variant differs from others."""
         return (self.upper, self.lower) in VARIANTS and self.upper != _T13
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether spines of twelve thoracic and five lumbar vertebrae have this link."""
+        rare = {_T13, _L6} & {self.upper, self.lower}
+        return not rare and (self.upper, self.lower) not in VARIANTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +178,8 @@ def link_scores(
     typical = log_norm[direct].mean()
     typical -= power * np.log1p(MEDIAN_SQUARED_DISTANCE / config.tail_freedom)
     constant = log_norm - typical + [link.score for link in links] + config.link_bonus
+    lengths, usual = np.linalg.norm(offsets_mm, axis=1), np.linalg.norm(means, axis=1)[which]
+    shortest, longest = config.distance_ratios
 
     # Squared Mahalanobis distance of offset / scale: a / scale^2 - 2 b / scale + c.
     rotated = offsets_mm @ poses.rotations  # (B, E, 3)
@@ -191,6 +199,11 @@ def link_scores(
     bound = scores_at(closest, everything).max(0) + slack
     kept = np.flatnonzero(bound >= config.minimum_link)
     scores = np.array([scores_at(1 / scale, kept) for scale in poses.scales])
+    usual = usual[kept] * poses.scales[:, None]
+    tolerance = config.distance_tolerance_mm
+    outside = lengths[kept] + tolerance < shortest * usual
+    outside |= lengths[kept] - tolerance > longest * usual
+    scores[np.broadcast_to(outside[:, None], scores.shape)] = -np.inf
     scores[scores < config.minimum_link] = -np.inf
     existing = np.isfinite(scores).any((0, 1))
     return kept[existing], scores[..., existing].reshape(poses.score.size, -1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,24 @@ import numpy.typing as npt
 from vertseg.geometry.centroid import Centroid
 from vertseg.sequence.best_path import BestPaths, Path, best_paths
 from vertseg.sequence.config import SequenceConfig
-from vertseg.sequence.evidence import STATES, explained_share, place_mass, presence
-from vertseg.sequence.graph import ChainGraph, build_chain_graph
+from vertseg.sequence.doubts import NO_DOUBTS, Doubts
+from vertseg.sequence.evidence import LABELS, STATES, explained_share, place_mass, presence
+from vertseg.sequence.graph import RARE, ChainGraph, Inside, build_chain_graph, without_variants
 from vertseg.sequence.offsets import OffsetStatistics, load_statistics
 from vertseg.sequence.words import UPSIDE_DOWN, difference, unusual_links
+
+
+class Numbering(StrEnum):
+    """What is done about numbering variants: T13, L6, T12 or C7 absent."""
+
+    AUTO = "auto"
+    """Chosen where they are clearly better, by `SequenceConfig.variant_margin`."""
+
+    USUAL = "usual"
+    """Never chosen: twelve thoracic and five lumbar vertebrae."""
+
+    ANY = "any"
+    """Chosen wherever they are better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +52,8 @@ class FoundVertebra(Centroid):
 
     Attributes:
         mass: how sure the heatmaps are that some vertebra is here, 0 to 1.
-        margin: nats between the best chain and the best one that labels this place otherwise.
+        margin: nats between the chain and the best one that labels this place otherwise; negative
+            where that is a numbering variant which is better, but not clearly.
         place: row of the input arrays.
     """
 
@@ -66,7 +82,8 @@ class SequenceResult:
     Attributes:
         vertebrae: from the head downwards; empty where there is no evidence of a spine.
         score: log odds of the chain against false alarms at all places.
-        margin: nats between the best chain and its rival; 0 for an empty result.
+        margin: nats between the chain and its rival, see `FoundVertebra.margin`; 0 for an empty
+            result.
         rival: the best chain that labels some place otherwise.
         level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
         upside_down_possible: whether the chain is hardly better than the best one upside down,
@@ -94,9 +111,11 @@ def solve_sequence(
     scores: npt.ArrayLike,
     channel_labels: Sequence[int] | None = None,
     *,
-    z_limits_mm: tuple[float, float] | None = None,
+    inside: Inside | None = None,
     statistics: OffsetStatistics | None = None,
     config: SequenceConfig | None = None,
+    numbering: Numbering = Numbering.AUTO,
+    doubts: Doubts = NO_DOUBTS,
 ) -> SequenceResult:
     """The best chain of vertebrae through the given places.
 
@@ -105,10 +124,12 @@ def solve_sequence(
             (`vertseg.stages.peaks.find_places`).
         scores: (N, L) height of every label's heatmap at every place; clipped to 0..1.
         channel_labels: (L,) label of every channel; 1, 2, ... L where not given.
-        z_limits_mm: lower and upper end of the image along z, where known: a chain that stops in
-            the middle of the image should stop at C1 or at the sacrum.
+        inside: which points are in view, where known: a chain that stops in the middle of the
+            image should stop at C1 or at the sacrum.
         statistics: offsets of neighbours; the stored table where not given.
         config: tunables.
+        numbering: what is done about numbering variants.
+        doubts: what is known of places besides.
 
     Raises:
         ValueError: shapes that do not fit, or values that are not finite.
@@ -119,15 +140,24 @@ def solve_sequence(
     if not (mass >= config.minimum_peak).any():
         return SequenceResult()
     statistics = statistics or load_statistics()
-    chains = build_chain_graph(points, values, labels, z_limits_mm, statistics, config)
+    chains = build_chain_graph(points, values, labels, inside, statistics, config, doubts)
+    if numbering == Numbering.USUAL:
+        chains = without_variants(chains)
     solved = best_paths(chains.graph)
-    best = solved.path_through(*_highest(solved.through))
+    best = _best(solved)
+    variant = None
+    if numbering == Numbering.AUTO and not _is_usual(chains, best):
+        fewer = without_variants(chains)
+        usual = _best(best_paths(fewer.graph))
+        if usual.score > max(best.score - config.variant_margin, 0):
+            chains, best, variant = fewer, usual, best
     rows = chains.places[[place for place, _ in best.nodes]]
     chosen = {int(row): STATES[state] for row, (_, state) in zip(rows, best.nodes, strict=True)}
     if best.score <= 0 or not _is_credible(chosen, values, labels, config):
         return SequenceResult()
-    upwards = _best_score_upwards(points, values, labels, z_limits_mm, statistics, config)
+    upwards = _best_score_upwards(points, values, labels, inside, statistics, config)
     margins, rival = _rivals(solved, best)
+    rival = variant or rival
     vertebrae = []
     for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
         label = STATES[state]
@@ -138,6 +168,18 @@ def solve_sequence(
             FoundVertebra(label, (x, y, z), own, mass=sure, margin=margin, place=int(row))
         )
     return _result(tuple(vertebrae), best, rival, upwards, chains, config)
+
+
+def _best(solved: BestPaths) -> Path:
+    place, state = np.unravel_index(solved.through.argmax(), solved.through.shape)
+    return solved.path_through(int(place), int(state))
+
+
+def _is_usual(chains: ChainGraph, path: Path) -> bool:
+    """Whether a path has twelve thoracic and five lumbar vertebrae, as far as it goes."""
+    links = [chains.links[chains.link_of_edge[edge]] for edge in path.edges]
+    labels = {STATES[state] for _, state in path.nodes}
+    return all(link.is_usual for link in links) and not labels & {*RARE}
 
 
 def _is_credible(
@@ -159,13 +201,13 @@ def _best_score_upwards(
     points: np.ndarray,
     values: np.ndarray,
     labels: Sequence[int],
-    z_limits_mm: tuple[float, float] | None,
+    inside: Inside | None,
     statistics: OffsetStatistics,
     config: SequenceConfig,
 ) -> float:
     """Score of the best chain in the same places turned upside down."""
-    limits = z_limits_mm and (-z_limits_mm[1], -z_limits_mm[0])
-    chains = build_chain_graph(points * (1, 1, -1), values, labels, limits, statistics, config)
+    turned = inside and (lambda points: inside(points * (1, 1, -1)))
+    chains = build_chain_graph(points * (1, 1, -1), values, labels, turned, statistics, config)
     return float(best_paths(chains.graph).through.max())
 
 
@@ -181,7 +223,7 @@ def _checked(
     labels = list(range(1, count + 1)) if channel_labels is None else list(channel_labels)
     if len(labels) != count or len(set(labels)) != count:
         raise ValueError(f"channel_labels must be {count} different labels, got {channel_labels}")
-    if not set(labels) <= set(STATES):
+    if not set(labels) <= set(LABELS):
         raise ValueError(f"channel_labels must be labels of vertebrae, got {labels}")
     if not (np.isfinite(points).all() and np.isfinite(values).all()):
         raise ValueError("points_lps_mm and scores must be finite")
@@ -198,10 +240,11 @@ def _rivals(solved: BestPaths, best: Path) -> tuple[list[float], Path]:
     """Margin of every node of the best path, and the best path that relabels one of its places.
 
     Exact: a path labels some place of the best path otherwise if and only if it passes a node
-    (place, other state), and `BestPaths.through` holds the best path through every node.
+    (place, state of another label), and `BestPaths.through` holds the best path through every node.
     """
     others = solved.through[[place for place, _ in best.nodes]]
-    others[np.arange(len(others)), [state for _, state in best.nodes]] = -np.inf
+    labels = np.array([STATES[state] for _, state in best.nodes])
+    others[np.array(STATES) == labels[:, None]] = -np.inf
     row, state = _highest(others)
     margins = (best.score - others.max(1)).tolist()
     return margins, solved.path_through(best.nodes[row][0], state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vertseg.labels import name_of
-from vertseg.sequence.evidence import STATES
+from vertseg.sequence.evidence import LABELS
 from vertseg.sequence.links import Link
 
 UPSIDE_DOWN = "the vertebrae would fit about as well upside down: is it a spine, and stored aright?"
@@ -31,7 +31,7 @@ def difference(chosen: Mapping[int, int], other: Mapping[int, int]) -> str:
     if not changed:
         return ""
     ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
-    shifts = {STATES.index(rival) - STATES.index(label) for label, rival in changed}
+    shifts = {LABELS.index(rival) - LABELS.index(label) for label, rival in changed}
     whole = "the whole chain: " if len(changed) == len(chosen) > 1 else ""
     direction = ""
     if len(shifts) == 1:

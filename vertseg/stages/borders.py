@@ -30,12 +30,18 @@ _CROSS_MM = 6.0 * np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1,
 
 def is_seen(image: Image, point_lps_mm: npt.ArrayLike) -> bool:
     """Whether a point (3,) lies in the scan, and not where it is padded."""
-    if not image.grid.contains(point_lps_mm):
-        return False
-    around = np.asarray(point_lps_mm, float) + _CROSS_MM
+    return bool(are_seen(image, np.reshape(point_lps_mm, (1, 3)))[0])
+
+
+def are_seen(image: Image, points_lps_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """(n,) whether points (n, 3) lie in the scan, and not where it is padded."""
+    points = np.asarray(points_lps_mm, float)
+    seen = np.array(image.grid.contains(points), bool)
+    around = points[seen][:, None] + _CROSS_MM
     index = np.rint(image.grid.lps_to_index(around)).astype(int)
     index = np.clip(index, 0, np.array(image.grid.size) - 1)
-    return bool((image.array[tuple(index.T)] > PADDING_HU).any())
+    seen[seen] = (image.array[tuple(np.moveaxis(index, -1, 0))] > PADDING_HU).any(axis=1)
+    return seen
 
 
 def without_cut(chain: SequenceResult, image: Image) -> SequenceResult:

@@ -45,8 +45,10 @@ class Result:
         seconds: wall-clock time of each stage.
         margin: nats between the best chain of labels and its rival; infinite without a rival.
         rival: the rival in words.
+        rival_labels: label of each of `vertebrae` in the rival; None where it is none there.
         level_shift_possible: whether the margin is too small to trust the level.
         upside_down_possible: whether the vertebrae would fit about as well upside down.
+        second_look: what the masks have changed in the chain, in words; empty for nothing.
         gaps: labels of vertebrae inside the chain that were not detected.
         left_out: labels of vertebrae that were found, but are cut by the border of the scan.
         stages: those that have run; without the third `labels` is empty.
@@ -66,6 +68,8 @@ class Result:
     rival: str
     level_shift_possible: bool
     upside_down_possible: bool = False
+    rival_labels: tuple[int | None, ...] = ()
+    second_look: str = ""
     gaps: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
     stages: Stages = ALL_STAGES

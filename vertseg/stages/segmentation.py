@@ -21,6 +21,7 @@ from vertseg.stages.preprocess import is_padding, resample, resample_to
 from vertseg.system.threads import mapped_ahead
 
 Response = tuple[int, Float32Array, Grid]
+OnResponse = Callable[[int, Float32Array, Grid], None]
 _FULL = 255
 
 
@@ -31,6 +32,7 @@ def segment_vertebrae(
     at_once: AtOnce = ONE_BY_ONE,
     on_vertebra: Callable[[int, int], None] | None = None,
     fine: list[FineMask] | None = None,
+    on_response: OnResponse | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid: each voxel gets the label with the largest response.
 
@@ -44,6 +46,7 @@ def segment_vertebrae(
         at_once: crops in a batch, and threads that take batches.
         on_vertebra: called with (vertebrae done, vertebrae).
         fine: gets the same mask at 1 mm; None if nobody wants it.
+        on_response: called with each response, before they are merged.
     """
     crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]
     merger = _Merger(image.grid, crops, network.config.threshold)
@@ -53,6 +56,8 @@ def segment_vertebrae(
         merger.add(label, response, grid)
         if fine_merger is not None:
             fine_merger.add(label, response, grid)
+        if on_response is not None:
+            on_response(label, response, grid)
         if on_vertebra is not None:
             on_vertebra(done, len(vertebrae))
     if fine is not None and fine_merger is not None:

@@ -13,6 +13,7 @@ from vertseg.io.image import Image
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import resample_to
 from vertseg.stages.segmentation import (
+    OnResponse,
     crop_grid,
     crop_input,
     drop_fragments,
@@ -25,6 +26,7 @@ def segment_plainly(
     vertebrae: Sequence[Centroid],
     network: StageNetwork,
     on_vertebra: Callable[[int, int], None] | None = None,
+    on_response: OnResponse | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid, one crop after another, in float32 over the whole scan.
 
@@ -33,6 +35,7 @@ def segment_plainly(
         vertebrae: their labels and centroids.
         network: the segmentation U-Net.
         on_vertebra: called with (vertebrae done, vertebrae).
+        on_response: called with each response, before they are merged.
     """
     labels = empty_labels(image.grid)
     best = np.full(labels.shape, network.config.threshold, np.float32)
@@ -45,6 +48,8 @@ def segment_plainly(
         wins = everywhere > best
         best[wins] = everywhere[wins]
         labels[wins] = vertebra.label
+        if on_response is not None:
+            on_response(vertebra.label, response, crop)
         if on_vertebra is not None:
             on_vertebra(done, len(vertebrae))
     for vertebra in vertebrae:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from vertseg.geometry.grid import PointLps
 from vertseg.io.heatmap import Heatmap, KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
-from vertseg.sequence.solve import FoundVertebra, SequenceResult
+from vertseg.sequence.solve import FoundVertebra, Numbering, SequenceResult
 from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage, Stages
 from vertseg.stages.at_once import crops_at_once
 from vertseg.stages.borders import without_cut_masks
@@ -26,11 +26,14 @@ from vertseg.stages.device import choose_device
 from vertseg.stages.fine import FineMask
 from vertseg.stages.modes import Mode, preset_for
 from vertseg.stages.result import Result, Vertebra
+from vertseg.stages.second_look import SecondLook
 from vertseg.stages.weights import load_weights
 from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
     from vertseg.stages.network import StageNetwork
+    from vertseg.stages.segmentation import OnResponse
+    from vertseg.stages.vertebrae import Search
 
 Progress = Callable[[str, int, int], None]
 
@@ -53,6 +56,7 @@ class Segmenter:
             ``published``.
         backend: ``auto``, ``openvino``, ``tensorflow`` or ``jax``, see
             `vertseg.stages.device.choose_device`.
+        numbering: what is done about numbering variants, see `vertseg.sequence.solve.Numbering`.
 
     Raises:
         ConfigurationError: unusable weights, device or option.
@@ -71,6 +75,7 @@ class Segmenter:
         keep_heatmaps: bool = False,
         fine_mask: bool = False,
         backend: str = "auto",
+        numbering: Numbering | str = Numbering.AUTO,
     ) -> None:
         if mode == "reference" and precision == "auto":
             precision = "float32"
@@ -87,6 +92,7 @@ class Segmenter:
         self._segmentation = StageNetwork(loaded, Stage.SEGMENTATION, self.device)
         self._keep_heatmaps = keep_heatmaps
         self._fine_mask = fine_mask
+        self._numbering = Numbering(numbering)
         self._mode = mode
         crop_bytes = self._segmentation.crop_bytes
         self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
@@ -101,7 +107,14 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
         fine: list[FineMask] = []
-        labels = self._segment(image, found.chain, report, seconds, fine)
+        look = SecondLook(image, found.search, found.chain, self._segmentation)
+        labels = self._segment(image, found.chain, report, seconds, fine, look.add)
+        with timed(seconds, Stage.SEGMENTATION):
+            chain, changes = look.decide()
+        found = replace(found, chain=chain, second_look=changes)
+        if changes:
+            fine.clear()
+            labels = self._segment(image, chain, report, seconds, fine)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
         result = _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
@@ -163,6 +176,7 @@ class Segmenter:
         report: Progress,
         seconds: dict[str, float],
         fine: list[FineMask],
+        on_response: OnResponse | None = None,
     ) -> npt.NDArray[np.uint8]:
         from vertseg.stages.published import segment_as_published
         from vertseg.stages.segmentation import segment_vertebrae
@@ -177,16 +191,23 @@ class Segmenter:
             if self._mode == "published":
                 return segment_as_published(image, chain.vertebrae, network, on_vertebra)
             if self._mode == "reference":
-                return segment_plainly(image, chain.vertebrae, network, on_vertebra)
-            wanted = {"fine": fine} if self._fine_mask else {}
-            vertebrae, at_once = chain.vertebrae, self._at_once
-            return segment_vertebrae(image, vertebrae, network, at_once, on_vertebra, **wanted)
+                return segment_plainly(image, chain.vertebrae, network, on_vertebra, on_response)
+            wanted: dict[str, Any] = {"fine": fine} if self._fine_mask else {}
+            return segment_vertebrae(
+                image,
+                chain.vertebrae,
+                network,
+                self._at_once,
+                on_vertebra,
+                on_response=on_response,
+                **wanted,
+            )
 
     def _find(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
     ) -> _Found:
         from vertseg.stages.spine import find_spine
-        from vertseg.stages.vertebrae import find_vertebrae
+        from vertseg.stages.vertebrae import search_vertebrae
 
         if self._mode == "published":
             return self._find_as_published(image, report, seconds, spine_only)
@@ -199,15 +220,17 @@ class Segmenter:
             chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
             return _Found(chain, course, tuple(kept))
         with timed(seconds, Stage.VERTEBRAE):
-            chain = find_vertebrae(
+            search = search_vertebrae(
                 image,
                 spine,
                 self._vertebrae,
                 self._overlap,
                 lambda done, total: report(Stage.VERTEBRAE, done, total),
                 self._keeper(kept, Stage.VERTEBRAE, self._vertebrae.config.labels),
+                self._numbering,
             )
-        return _Found(chain, course, tuple(kept))
+            chain = search.whole()
+        return _Found(chain, course, tuple(kept), search)
 
     def _find_as_published(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool
@@ -250,6 +273,8 @@ class _Found:
     chain: SequenceResult
     course: tuple[PointLps, ...] = ()
     heatmaps: tuple[Heatmap, ...] = ()
+    search: Search | None = None
+    second_look: str = ""
 
 
 def _with_fine(result: Result, fine: Sequence[FineMask]) -> Result:
@@ -303,6 +328,8 @@ def _result(
     warnings = chain.warnings + shortages
     if chain.level_shift_possible and chain.rival:
         warnings = (f"levels are uncertain: {chain.rival.description}", *warnings)
+    if found.second_look:
+        warnings += (found.second_look,)
     if empty:
         warnings += (f"no voxels were segmented for {', '.join(empty)}",)
     return Result(
@@ -314,8 +341,12 @@ def _result(
         seconds=seconds,
         margin=float(chain.margin) if chain.rival else math.inf,
         rival=chain.rival.description if chain.rival else "",
+        rival_labels=tuple(
+            chain.rival.labels.get(v.place) if chain.rival else None for v in chain.vertebrae
+        ),
         level_shift_possible=chain.level_shift_possible,
         upside_down_possible=chain.upside_down_possible,
+        second_look=found.second_look,
         gaps=chain.gaps,
         left_out=chain.left_out,
         stages=stages,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,9 +16,10 @@ from vertseg.geometry.grid import Float32Array, FloatArray, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import label_of
-from vertseg.sequence.solve import SequenceResult, solve_sequence
+from vertseg.sequence.doubts import NO_DOUBTS, Doubts
+from vertseg.sequence.solve import Numbering, SequenceResult, solve_sequence
 from vertseg.stages.at_once import CALLS_AT_ONCE
-from vertseg.stages.borders import without_cut
+from vertseg.stages.borders import are_seen, without_cut
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.peaks import find_places
 from vertseg.stages.preprocess import is_padding, resample
@@ -38,6 +40,40 @@ A few vertebrae bear little evidence of their levels; the mean over sizes names 
 """
 
 
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Places that the heatmaps propose, among which a chain is chosen, and again with more known.
+
+    Attributes:
+        image: the scan.
+        points_lps_mm: (N, 3) places.
+        scores: (N, L) height of every label's heatmap at every place.
+        labels: (L,) of the channels.
+        numbering: what is done about numbering variants.
+    """
+
+    image: Image
+    points_lps_mm: FloatArray
+    scores: FloatArray
+    labels: tuple[int, ...]
+    numbering: Numbering = Numbering.AUTO
+
+    def chain(self, doubts: Doubts = NO_DOUBTS) -> SequenceResult:
+        """The best chain, of whole and of cut vertebrae."""
+        return solve_sequence(
+            self.points_lps_mm,
+            self.scores,
+            self.labels,
+            inside=lambda points: are_seen(self.image, points),
+            numbering=self.numbering,
+            doubts=doubts,
+        )
+
+    def whole(self, doubts: Doubts = NO_DOUBTS) -> SequenceResult:
+        """The best chain without the vertebrae that the border cuts."""
+        return without_cut(self.chain(doubts), self.image)
+
+
 def find_vertebrae(
     image: Image,
     spine: SpineRegion,
@@ -46,7 +82,20 @@ def find_vertebrae(
     on_tile: Callable[[int, int], None] | None = None,
     keep: KeepHeatmap | None = None,
 ) -> SequenceResult:
-    """The chain of whole vertebrae: tiles along the spine, merged by maximum, the best path.
+    """The chain of whole vertebrae, see `search_vertebrae`."""
+    return search_vertebrae(image, spine, network, overlap, on_tile, keep).whole()
+
+
+def search_vertebrae(
+    image: Image,
+    spine: SpineRegion,
+    network: StageNetwork,
+    overlap: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+    keep: KeepHeatmap | None = None,
+    numbering: Numbering = Numbering.AUTO,
+) -> Search:
+    """The search for whole vertebrae: tiles along the spine, merged by maximum.
 
     Where the chain would go on beyond the tiles, they are laid anew.
 
@@ -57,32 +106,28 @@ def find_vertebrae(
         overlap: voxels that neighbouring tiles share; the preset's if None.
         on_tile: called with (tiles done, tiles).
         keep: gets the heatmaps.
+        numbering: what is done about numbering variants.
     """
     for _ in range(_MOST_ROUNDS):
         heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
-        chain = _solve(heatmap, grid, image, network)
-        grown = _grown(spine, chain, image, network, overlap)
+        search = _search(heatmap, grid, image, network, numbering)
+        grown = _grown(spine, search.chain(), image, network, overlap)
         if grown is None:
             break
         spine = grown
     if keep is not None:
         keep(heatmap, grid)
-    return without_cut(chain, image)
+    return search
 
 
-def _solve(
-    heatmap: Float32Array, grid: Grid, image: Image, network: StageNetwork
-) -> SequenceResult:
+def _search(
+    heatmap: Float32Array, grid: Grid, image: Image, network: StageNetwork, numbering: Numbering
+) -> Search:
     places = find_places(heatmap, grid.spacing, network.config.threshold)
     points = np.asarray(grid.index_to_lps(places.index_xyz)).reshape(-1, 3)
     seen = np.asarray(image.grid.contains(points)).reshape(-1)
-    corners = image.grid.corners_lps_mm(0.5)[:, 2]
-    return solve_sequence(
-        points[seen],
-        places.scores[seen],
-        network.config.labels,
-        z_limits_mm=(float(corners.min()), float(corners.max())),
-    )
+    labels = network.config.labels
+    return Search(image, points[seen], places.scores[seen], labels, numbering)
 
 
 def _grown(

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    """Notes the wall-clock seconds of a block as ``seconds[part]``, whether or not it succeeds."""
+    """Adds the wall-clock seconds of a block to ``seconds[part]``, whether or not it succeeds."""
     begin = time.perf_counter()
     try:
         yield
     finally:
-        seconds[part] = time.perf_counter() - begin
+        seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - begin

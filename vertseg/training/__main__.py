@@ -41,6 +41,8 @@ def main(words: Sequence[str] | None = None) -> None:
     cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     cases.add_argument("--to", type=Path, required=True)
     cases.add_argument("--count", type=int, default=60)
+    cases.add_argument("--extreme", action="store_true",
+                       help="with extremes of posture, C2 and twelfth ribs")  # fmt: skip
     cases.set_defaults(run=_cases)
     check = commands.add_parser("validate", help="scores of weights on what trained nothing")
     check.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
@@ -50,6 +52,12 @@ def main(words: Sequence[str] | None = None) -> None:
     check.add_argument("--folds", type=Path, metavar="FOLDER",
                        help="of folders of weights, scored on scans unseen by them")  # fmt: skip
     check.set_defaults(run=_validate)
+    parts = commands.add_parser("parts", help="scores of weights on windows of six vertebrae")
+    parts.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
+    parts.add_argument("--work", type=Path, required=True, help="folder for parts and predictions")
+    parts.add_argument("--weights", type=Path, help="default: the bundled ones")
+    parts.add_argument("--only", nargs="+", metavar="NAME", help="scans to take, without sub-")
+    parts.set_defaults(run=_parts)
     sheet = commands.add_parser("sheet", help="factory volumes and real scans in one picture")
     sheet.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
     sheet.add_argument("--to", type=Path, required=True, metavar="PNG")
@@ -102,9 +110,16 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _cases(arguments: argparse.Namespace) -> None:
-    from vertseg.training.validate.cases import write_cases
+    from vertseg.training.validate.cases import EXTREME, FACTORY, write_cases
 
-    write_cases(arguments.data, arguments.to, arguments.count)
+    which = EXTREME if arguments.extreme else FACTORY
+    write_cases(arguments.data, arguments.to, arguments.count, which)
+
+
+def _parts(arguments: argparse.Namespace) -> None:
+    from vertseg.training.validate.run import validate_parts
+
+    print(validate_parts(arguments.scans, arguments.work, arguments.weights, arguments.only))
 
 
 def _sheet(arguments: argparse.Namespace) -> None:

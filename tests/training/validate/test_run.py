@@ -54,7 +54,7 @@ def data(tmp_path, monkeypatch):
         scan(folder / f"ct/rawdata/sub-{name}", f"sub-{name}")
         centroid_file(folder / f"ct/derivatives/sub-{name}", f"sub-{name}", 14)
 
-    def write_cases(source, target, count):
+    def write_cases(source, target, count, which):
         for number in range(count):
             subject = f"sub-factory{number:03d}"
             scan(target / "rawdata" / subject, subject)

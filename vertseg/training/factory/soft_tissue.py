@@ -95,20 +95,37 @@ _SHORT_SHARE = 0.6
 _SHORT_MM = {11: (70.0, 200.0), 12: (25.0, 130.0)}
 """How far a short rib reaches from the middle of its vertebra."""
 
+ANY_LENGTH = (0.0, 0.0)
+"""Twelfth ribs of any length, each side for itself."""
+
 _LEFT, _RIGHT = 100, 120
 
 
-def trim_ribs(body: Body, rng: np.random.Generator) -> np.ndarray:
+def trim_ribs(
+    body: Body,
+    rng: np.random.Generator,
+    twelfth_mm: tuple[float, float] | None = ANY_LENGTH,
+) -> np.ndarray:
     """The labels (x, y, z) of `body` with short eleventh and twelfth ribs, each side for itself.
 
     What is cut off becomes muscle. The ribs of T13 count as twelfth ones.
+
+    Args:
+        body: with whole ribs; it is not changed.
+        rng: draws which ribs are short, and how short.
+        twelfth_mm: between what limits both twelfth ribs reach from the middle of their vertebra;
+            None leaves them whole.
     """
     labels = body.labels.copy()
     for rib, limits in _SHORT_MM.items():
         middle = body.landmarks.get(rib + 7, body.landmarks.get(28))
         for side in (_LEFT, _RIGHT):
             reach = rng.uniform(*limits)
-            if rng.random() > _SHORT_SHARE or middle is None:
+            trimmed = rng.random() <= _SHORT_SHARE
+            if rib == 12 and twelfth_mm != ANY_LENGTH:
+                trimmed = twelfth_mm is not None
+                reach = rng.uniform(*(twelfth_mm or limits))
+            if not trimmed or middle is None:
                 continue
             voxels = np.argwhere(labels == side + rib)
             offset = body.origin_lps_mm[:2] + voxels[:, :2] * body.spacing_mm - middle[:2]

@@ -7,7 +7,7 @@ by ``predict.py``, scores by ``python -m vertseg.evaluate``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from vertseg.training.factory.courses import Course, complete, read_courses, spl
 from vertseg.training.factory.marrow import vary_bone
 from vertseg.training.factory.outline import outlined
 from vertseg.training.factory.pose import pose
-from vertseg.training.factory.soft_tissue import breathe, trim_ribs
+from vertseg.training.factory.soft_tissue import ANY_LENGTH, breathe, trim_ribs
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.recipe import Recipe
 from vertseg.training.sample import synthesis
@@ -43,13 +43,13 @@ from vertseg.training.sample.appearance import (
     draw_streaks,
 )
 from vertseg.training.sample.draw import Appearance
+from vertseg.training.validate.extremes import EXTREMES
 
 log = logging.getLogger(__name__)
 
 MARKS = "marks.json"
 """File beside the cases: subject -> its marks."""
 
-_SEED = 70_001
 FIELDS = {
     "trunk": ("C7", "L5", 190.0),
     "lumbar": ("T11", "L5", 160.0),
@@ -62,6 +62,38 @@ FIELDS = {
 
 _HARD = ("", "L6", "", "T13", "", "metal", "", "no_T12", "", "5 mm", "", "fracture")
 """What makes every second case hard, in turn."""
+
+_EXTREME = {
+    "hyperlordosis": ("lumbar", "column", "abdomen"),
+    "hyperkyphosis": ("chest", "trunk", "column"),
+    "scoliosis": ("trunk", "column", "abdomen"),
+    "tall C2": ("neck",),
+    "stub 12th ribs": ("abdomen", "lumbar", "column"),
+    "long 12th ribs": ("abdomen", "lumbar", "column"),
+}
+"""Fields of view in which an extreme shows, in turn."""
+
+_TWELFTH_RIB = {"stub 12th ribs": (26.0, 40.0), "long 12th ribs": None}
+"""How far both twelfth ribs reach from the middle of their vertebra, in mm; None: all the way."""
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """Numbered cases; case k is always the same one.
+
+    Attributes:
+        name: of the set, and the beginning of the names of its subjects.
+        seed: makes the draws differ from those of other sets.
+        marks: number -> field of view and what is hard about the case.
+    """
+
+    name: str
+    seed: int
+    marks: Callable[[int], tuple[str, ...]]
+
+    def subject(self, number: int) -> str:
+        """Name of a case without ``sub-``."""
+        return f"{self.name}{number:03d}"
 
 
 @dataclass(frozen=True)
@@ -85,24 +117,25 @@ class FactoryCase:
     grid: Grid
 
 
-def write_cases(data: Path, folder: Path, count: int = 60) -> None:
+def write_cases(data: Path, folder: Path, count: int, which: CaseSet) -> None:
     """Writes `count` cases to `folder`/rawdata and their truth to `folder`/derivatives (BIDS).
 
     Args:
         data: folder with ``atlas/`` and the centroid tables.
         folder: where to; cases that are there stay.
-        count: case k is always the same one.
+        count: number of cases.
+        which: the set that they belong to.
     """
     atlas = load_atlas(data / "atlas")
     courses, held_back = split_by_patient(read_courses(data))
     marks = {}
     for number in range(count):
-        subject = f"sub-factory{number:03d}"
+        subject = f"sub-{which.subject(number)}"
         if not scan_path(folder, subject).exists():
-            case = make_case(number, held_back, courses, atlas)
+            case = make_case(number, held_back, courses, atlas, which)
             write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
             log.info("%s: %s", subject, ", ".join(case.marks))
-        marks[subject] = marks_of(number)
+        marks[subject] = which.marks(number)
     write_json(folder / MARKS, marks)
 
 
@@ -113,20 +146,40 @@ def marks_of(number: int) -> tuple[str, ...]:
     return (field, hard) if hard else (field,)
 
 
+def _extreme(number: int) -> tuple[str, ...]:
+    turn, kind = divmod(number, len(_EXTREME))
+    mark = tuple(_EXTREME)[kind]
+    return _EXTREME[mark][turn % len(_EXTREME[mark])], mark
+
+
+FACTORY = CaseSet("factory", 70_001, marks_of)
+"""Every second case bears a numbering variant, metal, thick slices or a fracture."""
+
+EXTREME = CaseSet("extreme", 70_002, _extreme)
+"""Every case has a posture, a C2 or twelfth ribs that few people have."""
+
+
 def make_case(
-    number: int, held_back: list[Course], donors: list[Course], atlas: Atlas
+    number: int,
+    held_back: list[Course],
+    donors: list[Course],
+    atlas: Atlas,
+    which: CaseSet = FACTORY,
 ) -> FactoryCase:
     """Case `number`: its spine is a held-back course, completed by levels of other courses."""
-    rng = np.random.default_rng((_SEED, number))
-    marks = marks_of(number)
+    rng = np.random.default_rng((which.seed, number))
+    marks = which.marks(number)
     course = complete(held_back[rng.integers(len(held_back))], donors, rng)
+    if marks[-1] in EXTREMES:
+        course = EXTREMES[marks[-1]](course, rng)
     numbering = marks[1].lower() if marks[-1] in ("L6", "T13", "no_T12", "no_L5") else "usual"
     anatomy = draw_anatomy(course, atlas, rng, numbering, mixed_shapes=True)
     spacing = 1.0
     origin, size = _box(anatomy, FIELDS[marks[0]], spacing, rng)
     body = pose(anatomy, atlas, origin, size, spacing)
     place = {label: (p - origin) / spacing for label, p in body.landmarks.items()}
-    labels = breathe(trim_ribs(body, rng), spacing, rng)
+    twelfth = _TWELFTH_RIB.get(marks[-1], ANY_LENGTH)
+    labels = breathe(trim_ribs(body, rng, twelfth), spacing, rng)
     worn, place = degenerate(labels, place, spacing, rng, broken="fracture" in marks)
     centres = {label: origin + spacing * p for label, p in place.items()}
     body = replace(body, labels=worn, landmarks=centres)
@@ -134,7 +187,7 @@ def make_case(
     thickness = 5.0 if "5 mm" in marks else float(rng.uniform(1.0, 3.0))
     labels = vary_bone(labels, place, spacing, rng)
     hu = _scan(labels, place, spacing, thickness, rng)
-    return _sliced(number, marks, hu, body, thickness, rng)
+    return _sliced(which.subject(number), marks, hu, body, thickness, rng)
 
 
 def _box(anatomy, field, spacing: float, rng) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -169,7 +222,7 @@ def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) 
     return np.asarray(keras.ops.convert_to_numpy(hu), np.float32)
 
 
-def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> FactoryCase:
+def _sliced(name: str, marks, hu: np.ndarray, body, thickness: float, rng) -> FactoryCase:
     """The case on the scanner's own grid: fine in the plane, `thickness` between the slices."""
     step = (float(rng.uniform(0.9, 1.2)), float(rng.uniform(0.9, 1.2)), thickness)
     size = tuple(
@@ -187,7 +240,6 @@ def _sliced(number: int, marks, hu: np.ndarray, body, thickness: float, rng) -> 
     }
     mask = outlined(body.labels, inside, body.spacing_mm, zoom, size)
     centroids = tuple(Centroid.at(label, point) for label, point in inside.items())
-    name = f"factory{number:03d}"
     return FactoryCase(name, marks, np.rint(values).astype(np.int16), mask, centroids, grid)
 
 

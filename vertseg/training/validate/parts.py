@@ -6,6 +6,7 @@ the same scan shows whether ribs, skull or sacrum are used wherever they are see
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from vertseg.training.validate.cases import scan_path, write_case
 _STEP = 2
 
 
-def write_parts(scans: Path, folder: Path, length: int = 6) -> None:
+def write_parts(
+    scans: Path, folder: Path, length: int = 6, only: Collection[str] | None = None
+) -> None:
     """Writes windows of `length` vertebrae of every scan to `folder` (BIDS), every second one.
 
     They are cut along the scan's own axis that runs most nearly along the body, in the middle
@@ -29,9 +32,11 @@ def write_parts(scans: Path, folder: Path, length: int = 6) -> None:
         scans: scans with centroids, found as by `vertseg.evaluate`; shorter ones are left out.
         folder: where to; parts that are there stay.
         length: vertebrae in a part.
+        only: names of scans, without ``sub-``; None for all.
     """
     for name, files in sorted(find_case_files(scans).items()):
-        if files.scan is not None and files.centroids is not None:
+        wanted = only is None or name.removeprefix("sub-") in only
+        if wanted and files.scan is not None and files.centroids is not None:
             _write_parts_of(name, files, folder, length)
 
 

@@ -1,6 +1,7 @@
 """Validation of weights on sets that train nothing, unless a leg was told to use them.
 
-``factory``: synthetic scans along spine courses of patients who are kept out of training.
+``factory``: synthetic scans along spine courses of patients who are kept out of training;
+``extreme``: the same with postures, C2 and twelfth ribs that few people have.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
 `vertseg.evaluate.chest_ct`. ``parts``: windows of six vertebrae of the real scans and the chest
 CT, of which many show neither end of the ribs, nor dens or sacrum. ``folds``: all real scans,
@@ -32,9 +33,10 @@ from vertseg.io.annotations import find_case_files
 from vertseg.io.centroids import write_centroids
 from vertseg.stages.weights import MANIFEST, load_weights
 from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS, UNSURE_LEVELS
-from vertseg.training.validate.cases import MARKS, write_cases
+from vertseg.training.validate.cases import EXTREME, FACTORY, MARKS, write_cases
 from vertseg.training.validate.parts import write_parts
 from vertseg.training.validate.tables import by_case, by_level, by_margin, by_mark, worst_cases
+from vertseg.training.validate.whole_scans import read_flags, whole_scans
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +64,19 @@ def validate(
     Raises:
         ConfigurationError: the program did not run, or there are no such weights.
     """
-    write_cases(data, work / "factory", count)
+    write_cases(data, work / "factory", count, FACTORY)
+    write_cases(data, work / "extreme", count // 2, EXTREME)
     _link_scans(data, work / "real", HELD_OUT)
-    sets = ["factory", "real"]
+    sets = ["factory", "extreme", "real"]
     try:
         fetch_chest_ct(work / "chest")
         sets.append("chest")
     except SampleError as error:
         log.warning("without the chest CT: %s", error)
-    for name in sets[1:]:
+    for name in sets[2:]:
         write_parts(work / name, work / "parts")
     if (work / "parts").exists():
         sets.append("parts")
-    marks = json.loads((work / "factory" / MARKS).read_text(encoding="utf-8"))
     parts = []
     for name in sets:
         predictions = work / "predictions" / name
@@ -83,14 +85,39 @@ def validate(
         parts += [f"## {name}", as_markdown(average(scores), scores)]
         if name == "real":
             parts += seen_in_training(weights)
-        if name == "factory":
+        if (work / name / MARKS).exists():
+            marks = json.loads((work / name / MARKS).read_text(encoding="utf-8"))
             parts += [by_mark(scores, marks)]
         parts += [by_margin(scores, _margins(predictions))]
+        parts += [whole_scans(scores, read_flags(predictions))]
         parts += _from_truth(work, name, weights)
         _copy_worst(worst_cases(scores, _WORST), predictions, work / "worst" / name)
     if folds is not None:
         parts += in_folds(data, work, folds)
     return "\n\n".join(parts)
+
+
+def validate_parts(
+    scans: Path, work: Path, weights: Path | None = None, only: Collection[str] | None = None
+) -> str:
+    """Tables in Markdown of windows of six vertebrae, cut from scans with points.
+
+    Args:
+        scans: scans with centroids, found as by `vertseg.evaluate`.
+        work: folder for windows and predictions; what is there already is used again.
+        weights: folder of weights; the bundled ones if None.
+        only: names of scans, without ``sub-``; None for all.
+
+    Raises:
+        ConfigurationError: the program did not run.
+    """
+    write_parts(scans, work / "parts", only=only)
+    predictions = work / "predictions" / "parts"
+    _run(work / "parts" / "rawdata", predictions, weights, ["--stages", "spine,vertebrae"])
+    scores = evaluate(work / "parts", predictions, count_missing=True)[0]
+    scores = [s for s in scores if s.label not in UNSURE_LEVELS.get(_scan_of(s.case), ())]
+    tables = [as_markdown(average(scores), scores), whole_scans(scores, read_flags(predictions))]
+    return "\n\n".join(["## parts", *tables])
 
 
 def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
@@ -110,6 +137,7 @@ def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
     """
     found: list[VertebraScore] = []
     margins: dict[str, float] = {}
+    flags: dict[str, list[str]] = {}
     taken: set[str] = set()
     for weights in sorted(path.parent for path in folds.glob(f"*/{MANIFEST}")):
         never = load_weights(weights).manifest.get("held_out", {})
@@ -128,14 +156,21 @@ def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
             if name in unseen and score.label not in UNSURE_LEVELS.get(name, ()):
                 found.append(score)
         margins |= _margins(predictions)
+        flags |= read_flags(predictions)
     if not found:
         raise ConfigurationError("no weights in it have left a scan out", str(folds))
     tables = [as_markdown(average(found), found), by_case(found), by_margin(found, margins)]
+    tables.append(whole_scans(found, flags))
     return ["## folds", *tables]
 
 
 def _name(case: str) -> str:
     return case.removeprefix("sub-")
+
+
+def _scan_of(part: str) -> str:
+    """Name of the scan that a part is cut from."""
+    return _name(part).rpartition("x")[0]
 
 
 def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:

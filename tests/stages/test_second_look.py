@@ -1,0 +1,69 @@
+"""The second look: masks of one vertebra found twice, of two, and small ones."""
+
+import numpy as np
+import pytest
+
+from vertseg.geometry.grid import Grid
+from vertseg.sequence.doubts import Doubts
+from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
+from vertseg.stages.second_look import (
+    PlaceMask,
+    change_in_words,
+    doubts_of,
+    places_in_question,
+    shared_part,
+)
+
+
+def ball(z_mm: float, radius_mm: float = 10.0, spacing_mm: float = 1.0) -> PlaceMask:
+    """A mask of a ball, on a grid of its own around it."""
+    size = int(np.ceil(2 * radius_mm / spacing_mm)) + 9
+    grid = Grid.axis_aligned((0.0, 0.0, z_mm), (size,) * 3, spacing_mm)
+    points = grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1))
+    inside = np.linalg.norm(points - (0, 0, z_mm), axis=-1) < radius_mm
+    return PlaceMask.of(np.where(inside, 0.9, 0.1).astype(np.float32), grid, 0.5)
+
+
+def chain(*labels: int, **changes) -> SequenceResult:
+    found = (
+        FoundVertebra(label, (0.0, 0.0, -20.0 * row), 0.8, mass=0.8, margin=9.0, place=row)
+        for row, label in enumerate(labels)
+    )
+    return SequenceResult(tuple(found), margin=9.0, **changes)
+
+
+def test_the_shared_part_is_that_of_the_smaller_mask_whatever_the_grids() -> None:
+    assert shared_part(ball(0.0), ball(0.0, spacing_mm=1.3)) == pytest.approx(1.0, abs=0.08)
+    assert shared_part(ball(0.0), ball(0.0, radius_mm=5.0)) == pytest.approx(1.0)
+    assert shared_part(ball(0.0), ball(30.0)) == 0.0
+    # Two balls whose centres are a radius apart share 5/16 of each.
+    assert shared_part(ball(0.0), ball(10.0)) == pytest.approx(0.3125, abs=0.04)
+
+
+def test_two_places_with_one_mask_are_one_vertebra() -> None:
+    masks = {0: ball(0.0), 1: ball(-20.0), 2: ball(-22.0), 3: ball(-44.0)}
+    assert doubts_of(chain(1, 2, 3, 4), masks) == Doubts(frozenset({(1, 2)}))
+
+
+def test_a_small_mask_inside_the_chain_speaks_against_a_vertebra() -> None:
+    masks = {0: ball(0.0), 1: ball(-24.0, 5.0), 2: ball(-48.0), 3: ball(-70.0, 5.0)}
+    doubts = doubts_of(chain(20, 21, 22, 23), masks)
+    assert doubts.same == frozenset() and set(doubts.against) == {1}  # the last may be cut
+    assert not doubts_of(chain(20, 21), {0: ball(0.0), 1: ball(-24.0)})
+
+
+def test_masks_of_the_rival_are_wanted_only_where_it_is_near() -> None:
+    rival = Rival({0: 21, 1: 22, 5: 23}, "")
+    assert places_in_question(chain(20, 21, rival=rival), [0, 1]) == []
+    near = SequenceResult(chain(20, 21).vertebrae, margin=1.0, rival=rival)
+    assert places_in_question(near, [0, 1]) == [(5, 23)]
+
+
+def test_changes_are_told() -> None:
+    before = chain(1, 2, 3, 4).vertebrae
+    assert change_in_words(before, before) == ""
+    kept = [before[0], before[1]]
+    moved = FoundVertebra(3, before[3].point_lps_mm, 0.8, mass=0.8, margin=9.0, place=3)
+    text = change_in_words(before, [*kept, moved])
+    assert "what was taken for C3 is no vertebra of its own" in text
+    assert "1 vertebrae were named anew" in text

@@ -1,0 +1,39 @@
+"""Whole scans: right, wrong and flagged, wrong and not flagged."""
+
+import json
+
+from vertseg.evaluate.scores import VertebraScore
+from vertseg.training.validate.whole_scans import is_right, read_flags, whole_scans
+
+
+def scan(case: str, *identified: bool) -> list[VertebraScore]:
+    return [
+        VertebraScore(case, 20 + i, annotated=True, predicted=True, identified=right)
+        for i, right in enumerate(identified)
+    ]
+
+
+def test_scans_are_counted_before_and_after_flags() -> None:
+    more = VertebraScore("a", 7, predicted=True)  # seen, but not annotated
+    scores = [*scan("a", True, True), more, *scan("b", True, False), *scan("c", False, False)]
+    scores += scan("d", True)
+    flags = {"a": ["metal"], "b": ["level_shift"], "c": ["volume"], "d": ["spacing"]}
+    assert is_right(scores[:3])
+    table = whole_scans(scores, flags)
+    for row in (
+        "| all names right | 2 of 4 (50.0 %) |",
+        "| all names right, or asked | 3 of 4 (75.0 %) |",
+        "| right ones with a flag that asks for names | 1 of 2 (50.0 %) |",
+        "| right ones with any flag to check | 2 of 2 (100.0 %) |",
+        "| wrong ones without a flag that asks for names | 1 of 2 (50.0 %) |",
+        "| vertebrae named right, or asked | 5 of 7 (71.4 %) |",
+        "Not asked: c",
+    ):
+        assert row in table
+    assert "Not asked" not in whole_scans(scan("a", True), {})
+
+
+def test_flags_to_check_are_read_from_reports(tmp_path) -> None:
+    flags = [{"code": "spacing", "severity": "check"}, {"code": "metal", "severity": "note"}]
+    (tmp_path / "a_report.json").write_text(json.dumps({"flags": flags}))
+    assert read_flags(tmp_path) == {"a": ["spacing"]}

@@ -1,0 +1,26 @@
+"""What is known of places besides the heatmaps, from their masks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """Reasons against places, by their rows in the solver's input.
+
+    Attributes:
+        same: pairs (lower row, higher row) that are one vertebra: they are never neighbours in a
+            chain.
+        against: row -> nats against a vertebra there.
+    """
+
+    same: frozenset[tuple[int, int]] = frozenset()
+    against: Mapping[int, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.same or self.against)
+
+
+NO_DOUBTS = Doubts()
+"""Nothing is known besides the heatmaps."""

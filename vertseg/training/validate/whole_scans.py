@@ -1,0 +1,69 @@
+"""Whole scans: how many have all vertebrae named right, and whether the others are flagged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from vertseg.evaluate.scores import VertebraScore
+from vertseg.evaluate.tables import markdown_table
+
+ASKED = frozenset(
+    {"level_shift", "no_landmark", "numbering_variant", "gap", "spacing", "curvature"}
+)
+"""Flags that ask a reader to check the names of vertebrae."""
+
+
+def is_right(scores: Sequence[VertebraScore]) -> bool:
+    """Whether every annotated vertebra of a scan is identified.
+
+    What is predicted besides is no error of names: a scan may show more than was annotated.
+    """
+    return all(score.identified for score in scores if score.annotated)
+
+
+def whole_scans(scores: Sequence[VertebraScore], flags: Mapping[str, Collection[str]]) -> str:
+    """Table of scans with all names right or not, and of those that bear a flag.
+
+    Args:
+        scores: of any number of scans.
+        flags: scan -> codes of its flags that ask for a check.
+    """
+    cases = sorted({score.case for score in scores if score.annotated})
+    right = {case for case in cases if is_right([s for s in scores if s.case == case])}
+    asked = {case for case in cases if ASKED & {*flags.get(case, ())}}
+    checked = {case for case in cases if flags.get(case)}
+    wrong = {*cases} - right
+    known = [score for score in scores if score.annotated]
+
+    def sure(score: VertebraScore) -> bool:
+        return score.identified or score.case in asked
+
+    rows = [
+        ("all names right", _of(right, cases)),
+        ("all names right, or asked", _of(right | asked, cases)),
+        ("right ones with a flag that asks for names", _of(right & asked, right)),
+        ("right ones with any flag to check", _of(right & checked, right)),
+        ("wrong ones without a flag that asks for names", _of(wrong - asked, wrong)),
+        ("vertebrae named right, or asked", _of([s for s in known if sure(s)], known)),
+    ]
+    unasked = ", ".join(sorted(wrong - asked))
+    return markdown_table(("scans", "share"), rows) + (
+        f"\n\nNot asked: {unasked}" if unasked else ""
+    )
+
+
+def read_flags(predictions: Path) -> dict[str, list[str]]:
+    """Codes of the flags to check in each report below a folder, by the name scores use."""
+    found = {}
+    for path in sorted(predictions.rglob("*_report.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        flags = [f["code"] for f in report.get("flags", ()) if f["severity"] == "check"]
+        found[path.name.removesuffix("_report.json")] = flags
+    return found
+
+
+def _of(some: Collection[object], all_: Collection[object]) -> str:
+    share = f" ({100 * len(some) / len(all_):.1f} %)" if all_ else ""
+    return f"{len(some)} of {len(all_)}{share}"
