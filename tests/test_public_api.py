@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -78,6 +79,13 @@ def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, capsys) -> None:
     assert capsys.readouterr().out == "['L1', 'L2', 'L3']\n"
     with Pillow.open(tmp_path / "preview.png") as picture:
         assert picture.width == WIDTH
+
+
+def test_a_vertebra_keeps_its_earlier_names() -> None:
+    found = vertseg.Vertebra(20, (1.0, 2.0, 3.0), 0.5, voxels=7)
+    given = vertseg.Vertebra(20, (1.0, 2.0, 3.0), voxels=7)
+    assert found.centroid_lps_mm == found.point_lps_mm == (1.0, 2.0, 3.0)
+    assert found.peak == 0.5 and math.isnan(given.peak)
 
 
 def test_a_result_is_measured_and_drawn_in_memory() -> None:

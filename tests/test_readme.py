@@ -11,14 +11,16 @@ import pytest
 from tests.support.paths import ROOT
 from vertseg.cli import build_parser
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, TRAINING = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "vertseg/TRAINING.md")
+)
 COMMAND = r"python -m (vertseg\S*|tests\.bench)(?: ([a-z]+))?( [^\n`#]*)?"
 
 
 def commands() -> dict[tuple[str, ...], set[str]]:
     """Module and sub-command -> options that the README gives it."""
     found: dict[tuple[str, ...], set[str]] = {}
-    for module, name, rest in re.findall(COMMAND, README):
+    for module, name, rest in re.findall(COMMAND, f"{README}\n{TRAINING}"):
         given = re.findall(r"--[a-z][a-z-]*", rest)
         found.setdefault((module, name) if name else (module,), set()).update(given)
     return found

@@ -31,6 +31,16 @@ class Vertebra(Centroid):
     voxels: int
     margin: float = float("inf")
 
+    @property
+    def centroid_lps_mm(self) -> PointLps:
+        """Another name of `point_lps_mm`."""
+        return self.point_lps_mm
+
+    @property
+    def peak(self) -> float:
+        """The score, NaN where the centroid was given."""
+        return float("nan") if self.score is None else self.score
+
 
 @dataclass(frozen=True)
 class Result:
