@@ -23,7 +23,7 @@ COPY .requirements/cuda.txt .requirements/sbom.py /build/
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement "/build/${ACCELERATOR}.txt" \
-    && /opt/venv/bin/pip uninstall --yes pip \
+    && /opt/venv/bin/pip uninstall --yes openvino-telemetry pip \
     && cd /opt/venv/lib/python3*/site-packages \
     && rm -rf tensorflow/include openvino/include openvino/libs/cache.json \
         openvino/libs/*_gpu_plugin* openvino/libs/*_npu_* openvino/libs/*_frontend.so* \

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import openvino as ov
-from openvino import opset15 as ops
 
 from models.factory import build_network
 from models.heads import activate
 from models.matrices import blur_matrix, cubic_kernel, upsampling_matrix
 from models.presets import Preset
+from models.silent_openvino import ops, ov
 
 _CHANNELS = 1
 _SPATIAL = (2, 3, 4)

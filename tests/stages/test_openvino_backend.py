@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 import subprocess
 import sys
 
 import numpy as np
-import openvino as ov
 import pytest
 
 from models.openvino_layers import openvino_network
+from models.silent_openvino import ov
 from tests.support.paths import ROOT
 from vertseg.errors import ConfigurationError
 from vertseg.stages.device import DeviceInfo
@@ -127,7 +129,7 @@ def test_memory_is_that_of_the_widest_place(weights) -> None:
     assert 2 * peak_bytes(graph, 2) == peak_bytes(graph, 4)
 
 
-def test_a_segmenter_needs_no_keras_and_says_nothing() -> None:
+def test_a_segmenter_needs_no_keras_says_and_reports_nothing(tmp_path) -> None:
     code = (
         "import sys, vertseg\n"
         "segmenter = vertseg.Segmenter(device='cpu')\n"
@@ -137,7 +139,15 @@ def test_a_segmenter_needs_no_keras_and_says_nothing() -> None:
         "assert not {'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)\n"
         "print(segmenter.device.backend)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command, home = [sys.executable, "-c", code], os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=home, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("openvino\n", "")
+    assert not any(tmp_path.iterdir())  # OpenVINO's telemetry would leave its files here
+
+
+def test_openvino_is_imported_in_one_place() -> None:
+    """Elsewhere it could come before its telemetry is left out."""
+    files = [f for top in ("models", "vertseg", "tests") for f in (ROOT / top).rglob("*.py")]
+    pattern = re.compile(r"^ *(import|from) openvino\b", re.MULTILINE)
+    found = [file.name for file in files if pattern.search(file.read_text(encoding="utf-8"))]
+    assert found == ["silent_openvino.py"]

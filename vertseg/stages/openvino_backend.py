@@ -13,9 +13,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from models.openvino_layers import openvino_network
+from models.silent_openvino import ov
 from vertseg.errors import ConfigurationError
 from vertseg.geometry.grid import Float32Array
 from vertseg.stages import Stage
