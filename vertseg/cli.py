@@ -32,24 +32,24 @@ _LOGGER = logging.getLogger(__name__)
 
 _SELFTEST = "--selftest"
 _EPILOG = f"""\
-outputs, for each scan X.nii.gz (in BIDS sub-A_ct.nii.gz), in folders as in the input;
+outputs for each scan X.nii.gz (in BIDS sub-A_ct.nii.gz), in the same folders as in the input;
 the mask of X.mha or X.mhd is X_seg.mha, that of X.nrrd X_seg.nrrd, that of a DICOM series
 .nii.gz, and images/SLUG/X.mha of grand-challenge.org has the outputs it expects:
   X_seg.nii.gz   labels on the scan's own grid   (sub-A_seg-vert_msk.nii.gz)
   X_ctd.json     centroids                       (sub-A_seg-subreg_ctd.json)
   X_report.json  what was found, measured, flagged
-  X_preview.png  to look at first
-and for all scans together summary.csv, one row a vertebra, and index.html.
+  X_preview.png  the picture to look at first
+and for all scans together: summary.csv, one row per vertebra, and index.html.
 
 as a BIDS App: vertseg BIDS_DIR OUT_DIR participant [--participant-label 01 02] [options]
 commands on finished results: vertseg relabel --help, vertseg crop --help
 
 exit codes:
   0  every scan is written, or the self-test passed
-  1  options, weights or device: nothing was run
+  1  bad options, weights or device; nothing was run
   2  some scans failed, the others are written
-  3  there is no scan that can be read
-  130, 143  stopped by Ctrl-C or SIGTERM; what is written is whole
+  3  there is no readable scan
+  130, 143  stopped by Ctrl-C or SIGTERM; every file written is complete
 
 {NOTICE}
 """
@@ -165,7 +165,7 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         type=_listed,
         default=[],
         metavar="FILE",
-        help="further inputs: a path a line, seen from the folder of the file",
+        help="text file with further inputs, one path per line, relative to that file's folder",
     )
     paths: dict[str, Any] = {"type": Path, "required": needs_paths, "default": Path()}
     inputs.add_argument("--output", metavar="FOLDER", help="folder for the outputs", **paths)
@@ -173,19 +173,19 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "--only",
         action=_Patterns,
         metavar="PATTERN",
-        help="only scans whose name or path fits, such as 'sub-0*'; may be given again",
+        help="only scans whose name or path matches, such as 'sub-0*'; may be repeated",
     )
     add(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="leave out scans that are complete, from the same file, weights and options",
+        help="skip scans whose outputs are complete, from the same file, weights and options",
     )
     add(
         "--overwrite",
         action="store_true",
-        help="replace files in the output folder even if this program has not written them, or "
-        "if they were changed since",
+        help="replace files in the output folder even if this program did not write them, or "
+        "they were changed since",
     )
     add(
         "--centroid-format",
@@ -197,66 +197,74 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "--centroids",
         type=Path,
         metavar="FOLDER",
-        help="segment from these centroid files; scans without one are done in full",
+        help="segment from these centroid files; scans without one are processed in full",
     )
     add(
         "--stages",
         type=_stages,
         default=ALL_STAGES,
         metavar="LIST",
-        help="run a part: spine, or spine,vertebrae (find and name, no mask), or segmentation "
+        help="run only a part: spine, or spine,vertebrae (find and name, no mask), or segmentation "
         "(only scans with --centroids)",
     )
-    add("--heatmaps", action="store_true", help="write the heatmaps of the first two stages, too")
-    add("--dicom-seg", action="store_true", help="write masks of DICOM series as DICOM SEG, too")
-    add("--dicom-rtstruct", action="store_true", help="write outlines of DICOM series as RTSTRUCT")
+    add("--heatmaps", action="store_true", help="also write the heatmaps of the first two stages")
+    add("--dicom-seg", action="store_true", help="also write masks of DICOM series as DICOM SEG")
+    add("--dicom-rtstruct", action="store_true", help="also write their outlines as RTSTRUCT")
     add(
         "--dicom-report",
         action="store_true",
-        help="write their measurements as DICOM SR",
+        help="also write their measurements as DICOM SR",
     )
-    add("--dicom-preview", action="store_true", help="write their previews as Secondary Capture")
-    add("--markups", action="store_true", help="write centroids for 3D Slicer, too: X_ctd.mrk.json")
-    add("--mask-1mm", action="store_true", help="write the mask with voxels of 1 mm, too")
+    add(
+        "--dicom-preview",
+        action="store_true",
+        help="also write their previews as Secondary Capture",
+    )
+    add("--markups", action="store_true", help="also write centroids for 3D Slicer: X_ctd.mrk.json")
+    add("--mask-1mm", action="store_true", help="also write the mask with voxels of 1 mm")
     add(
         "--parts",
         action="store_true",
-        help="tell body, arch and processes apart, and cortical from trabecular bone",
+        help="also write masks of body, arch and processes, and of cortical and trabecular bone",
     )
     add(
         "--meshes",
         nargs="?",
         const="glb",
         choices=("glb", "stl"),
-        help="write surfaces, too: one GLB with a node a vertebra (default), or STL files",
+        help="also write surfaces: one GLB with a node per vertebra (default), or STL files",
     )
     add(
         "--gpus",
         type=_gpus,
         metavar="N",
-        help="share the scans among N GPUs of this machine, or all; each has a process",
+        help="share the scans among N GPUs of this machine, or all; one process per GPU",
     )
     add(
         "--shard",
         type=_shard,
         metavar="K/N",
-        help="do share K of N; auto/N takes K from an Indexed Job of Kubernetes "
+        help="process share K of N; auto/N takes K from an Indexed Job of Kubernetes "
         "(default: all, or the task's share in a Slurm array)",
     )
-    add("--merge", action="store_true", help="run nothing: one summary and index of all shards")
+    add(
+        "--merge",
+        action="store_true",
+        help="process no scan: write one summary and index for all shards",
+    )
     add(
         "--review",
         type=Path,
         metavar="CSV",
-        help="with --merge: marks saved from index.html; lists the wrong ones with their repair",
+        help="with --merge: marks saved from index.html; lists the wrong ones and their repair",
     )
-    add("--force", action="store_true", help="take scans whose values do not look like HU, too")
-    add("--weights", type=Path, metavar="FOLDER", help="weights (default: those that come along)")
+    add("--force", action="store_true", help="also process scans whose values do not look like HU")
+    add("--weights", type=Path, metavar="FOLDER", help="weights (default: the bundled ones)")
     add(
         "--device",
         choices=("auto", "gpu", "cpu"),
         default="auto",
-        help="auto takes a GPU if there is one (default: %(default)s)",
+        help="auto uses a GPU if there is one (default: %(default)s)",
     )
     add(
         "--backend",
@@ -269,7 +277,7 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "--precision",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
-        help="of the networks' arithmetic (default: %(default)s, the fastest that is safe)",
+        help="precision of the networks (default: %(default)s, the fastest that is safe)",
     )
     add(
         "--tile-overlap",
@@ -292,11 +300,11 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         help="larger voxels: two thirds of the work, masks a little rougher",
         **modes,
     )
-    mode("--reference", const="reference", help="float32, plain and slow, to compare", **modes)
+    mode("--reference", const="reference", help="float32, plain and slow, for comparison", **modes)
     mode(
         "--published",
         const="published",
-        help="the inference of Payer et al., VISAPP 2020, to compare",
+        help="the inference of Payer et al., VISAPP 2020, for comparison",
         **modes,
     )
     add("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
@@ -305,13 +313,13 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="json: an object a line on standard error, for programs (default: %(default)s)",
+        help="json: one object per line on standard error, for programs (default: %(default)s)",
     )
     add(
         "--list",
         dest="list_only",
         action="store_true",
-        help="run nothing: what would be done, scan by scan, and why the rest would not",
+        help="process nothing: list what would be done with each scan and file, and why",
     )
     add(_SELFTEST, action="store_true", help="only check weights, device and each network")
     parser.add_argument("--version", action="version", version=f"vertseg {VERSION}")
@@ -319,7 +327,7 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
 
 
 def _listed(text: str) -> list[Path]:
-    """Paths from a file; empty lines and such as begin with # are passed over."""
+    """Paths from a file; empty lines and lines that begin with # are skipped."""
     file = Path(text)
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()

@@ -27,8 +27,8 @@ examples:
   vertseg relabel OUT --case sub-01 --from L1 --as T13     L1 becomes T13, L2 becomes L1
   vertseg relabel OUT --case sub-01 --rival                the other numbering that the report names
 
-Mask, centroids, report, preview, summary and index change together, or nothing does. The outputs as
-the program made them are kept beside the new ones, with the ending .before.
+Mask, centroids, report, preview, summary and index change together or not at all. The original
+outputs are kept beside the new ones, with the ending .before.
 
 {NOTICE}
 """
@@ -75,7 +75,7 @@ def _parser(command: str, description: str, epilog: str = "") -> argparse.Argume
         "--input",
         type=Path,
         metavar="PATH",
-        help="folder with the scans (default: where the results were made from)",
+        help="folder with the scans (default: the folder that the results were made from)",
     )
     add("--verbose", action="store_true", help="log details, and tracebacks of failures")
     return parser
@@ -84,12 +84,18 @@ def _parser(command: str, description: str, epilog: str = "") -> argparse.Argume
 def _relabel_parser() -> argparse.ArgumentParser:
     parser = _parser("relabel", "Change the numbering of finished results.", _RELABEL_EPILOG)
     how = parser.add_mutually_exclusive_group(required=True).add_argument
-    how("--shift", type=int, metavar="N", help="levels downwards; negative for upwards")
-    how("--as", dest="new", type=_label, metavar="LEVEL", help="new name of the level of --from")
+    how("--shift", type=int, metavar="N", help="levels to shift down; negative shifts up")
+    how(
+        "--as",
+        dest="new",
+        type=_label,
+        metavar="LEVEL",
+        help="new name of the level given with --from",
+    )
     how("--rival", action="store_true", help="take the other numbering that the report names")
     add = parser.add_argument
     add("--from", dest="first", type=_label, metavar="LEVEL", help="only this level and below")
-    add("--by", default="", metavar="NAME", help="who changes it, for the report")
+    add("--by", default="", metavar="NAME", help="who makes the change, for the report")
     parser.set_defaults(run=_relabel)
     return parser
 
@@ -98,7 +104,13 @@ def _crop_parser() -> argparse.ArgumentParser:
     parser = _parser("crop", "Cut out the part of a scan that holds some levels, with its mask.")
     add = parser.add_argument
     add("--levels", type=_levels, required=True, metavar="FIRST-LAST", help="such as T12-L3")
-    add("--margin", type=float, default=10.0, metavar="MM", help="around them (default: 10)")
+    add(
+        "--margin",
+        type=float,
+        default=10.0,
+        metavar="MM",
+        help="margin around the levels (default: 10)",
+    )
     parser.set_defaults(run=_crop)
     return parser
 
@@ -131,7 +143,7 @@ def _new_labels(options: argparse.Namespace, report: Report) -> dict[int, int]:
     if options.new is None:
         return shifted(labels, options.shift, options.first)
     if options.first is None:
-        raise ConfigurationError("needs --from", "--as", remedy="Say which level is to be renamed.")
+        raise ConfigurationError("needs --from", "--as", remedy="Give the level to rename.")
     return renamed(labels, options.first, options.new)
 
 
@@ -158,7 +170,7 @@ def _label(text: str) -> int:
     except KeyError:
         label = 0
     if not is_vertebra(label):
-        raise argparse.ArgumentTypeError(f"{text!r} is no level such as T12")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level such as T12")
     return label
 
 

@@ -179,9 +179,9 @@ def test_outputs_that_go_away_while_the_run_goes_on_are_told(folders, lost) -> N
     outcome, _ = run(folders, lose)
     assert outcome.exit_code == 2
     told = {report["case"]: error.what for report, error in outcome.failures}
-    assert "not there any more" in told["a.nii.gz"]
+    assert "no longer there" in told["a.nii.gz"]
     page = (output / "index.html").read_text(encoding="utf-8")
-    assert "not there any more" in page
+    assert "no longer there" in page
 
 
 def test_an_input_that_changes_while_it_is_read(folders, monkeypatch) -> None:
@@ -251,7 +251,7 @@ def test_inputs_that_never_end_are_refused_at_once(folders, kind) -> None:
     assert outcome.exit_code == 2
     ((_, error),) = outcome.failures
     assert isinstance(error, InputError)
-    assert ("more than any scan takes" if kind == "endless" else "is not a file") in error.what
+    assert ("more than any scan has" if kind == "endless" else "is not a file") in error.what
 
 
 def test_paths_that_the_system_refuses_are_told(tmp_path) -> None:
@@ -263,7 +263,7 @@ def test_a_small_file_that_spans_a_hall_is_refused(tmp_path) -> None:
     """The first network works on the whole box, whose size the header alone decides."""
     hu = np.resize(phantom_scan(), (2, 2, 3000))
     write_scan(tmp_path / "a.nii.gz", spacing_mm=40.0, hu=hu)
-    with pytest.raises(InputError, match=r"0\.08 x 0\.08 x 1\.2e\+02 m large"):
+    with pytest.raises(InputError, match=r"0\.08 x 0\.08 x 1\.2e\+02 m long"):
         read_image(tmp_path / "a.nii.gz")
     write_scan(tmp_path / "a.nii.gz", spacing_mm=40.0, hu=np.resize(hu, (60, 60, 60)))
     with pytest.raises(InputError, match="8 cubic metres"):

@@ -161,7 +161,7 @@ def test_folders_that_cannot_be_searched_are_refused_by_name(tmp_path, monkeypat
     told = {Path(error.where).name: error.what for error in found.refused}
     assert told == {
         "locked": "cannot be searched: Permission denied",
-        "odd": "cannot be looked at: Input/output error",
+        "odd": "cannot be accessed: Input/output error",
     }
     with pytest.raises(NoInputError, match="cannot be searched: Permission denied"):
         find_cases(tmp_path / "locked")

@@ -122,7 +122,7 @@ def test_folders_that_cannot_be_meant_end_the_run_before_it_begins(tmp_path) -> 
     write_scan(tmp_path / "in" / "a.nii.gz")
     run(tmp_path)
     (tmp_path / "empty").mkdir()
-    for folder, text in (("absent", "folder"), ("out", "written over"), ("empty", "no centroid")):
+    for folder, text in (("absent", "folder"), ("out", "overwritten"), ("empty", "no centroid")):
         with pytest.raises(ConfigurationError, match=text):
             run(tmp_path, centroids=tmp_path / folder)
 

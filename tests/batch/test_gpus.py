@@ -99,7 +99,7 @@ def test_a_process_that_dies_is_no_success(options) -> None:
     outcome = run_on_gpus(options, killed)
     assert outcome.exit_code == 128 + signal.SIGKILL
     assert [report["status"] for report in outcome.reports] == ["ok", "failed", "ok"]
-    with pytest.raises(ConfigurationError, match="did not begin"):
+    with pytest.raises(ConfigurationError, match="did not start"):
         run_on_gpus(options, refused)
 
 

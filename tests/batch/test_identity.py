@@ -55,7 +55,7 @@ def test_a_mask_never_takes_the_place_of_its_scan(tmp_path, way, changes) -> Non
         if os.geteuid() or subprocess.run(["mount", "--bind", source, output]).returncode:
             pytest.skip("nothing can be mounted here")
     try:
-        with pytest.raises(ConfigurationError, match="over a file of the input"):
+        with pytest.raises(ConfigurationError, match="overwrite a file of the input"):
             run(source, output, **changes)
         assert (source / "images" / "ct" / "a.mha").read_bytes() == before
     finally:

@@ -129,7 +129,7 @@ def test_shards_write_their_own_summaries_and_merge_makes_one(tmp_path, capsys) 
     assert "summary.shard-1-of-3.csv" in capsys.readouterr().out
     assert run(tmp_path, "--merge") == 2
     said = capsys.readouterr().out
-    assert "b.nii.gz: has not been done (expected a report). Run its shard again" in said
+    assert "b.nii.gz: has not been processed (expected a report). Run its shard again" in said
     assert run(tmp_path, "--shard", "2/3") == 0
     assert overviews(tmp_path) == {
         *("summary.csv", "index.html", "summary.shard-1-of-3.csv", "summary.shard-2-of-3.csv"),
@@ -159,7 +159,7 @@ def test_tasks_of_a_slurm_array_share_what_they_have_in_common(
     segmenter = FakeSegmenter(POINTS)
     assert run(tmp_path, segmenter=segmenter) == 2
     said = capsys.readouterr().err
-    assert "Task 2/2 of a Slurm array: begins with 2 of 5 scans" in said
+    assert "Task 2/2 of a Slurm array: 2 of 5 scans first" in said
     assert "[1/5] b.nii.gz" in said and "[2/5] c.nii.gz" in said and "[3/5] a.nii.gz" in said
     assert segmenter.calls == 4
     assert cases(tmp_path / "out" / "summary.csv") == list("abcd")
@@ -190,7 +190,7 @@ def test_a_scan_that_another_task_is_at_is_left_to_it(tmp_path, monkeypatch, cap
     segmenter = FakeSegmenter(POINTS)
     assert run(tmp_path, segmenter=segmenter) == 0 and segmenter.calls == 1
     lock.release()
-    assert "b.nii.gz: left to the task that is at it" in capsys.readouterr().err
+    assert "b.nii.gz: left to the task that is processing it" in capsys.readouterr().err
 
 
 def test_a_scan_at_which_another_task_has_just_failed_is_not_tried_again(

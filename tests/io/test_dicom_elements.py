@@ -121,7 +121,7 @@ def test_places_rounded_to_a_tenth_of_a_millimetre(tmp_path, step) -> None:
 
     image = read(tmp_path, slices_of(phantom_scan((12, 13, 40)), place))
     assert abs(image.grid.spacing[2] - step) < 0.005
-    assert "taken as even" in image.warnings[0]
+    assert "treated as even" in image.warnings[0]
 
 
 def test_positions_off_the_row_by_more_than_a_tenth_are_refused(tmp_path) -> None:

@@ -110,7 +110,7 @@ def test_a_volume_of_one_frame_is_taken_and_others_are_refused(tmp_path) -> None
     write_itk(tmp_path / "b.mha", sitk.JoinSeries(itk_image(), itk_image()))
     write_itk(tmp_path / "c.mha", sitk.Compose(itk_image(), itk_image()))
     write_itk(tmp_path / "d.mha", itk_image()[:, :, 3])
-    reasons = {"b": "several frames", "c": "has 2 values a voxel", "d": "has the size 12x13"}
+    reasons = {"b": "several frames", "c": "has 2 values per voxel", "d": "has the size 12x13"}
     for name, reason in reasons.items():
         with pytest.raises(InputError, match=reason):
             read_image(tmp_path / f"{name}.mha")

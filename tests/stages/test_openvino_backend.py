@@ -115,7 +115,7 @@ def test_too_little_memory_is_a_clear_failure() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert "memory does not suffice for the networks" in done.stderr.splitlines()[-1]
+    assert "there is not enough memory for the networks" in done.stderr.splitlines()[-1]
     assert "more memory" in done.stderr
 
 

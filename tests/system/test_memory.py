@@ -59,7 +59,7 @@ def test_fewer_crops_at_once_give_the_same_maps(caplog) -> None:
     made = network(forward)
     np.testing.assert_array_equal(made(BATCH), 2 * BATCH)
     assert forward.sizes == [5, 2, 1, 1, 1, 1, 1]
-    assert "segmentation stage: memory sufficed for 1 crops at once" in made.shortage
+    assert "segmentation stage: memory was enough for 1 crops at once" in made.shortage
     np.testing.assert_array_equal(made(BATCH[:2]), 2 * BATCH[:2])
     assert forward.sizes[-2:] == [1, 1]  # it stays with what worked
     made.start_afresh()
@@ -94,7 +94,7 @@ def test_two_calls_that_are_too_much_run_one_after_the_other() -> None:
     parts = [BATCH[:1], BATCH[1:2]]
     for part, maps in zip(parts, mapped_ahead(made, parts, 2), strict=True):
         np.testing.assert_array_equal(maps, 2 * part)
-    assert made.shortage == "segmentation stage: memory sufficed for one crop at a time"
+    assert made.shortage == "segmentation stage: memory was enough for one crop at a time only"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM")])

@@ -77,11 +77,13 @@ class Attempt:
         remedy = "Run on a machine with more memory; the next run tries it again."
         is_to_blame = self.step == "main" or self.number >= _MOST
         if is_told and now.memory_kills > self.memory_kills and is_to_blame:
-            what = "a run was killed while it was at this scan, when the system was out of memory"
+            what = (
+                "a run was killed while it processed this scan, when the system was out of memory"
+            )
             return VertsegError(what, str(case.where), remedy=remedy)
         if self.number >= (_MOST_WITHOUT_SHORTAGE if is_told else _MOST):
-            what = f"{self.number} runs were killed while they were at this scan"
-            remedy = f"See whether the system's log says why. Memory may be short. {remedy}"
+            what = f"{self.number} runs were killed while they processed this scan"
+            remedy = f"Look for the reason in the system's log. Memory may be short. {remedy}"
             return VertsegError(what, str(case.where), remedy=remedy)
         return None
 

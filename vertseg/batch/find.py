@@ -119,7 +119,7 @@ def _nothing_found(
     where: str, only: str | Sequence[str] | None, skipped: list[Skipped]
 ) -> NoInputError:
     pattern = only if isinstance(only, str) or only is None else " or ".join(only)
-    what = f"no scan fits the pattern {pattern!r}" if pattern is not None else "holds no scan"
+    what = f"no scan matches the pattern {pattern!r}" if pattern is not None else "holds no scan"
     if skipped:
         what += f"; {len(skipped)} files were left out, such as {skipped[0].path.name}"
         what += f" ({skipped[0].reason})"

@@ -43,7 +43,7 @@ def give_centroids(
         raise ConfigurationError("is not a folder", f"{_OPTION} {folder}", "centroid files")
     if output.exists() and folder.samefile(output):
         remedy = "Copy the corrected files into a folder of their own."
-        what = "is the output folder, whose files would be written over"
+        what = "is the output folder, whose files would be overwritten"
         raise ConfigurationError(what, f"{_OPTION} {folder}", remedy=remedy)
     named = _by_name(folder, output)
     cases, refused = [], list(found.refused)
@@ -79,7 +79,7 @@ def read_given(path: Path, image: Image) -> list[Centroid]:
     double = [name_of(label) for label, count in labels.items() if count > 1 and is_vertebra(label)]
     if double:
         what = f"has {', '.join(double)} more than once"
-        raise InputError(what, where, "one centroid a vertebra", "Correct the file.")
+        raise InputError(what, where, "one centroid per vertebra", "Correct the file.")
     points = read_points(path, image.grid)
     outside = [name_of(label) for label, point in points.items() if not image.grid.contains(point)]
     if outside:

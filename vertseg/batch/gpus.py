@@ -52,7 +52,7 @@ def run_on_gpus(options: Options, load: Load) -> Outcome:
     parts = [replace(options, shard=s, threads=threads, gpus=None, device="gpu") for s in shards]
     codes = _run_all(list(zip(gpus, parts, strict=True)), load)
     if any(code == 1 for code in codes):
-        raise ConfigurationError("did not begin their work", _OPTION, remedy="See the lines above.")
+        raise ConfigurationError("did not start", _OPTION, remedy="Read the messages above.")
     stopped = next((code for code in codes if code > 128), 0)
     if options.shard is not None:
         return Outcome(stopped=stopped or _together(codes))

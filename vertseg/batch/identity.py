@@ -50,7 +50,7 @@ def _is_inside(output: Path) -> bool:
 
 def _refusal(case: Case, what: str) -> InputError:
     remedy = "Rename one of them, or keep only one."
-    return InputError(what, str(case.where), "one output name a scan", remedy)
+    return InputError(what, str(case.where), "one output name per scan", remedy)
 
 
 def check_apart(cases: Iterable[Case], output: Path) -> None:
@@ -64,7 +64,7 @@ def check_apart(cases: Iterable[Case], output: Path) -> None:
         inputs.setdefault(identity, set()).add(folded(file.name))
     for file, identity in _with_folders(output / p for case in cases for p in all_outputs(case)):
         if folded(file.name) in inputs.get(identity, ()):
-            what = "would be written over a file of the input"
+            what = "would overwrite a file of the input"
             remedy = "Give an output folder that is not the input folder."
             raise ConfigurationError(what, str(file), remedy=remedy)
 

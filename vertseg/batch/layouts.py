@@ -43,7 +43,7 @@ def recognise_layout(cases: Sequence[Case], root: Path) -> list[Case]:
     slugs = [case.folder.name for case in chosen]
     if not chosen or len(set(slugs)) < len(slugs):
         return list(cases)
-    _LOGGER.info("The input has the folders of grand-challenge.org; so has the output.")
+    _LOGGER.info("The input has the folder layout of grand-challenge.org; so will the output.")
     return [replace(c, slug=slug, bids=False) for c, slug in zip(chosen, slugs, strict=True)]
 
 

@@ -94,7 +94,7 @@ def note_vanished(options: Options, outcome: Outcome) -> None:
     for report in list(outcome.written):
         places = [options.output / place for place in report_places(report["case"])]
         if not any(_is_whole(place, report) for place in places):
-            what = "its outputs were written, but are not there any more"
+            what = "its outputs were written, but are no longer there"
             remedy = "Check the output folder and its file system, then run again."
             error = OutputError(what, str(options.output), remedy=remedy)
             outcome.written.remove(report)
@@ -184,8 +184,8 @@ def merge_shards(options: Options) -> Outcome:
 
 
 def _not_done(case: Case) -> VertsegError:
-    remedy = "Run its shard again; what is done already is left out."
-    return VertsegError("has not been done", str(case.where), "a report", remedy)
+    remedy = "Run its shard again; finished scans are skipped."
+    return VertsegError("has not been processed", str(case.where), "a report", remedy)
 
 
 def error_of(report: Report) -> VertsegError:

@@ -78,7 +78,7 @@ def relabel(request: Request) -> Report:
     run = _run_of(report, options)
     job = CaseJob(case, options)
     if job.claim(run, wait=True) != "mine":
-        what, remedy = "another run is at it", "Wait until it has ended."
+        what, remedy = "another run is processing it", "Wait until it has finished."
         raise OutputError(what, str(case.where), remedy=remedy)
     try:
         changed = _do(job, run, report, change, request)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-_WAS_KILLED = "a run was killed in it"
+_WAS_KILLED = "a run was killed while processing it"
 
 
 def load_segmenter(options: Options) -> Segmenter:
@@ -132,9 +132,7 @@ def _share(found: Discovery, options: Options) -> Discovery:
         own = options.among.of(found.cases)
         others = [case for case in found.cases if case not in set(own)]
         found = replace(found, cases=(*own, *others))
-        text = (
-            "Task %s of a Slurm array: begins with %d of %d scans, then does what others have not."
-        )
+        text = "Task %s of a Slurm array: %d of %d scans first, then what others have left."
         _LOGGER.info(text, options.among, len(own), len(found.cases))
     shard = options.shard
     if shard is None:
@@ -161,7 +159,9 @@ def _run_all(
             _Runner(options, segmenter, run, outcome).run_all(jobs, reader, writer)
     except Stopped as stop:
         outcome.stopped = stop.exit_code
-        _LOGGER.warning("Stopped by %s; what is written is whole, --resume does the rest.", stop)
+        _LOGGER.warning(
+            "Stopped by %s. Every file written is complete; --resume does the rest.", stop
+        )
     finally:
         for job in jobs:
             job.release()
@@ -242,9 +242,9 @@ class _Runner:
                 with self._guarded(job, place):
                     claim = job.claim(self._run, wait=bool(put_off))
                     if claim in ("busy", "left"):
-                        reason = "another run is at it" if claim == "busy" else _WAS_KILLED
+                        reason = "another run is processing it" if claim == "busy" else _WAS_KILLED
                         told = event("put_off", case=job.case.name, reason=reason)
-                        _LOGGER.info("%s: put off, %s", job.case.name, reason, extra=told)
+                        _LOGGER.info("%s: postponed, %s", job.case.name, reason, extra=told)
                         pending.append((job, reason))
                         continue
                     if claim == "complete":
@@ -259,7 +259,7 @@ class _Runner:
     def _is_left_to_another_run(self, job: CaseJob) -> bool:
         """Whether another task of the array is at it, or has failed at it since this one began."""
         if job.is_busy():
-            _LOGGER.info("%s: left to the task that is at it", job.case.name)
+            _LOGGER.info("%s: left to the task that is processing it", job.case.name)
             return True
         report = job.report()
         if report is None or report["status"] != "failed" or not _is_since(report, self._began):
@@ -278,7 +278,7 @@ class _Runner:
         if report is not None:
             self._outcome.resumed.append(report)
             told = event("complete", case=job.case.name, **place._asdict())
-            _LOGGER.info("%s %s: complete already", place, job.case.name, extra=told)
+            _LOGGER.info("%s %s: already complete", place, job.case.name, extra=told)
 
     def _compute(
         self, job: CaseJob, following: CaseJob | None, reader: ReadAhead, progress: Progress

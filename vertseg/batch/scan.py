@@ -49,7 +49,7 @@ def read_scan(case: Case, force: bool = False) -> Scan:
         finally:  # what the fingerprint finds wrong, such as a file without an end, comes first
             fingerprint = taken.result()
     if not fingerprint.still_fits(*case.files):
-        remedy = "Run again when it is written."
+        remedy = "Run again when the file is complete."
         raise InputError("changed while it was read", str(case.where), remedy=remedy)
     return Scan(image, fingerprint, time.perf_counter() - start)
 
@@ -58,7 +58,7 @@ def _read(case: Case, force: bool) -> Image:
     where = str(case.where)
     image = read_series(case.series, where) if case.series else read_image(case.path)
     if image.intensities == "unknown" and not force:
-        what = next((text for text in image.warnings if "Hounsfield" in text), "is no CT")
+        what = next((text for text in image.warnings if "Hounsfield" in text), "is not a CT")
         remedy = "Store the scan in HU, or take it as it is with --force."
         raise InputError(what.split(":")[0], where, "CT in Hounsfield units", remedy)
     return image

@@ -101,7 +101,7 @@ def shard_of_slurm(environment: Mapping[str, str]) -> Shard | None:
     place, between = divmod(task - first, max(step, 1))
     if uneven or between:
         what = f"task {task} is one of {count} from {first} to {last} at uneven distances"
-        raise ConfigurationError(what, f"{_SLURM}_ID", remedy="Say which shard with --shard K/N.")
+        raise ConfigurationError(what, f"{_SLURM}_ID", remedy="Give the shard with --shard K/N.")
     return Shard(place + 1, count)
 
 
@@ -109,5 +109,5 @@ def _number(environment: Mapping[str, str], name: str) -> int:
     text = environment.get(name, "")
     if not re.fullmatch(r"\d+", text):
         what = f"is {text!r}" if text else "is not set"
-        raise ConfigurationError(what, name, "a number", "Say which shard with --shard K/N.")
+        raise ConfigurationError(what, name, "a number", "Give the shard with --shard K/N.")
     return int(text)

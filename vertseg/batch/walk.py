@@ -53,6 +53,6 @@ def _is_folder(path: Path, trouble: list[InputError]) -> bool | None:
     except OSError as error:
         if split_suffix(path.name)[1] or path.name.startswith("."):
             return False
-        what = f"cannot be looked at: {error.strerror or error}"
+        what = f"cannot be accessed: {error.strerror or error}"
         trouble.append(InputError(what, str(path), remedy=_REMEDY))
         return None

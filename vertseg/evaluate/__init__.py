@@ -22,7 +22,7 @@ _EPILOG = """\
 identification: share of the annotated vertebrae that are predicted less than 20 mm from where they
 are annotated, with no other annotated centroid nearer; precision: the same share of the predicted
 ones. Missing vertebrae have Dice 0; their Hausdorff distance is undefined and counted. Averages are
-mean +- standard deviation over vertebrae and, behind the bar, over scans.
+mean +- standard deviation over vertebrae and, after the bar, over scans.
 """
 
 
@@ -81,22 +81,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--reference", type=Path, help="folder or file: the truth")
+    parser.add_argument("--reference", type=Path, help="the truth: folder or file")
     parser.add_argument("--prediction", type=Path, required=True, help="folder of results")
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="FOLDER",
-        help="further results, of the same scans, set beside those of --prediction",
+        help="further results of the same scans, compared with those of --prediction",
     )
     parser.add_argument(
         "--fractures",
         type=Path,
         metavar="CSV",
-        help="a reader's Genant grades, against the results",
+        help="a reader's Genant grades, compared with the results",
     )
     parser.add_argument(
-        "--density", type=Path, metavar="CSV", help="bone mineral densities, against trabecular HU"
+        "--density",
+        type=Path,
+        metavar="CSV",
+        help="bone mineral densities, compared with trabecular HU",
     )
     parser.add_argument("--format", choices=FORMATS, default="text")
     parser.add_argument("--output", type=Path, help="file to write instead of the terminal")

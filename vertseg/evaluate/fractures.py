@@ -187,7 +187,7 @@ def format_fractures(scores: FractureScores) -> str:
         *(f"sensitivity, grade {n} and above  {e}" for n, e in scores.sensitivity.items()),
         *(f"found of grade {n}                {e}" for n, e in scores.found_by_grade.items()),
         f"specificity                     {scores.specificity}",
-        f"false positives a patient       {scores.false_positives}",
+        f"false positives per patient       {scores.false_positives}",
         f"grade right where fractured     {scores.grade_right}",
         f"kappa                           {scores.kappa}",
         f"weighted kappa                  {scores.weighted_kappa}",

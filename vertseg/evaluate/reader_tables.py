@@ -127,7 +127,7 @@ def _label(text: str | None, path: Path) -> int:
     label = _known((text or "").strip())
     if not label:
         expected = "names such as L1, or VerSe labels"
-        raise InputError(f"{text!r} is no vertebra", str(path), expected, "Correct the table.")
+        raise InputError(f"{text!r} is not a vertebra", str(path), expected, "Correct the table.")
     return label
 
 

@@ -74,7 +74,7 @@ def _read_safely(file: DicomFile, kinds: dict[Any, Kind]) -> Header:
     except OSError as error:
         return Unusable(file, f"cannot be read: {error.strerror or error}", True)
     except MemoryError:
-        return Unusable(file, "takes more memory to read than is free", True)
+        return Unusable(file, "needs more memory to read than is free", True)
     except Exception:  # whatever pydicom makes of damaged bytes
         return Unusable(file, "is damaged", True)
 

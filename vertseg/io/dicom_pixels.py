@@ -51,7 +51,7 @@ def read_planes(slices: Sequence[Slice], where: str) -> Iterator[Plane]:
         try:
             if one.file.state() != one.state:
                 what = f"the slice {one.name} has changed while it was read"
-                raise InputError(what, where, remedy="Run again when it is written.")
+                raise InputError(what, where, remedy="Run again when the series is complete.")
             stored = next(packed) if one.kind.storage.packed else _read(one)
         except OSError as error:
             what = f"the slice {one.name} cannot be read: {error.strerror or error}"

@@ -65,7 +65,7 @@ def even_row(slices: Sequence[Slice], where: str) -> Row:
     share = float(along.max()) / usual
     if share <= _NOTED_SHARE:
         return Row(first, step, ())
-    text = f"slices lie up to {share:.0%} of their distance off an even row: taken as even"
+    text = f"slices lie up to {share:.0%} of their distance off an even row: treated as even"
     return Row(first, step, (text,))
 
 

@@ -95,7 +95,7 @@ def _check_whole(series: Series, where: str) -> None:
     listed = "; ".join(named) + (f"; and {more} more" if more else "")
     count = len(series.damaged)
     what = f"{count} of its files cannot be used: {listed}" if count > 1 else listed
-    remedy = "Copy the files again from where they came, or remove those that are no part of it."
+    remedy = "Copy the files again from their source, or remove those that are not part of it."
     raise InputError(what, where, "a whole series", remedy)
 
 
@@ -105,7 +105,7 @@ def _check_modality(series: Series, kinds: Sequence[Kind], where: str) -> None:
         what = f"is of the modality {other or 'unknown'}"
         raise InputError(what, where, "CT", "Remove the series, or leave it out with --only.")
     if any(kind.storage.samples > 1 for kind in kinds):
-        raise InputError("is in colour", where, "one CT value a voxel", "Give the CT itself.")
+        raise InputError("is in colour", where, "one CT value per voxel", "Give the CT itself.")
 
 
 def _check_patient(series: Series, kinds: Sequence[Kind], where: str) -> None:
@@ -155,8 +155,8 @@ def _check_geometry(series: Series, kinds: Sequence[Kind], where: str) -> None:
     }
     names = [name for name, absent in missing.items() if absent]
     if names:
-        what = f"has slices without {' and '.join(names)}, so their place or size is unknown"
-        raise InputError(what, where, "a place in space for each slice", remedy)
+        what = f"has slices without {' and '.join(names)}, so their position or size is unknown"
+        raise InputError(what, where, "a position for each slice", remedy)
 
 
 def _check_alike(series: Series, kinds: Sequence[Kind], where: str) -> None:

@@ -148,7 +148,7 @@ def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ..
     low, middle, high = np.percentile(flat[:: max(1, flat.size // 100_000)], [1, 50, 99])
     text = (
         "values do not look like Hounsfield units (percentiles 1, 50 and 99 are "
-        f"{low:g}, {middle:g} and {high:g}): results are not to be trusted"
+        f"{low:g}, {middle:g} and {high:g}): do not trust the results"
     )
     return intensities, (text,)
 

@@ -82,12 +82,12 @@ def check_itk_header(path: str | os.PathLike[str]) -> tuple[_Stored, Size]:
     stored = _information(where)
     size = _checked_size(stored.size, where)
     if stored.components != 1:
-        what = f"has {stored.components} values a voxel, as several frames or colour have"
+        what = f"has {stored.components} values per voxel, as in colour images or several frames"
         remedy = "Give the CT itself, one frame of it."
-        raise InputError(what, where, "one CT value a voxel", remedy)
+        raise InputError(what, where, "one CT value per voxel", remedy)
     if stored.kind not in _TYPES:
         what = f"has voxels of the type {stored.kind}"
-        raise InputError(what, where, "one CT value a voxel", "Give the CT itself.")
+        raise InputError(what, where, "one CT value per voxel", "Give the CT itself.")
     held = sum(os.path.getsize(file) for file in files)
     if size[0] * size[1] * size[2] > held * _LARGEST_DEFLATE_RATIO:
         what = f"the file is truncated: {held} bytes for {_times(size)} voxels"
@@ -142,7 +142,7 @@ def _checked_size(shape: tuple[int, ...], where: str) -> Size:
     if min(shape) < 1:
         raise InputError(f"has the size {text}", where, "a 3-D volume")
     if any(n != 1 for n in shape[3:]):
-        remedy = "Split the file and give the frame to be segmented."
+        remedy = "Split the file and give the frame to segment."
         raise InputError(f"has several frames ({text})", where, "one volume", remedy)
     return limited_size((shape[0], shape[1], shape[2]), text, where)
 

@@ -54,7 +54,7 @@ def check_plausible(affine: FloatArray, size: Size, where: str) -> None:
     box_mm = corners.max(axis=0) - corners.min(axis=0)
     # The first network works on all of this box, so a small file must not span a hall.
     if box_mm.max() > _LONGEST_MM or box_mm.prod() > _LARGEST_BOX_MM3:
-        what = f"is {' x '.join(f'{mm / 1000:.2g}' for mm in box_mm)} m large"
+        what = f"is {' x '.join(f'{mm / 1000:.2g}' for mm in box_mm)} m long"
         raise InputError(what, where, "at most 4 m along an axis and 8 cubic metres", remedy)
 
 

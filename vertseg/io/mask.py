@@ -85,7 +85,7 @@ def read_labels_and_grid(path: Path) -> tuple[LabelArray, Grid]:
         raise InputError(f"cannot be read: {error}", where) from error
     labels = np.asfortranarray(np.rint(stored), np.uint8)
     if labels.ndim != 3 or not np.array_equal(labels, stored):
-        raise InputError("holds values that are no labels", where, "whole numbers, 0 to 255")
+        raise InputError("holds values that are not labels", where, "whole numbers, 0 to 255")
     return labels, grid
 
 

@@ -161,7 +161,9 @@ def voxel_layout(header: StoredHeader, where: str) -> VoxelLayout:
     except (HeaderDataError, ValueError) as error:
         raise InputError(f"bad header: {error}", where, remedy=_CONVERT_REMEDY) from error
     if dtype.fields is not None:
-        raise InputError("is a colour (RGB) image", where, "one CT value a voxel", _CONVERT_REMEDY)
+        raise InputError(
+            "is a colour (RGB) image", where, "one CT value per voxel", _CONVERT_REMEDY
+        )
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         what = f"has voxels of type {dtype.name}"
         raise InputError(what, where, "integers or real numbers of up to 64 bit", _CONVERT_REMEDY)
@@ -189,6 +191,6 @@ def _checked_size(fields: Any, where: str) -> Size:
     if len(shape) < 3:
         raise InputError(f"has only {len(shape)} dimensions ({text})", where, "a 3-D volume")
     if any(n != 1 for n in shape[3:]):
-        remedy = "Split the file and give the frame to be segmented."
+        remedy = "Split the file and give the frame to segment."
         raise InputError(f"has several frames or channels ({text})", where, "one volume", remedy)
     return limited_size((shape[0], shape[1], shape[2]), text, where)

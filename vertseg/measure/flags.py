@@ -124,8 +124,8 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
     cut = tuple(name_of(row.label) for row in measurements if row.cut_off)
     if cut:
         sentence = (
-            f"The scan ends within {listed(cut)}: check before volume or density are used, which "
-            "are those of a part."
+            f"The scan ends within {listed(cut)}: check before you use its volume or density, "
+            "which are those of a part."
         )
         yield Flag("cut_off", "note", cut, sentence)
     left_out = tuple(name_of(label) for label in result.left_out)
@@ -137,7 +137,7 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
         yield Flag("left_out", "note", left_out, sentence)
     metal = tuple(name_of(row.label) for row in measurements if row.metal_ml > _METAL_ML)
     if metal:
-        sentence = f"Metal near {listed(metal)}: check the masks; density is not to be trusted."
+        sentence = f"Metal near {listed(metal)}: check the masks; do not trust the density."
         yield Flag("metal", "check", metal, sentence)
 
 
@@ -167,7 +167,7 @@ def bone_flags(measurements: Sequence[Measurement], facts: ScanFacts) -> Iterato
         if grade:
             name = name_of(measurement.label)
             sentence = (
-                f"{name} has lost height like a fracture of grade {grade}: check in the sagittal "
+                f"{name} has lost height as in a fracture of grade {grade}: check in the sagittal "
                 "view; a hint, not a diagnosis."
             )
             yield Flag("height_loss", "note", (name,), sentence)

@@ -105,7 +105,7 @@ def _totals(reports: Sequence[Report]) -> str:
         "to check": sum(count_flags(report)[0] > 0 for report in reports),
         "no spine": sum(report["status"] == "no_spine" for report in reports),
         "failed": sum(report["status"] == "failed" for report in reports),
-        "seconds a scan (median)": f"{median:.1f}",
+        "seconds per scan (median)": f"{median:.1f}",
     }
     return "".join(
         f'<div class="total"><b>{value}</b><span>{name}</span></div>'

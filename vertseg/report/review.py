@@ -49,7 +49,7 @@ def read_review(path: Path) -> dict[str, Mark]:
         what = f"cannot be read: {error.strerror or error}"
         raise ConfigurationError(what, where, remedy=remedy) from error
     except (ValueError, csv.Error) as error:
-        raise ConfigurationError("is no CSV file", where, remedy=remedy) from error
+        raise ConfigurationError("is not a CSV file", where, remedy=remedy) from error
     marks = {}
     for number, row in enumerate(rows, start=2):
         case, mark = row.get("case"), row.get("mark")

@@ -8,7 +8,9 @@ from vertseg.labels import name_of
 from vertseg.sequence.evidence import LABELS
 from vertseg.sequence.links import Link
 
-UPSIDE_DOWN = "the vertebrae would fit about as well upside down: is it a spine, and stored aright?"
+UPSIDE_DOWN = (
+    "the vertebrae would fit about as well upside down: is it a spine, and stored correctly?"
+)
 
 
 def unusual_links(links: Sequence[Link]) -> list[str]:

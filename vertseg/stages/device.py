@@ -128,7 +128,7 @@ def _choose_backend(backend: str, device: str) -> Backend:
     if device == "gpu" or (device == "auto" and count_nvidia_gpus()):
         if device == "gpu" or find_spec(keras) is not None:
             return keras
-        log.warning("A GPU is there, but neither TensorFlow nor JAX to use it: the CPU is used.")
+        log.warning("There is a GPU, but neither TensorFlow nor JAX to use it: the CPU is used.")
     return "openvino" if find_spec("openvino") is not None else keras
 
 

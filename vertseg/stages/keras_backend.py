@@ -55,7 +55,7 @@ def set_up(
         raise ConfigurationError(
             f"this process runs Keras on {found}",
             where=f"--backend {backend}",
-            expected="one backend of Keras a process",
+            expected="one Keras backend per process",
             remedy=f"Set the environment variable KERAS_BACKEND to {backend}.",
         )
     find = {"tensorflow": _find_tensorflow, "jax": _find_jax}[backend]

@@ -102,13 +102,13 @@ class StageNetwork:
         """
         if count > 1:
             self._most = count // 2
-            self.shortage = f"memory sufficed for {self._most} crops at once, not for {count}"
+            self.shortage = f"memory was enough for {self._most} crops at once, not for {count}"
         elif not alone:
             self._turns.most = 1
-            self.shortage = "memory sufficed for one crop at a time"
+            self.shortage = "memory was enough for one crop at a time only"
         elif not self._on_cpu:
             self._on_cpu = True
-            self.shortage = "the memory of the GPU did not suffice, so the CPU was used"
+            self.shortage = "the GPU ran out of memory, so the CPU was used"
         else:
             return False
         self.shortage = f"{self._stage} stage: {self.shortage}"

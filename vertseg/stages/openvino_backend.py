@@ -108,7 +108,7 @@ def _compiled(graph: ov.Model, precision: Precision, threads: int, streams: int)
             compiled = ov.Core().compile_model(graph, "CPU", options)
     except MemoryError as error:
         raise ConfigurationError(
-            "memory does not suffice for the networks",
+            "there is not enough memory for the networks",
             where=f"OpenVINO: {error}",
             expected="about 1 GiB of free memory",
             remedy="Run on a machine or in a container with more memory, or with --threads 1.",

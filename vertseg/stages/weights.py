@@ -82,7 +82,7 @@ def misfit(weights: Weights, stage: str, error: Exception) -> ConfigurationError
         f"weights cannot be used: the file of the {stage} stage does not fit its network",
         where=f"{weights.files[stage]}: {error}",
         expected=f"weights of the preset {weights.preset.name}",
-        remedy="Use the preset and the weights of one training.",
+        remedy="Use the preset and the weights of the same training.",
     )
 
 

@@ -86,7 +86,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "is not a file")
     if state.st_size > _LARGEST_FILE_BYTES:
-        what = f"its {state.st_size / 2**30:.0f} GiB are more than any scan takes"
+        what = f"its {state.st_size / 2**30:.0f} GiB are more than any scan has"
         raise OSError(errno.EFBIG, what)
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -18,7 +18,7 @@ from vertseg.training.train_commands import add_train_commands
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Parse the command line and run it; trouble ends it with the exit code of its kind."""
+    """Parse the command line and run it; an error ends it with its own exit code."""
     parser = argparse.ArgumentParser(prog="python -m vertseg.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     add_train_commands(commands)
@@ -33,7 +33,9 @@ def main(words: Sequence[str] | None = None) -> None:
     pack.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     pack.add_argument("--pool", type=Path, default=Path("pool"))
     pack.add_argument("--count", type=int, default=1000)
-    pack.add_argument("--most-mb", type=float, default=40.0, help="of all files together")
+    pack.add_argument(
+        "--most-mb", type=float, default=40.0, help="largest size of all files together"
+    )
     pack.add_argument("--preset", default="default")
     pack.add_argument("--seed", type=int, default=0)
     pack.set_defaults(run=_pack)
@@ -44,13 +46,13 @@ def main(words: Sequence[str] | None = None) -> None:
     cases.add_argument("--extreme", action="store_true",
                        help="with extremes of posture, C2 and twelfth ribs")  # fmt: skip
     cases.set_defaults(run=_cases)
-    check = commands.add_parser("validate", help="scores of weights on what trained nothing")
+    check = commands.add_parser("validate", help="scores of weights on data that trained nothing")
     check.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
     check.add_argument("--work", type=Path, required=True, help="folder for scans and predictions")
     check.add_argument("--weights", type=Path, help="default: the bundled ones")
     check.add_argument("--count", type=int, default=60, help="factory cases")
     check.add_argument("--folds", type=Path, metavar="FOLDER",
-                       help="of folders of weights, scored on scans unseen by them")  # fmt: skip
+                       help="folder of weights, scored on scans they have not seen")  # fmt: skip
     check.set_defaults(run=_validate)
     parts = commands.add_parser("parts", help="scores of weights on windows of six vertebrae")
     parts.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
@@ -75,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> None:
     export.add_argument("--scores", type=Path, help="JSON with measured scores, for the manifest")
     export.add_argument("--about", type=Path, metavar="JSON",
                         help="licence, sources, held_out of the manifest, where the runs do not "
-                        "tell them rightly")  # fmt: skip
+                        "record them correctly")  # fmt: skip
     export.set_defaults(run=_export)
     arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -18,7 +18,7 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         "column 'patient' in a data folder, or --same-patient, says which subjects are one person.",
     )
     prepare.add_argument("--to", type=Path, required=True, metavar="POOL")
-    prepare.add_argument("--preset", default="default", help="whose stages' grids are used")
+    prepare.add_argument("--preset", default="default", help="preset whose grids are used")
     prepare.add_argument("--folds", type=int, default=3)
     prepare.add_argument("--same-patient", action="append", default=[], metavar="NAME,NAME",
                          help="cases or subjects of one patient; may be repeated")  # fmt: skip
@@ -32,9 +32,11 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     )
     cross.add_argument("--weights", type=Path,
                        help="folder of weights, or of fold0, fold1 ... (with --pool)")  # fmt: skip
-    cross.add_argument("--pool", type=Path, help="prepared pool that says who is in which fold")
+    cross.add_argument(
+        "--pool", type=Path, help="prepared pool that says which case is in which fold"
+    )
     cross.add_argument("--published", action="store_true",
-                       help="with the published inference, as predict.py --published")  # fmt: skip
+                       help="use the published inference, like predict.py --published")  # fmt: skip
     cross.add_argument("--to", type=Path, help="folder for text, Markdown and CSV")
     _add_device(cross)
     cross.set_defaults(run=_crossvalidate)
@@ -56,7 +58,7 @@ def _command(
     described = f"{what[0].upper()}{what[1:]}. {more}"
     parser = commands.add_parser(name, help=what, description=described)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help=_DATA_HELP)
-    parser.add_argument("--only", metavar="PATTERN", help="only cases whose name fits")
+    parser.add_argument("--only", metavar="PATTERN", help="only cases whose name matches")
     return parser
 
 

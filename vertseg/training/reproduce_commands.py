@@ -7,8 +7,8 @@ from pathlib import Path
 
 _MORE = """\
 DATA is the VerSe download in any of its forms. Folders in it whose names end in "validation" or
-"test" are test sets, all others train. What it will take is said first; it goes on where it was
-stopped. With --scale 0.01 it is rehearsed with a hundredth of the steps. Scores are those of the
+"test" are test sets, all others train. The expected cost is printed first. A stopped run continues
+where it was. --scale 0.01 is a rehearsal with a hundredth of the steps. Scores are those of the
 published inference; for the usual one run predict.py and python -m vertseg.evaluate --compare.
 """
 
@@ -22,7 +22,7 @@ def add_reproduce_command(commands: argparse._SubParsersAction) -> None:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with VerSe")
-    add("--work", type=Path, required=True, help="folder for everything that is made")
+    add("--work", type=Path, required=True, help="folder for everything that is written")
     add("--preset", default="paper", help="name, or a JSON file (default: %(default)s)")
     add("--scale", type=float, default=1.0, help="share of the published steps")
     add("--test", type=Path, nargs="+", default=[], metavar="FOLDER", help="test sets")

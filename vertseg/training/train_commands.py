@@ -1,4 +1,4 @@
-"""The commands of ``python -m vertseg.training`` that train a stage and show how it goes."""
+"""The commands of ``python -m vertseg.training`` that train a stage and show its progress."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MINUTES = 9.0
 """Of a leg, where the preset knows no last step."""
 
 _TRAIN = """\
-Train one stage, going on from its checkpoint. Ctrl-C and SIGTERM end a leg as its time does: the
-checkpoint is written first.
+Train one stage, continuing from its checkpoint. Ctrl-C and SIGTERM end a leg as its time limit
+does: the checkpoint is written first.
 
 On a machine with a GPU and JAX, but without TensorFlow and readers of medical images, train from a
-pool that is made elsewhere: posed bodies packed to 40 MB, phantoms, prepared scans.
+pool made elsewhere: posed bodies packed to 40 MB, phantoms, prepared scans.
 
     python -m vertseg.training pack vertebrae --data DATA --pool POOL --count 1000
     python -m vertseg.training phantoms vertebrae --pool POOL
@@ -33,7 +33,7 @@ pool that is made elsewhere: posed bodies packed to 40 MB, phantoms, prepared sc
     tar c RUN | split -b 15M -d - RUN.tar.      # and back again: cat RUN.tar.* | tar x
 
 Without --from it starts from random weights. This needs keras, jax, h5py, numpy, scipy and tqdm.
-Where the GPU fails to convolve in bfloat16, float32 is taken. Noise, augmentation, network and
+Where the GPU fails to convolve in bfloat16, float32 is used. Noise, augmentation, network and
 optimiser are one compiled step; batches wait on the device. The last column of the curve is the
 share of time spent waiting for them: raise --workers, then --batch, until it is small.
 """
@@ -43,7 +43,7 @@ def add_train_commands(commands: argparse._SubParsersAction) -> None:
     """Add ``train`` and ``tail`` to a command line."""
     train = commands.add_parser(
         "train",
-        help="train one stage, going on from its checkpoint",
+        help="train one stage, continuing from its checkpoint",
         description=_TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -64,17 +64,21 @@ def add_train_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_data(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--data", type=Path, help="folder with atlas/ and courses; else the pool's")
+    train.add_argument(
+        "--data", type=Path, help="folder with atlas/ and courses; default: the pool's"
+    )
     train.add_argument("--pool", type=Path, help="folder with phantoms and prepared cases")
     train.add_argument("--fold", type=int, help="leave out this fold of the prepared cases")
     train.add_argument("--hold-out", nargs="*", metavar="NAME",
-                       help="scans never trained on; default: those that validate")  # fmt: skip
-    train.add_argument("--preset", help="name, or a JSON file; else that of --from, or default")
+                       help="scans never trained on; default: the validation scans")  # fmt: skip
+    train.add_argument(
+        "--preset", help="name, or a JSON file; default: that of --from, else default"
+    )
     train.add_argument("--from", type=Path, dest="start", metavar="WEIGHTS",
-                       help="exported weights that a run starts from, once")  # fmt: skip
+                       help="exported weights that a new run starts from")  # fmt: skip
     train.add_argument("--augmentation", type=float, default=1.0, help="strength, 0 to 1")
     train.add_argument("--reuse", type=int, default=1, metavar="N",
-                       help="samples that are made of each posed body, on average")  # fmt: skip
+                       help="samples made of each posed body, on average")  # fmt: skip
     train.add_argument(
         "--workers", type=int, default=1, help="processes that draw samples; 1: a thread"
     )
@@ -82,18 +86,20 @@ def _add_data(train: argparse.ArgumentParser) -> None:
 
 
 def _add_schedule(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--minutes", type=float, help="time of this leg; default: 9, or for "
-                       "presets that are trained as published until their last step")  # fmt: skip
-    train.add_argument("--steps", type=int, default=10**9, help="of this leg, if that is sooner")
-    train.add_argument("--batch", type=int, default=1, help="samples in a step, on all GPUs")
+    train.add_argument("--minutes", type=float, help="time of this leg; default: 9; "
+                       "presets trained as published: until their last step")  # fmt: skip
+    train.add_argument("--steps", type=int, default=10**9, help="most steps of this leg")
+    train.add_argument("--batch", type=int, default=1, help="samples per step, over all GPUs")
     train.add_argument("--rate", type=float, help="peak learning rate; default: the preset's")
     train.add_argument("--final-rate", type=float, default=0.02)
     train.add_argument("--warmup", type=int, default=100, help="steps")
     train.add_argument("--ema", type=float, default=0.998, help="momentum of averaged weights")
-    train.add_argument("--row-every", type=int, default=20, metavar="STEPS", help="of the curve")
+    train.add_argument(
+        "--row-every", type=int, default=20, metavar="STEPS", help="steps per row of the curve"
+    )
     train.add_argument("--validate-every", type=int, default=2000, metavar="STEPS",
-                       help="loss and picture of samples held back; 0: never")  # fmt: skip
-    train.add_argument("--tensorboard", action="store_true", help="also write its files")
+                       help="between looks at held-back samples; 0: never")  # fmt: skip
+    train.add_argument("--tensorboard", action="store_true", help="also write TensorBoard's files")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -150,7 +156,7 @@ def _published(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any,
 
     if arguments.pool is None or arguments.data is not None:
         raise ConfigurationError(
-            "is trained on prepared scans alone",
+            "is trained on prepared scans only",
             f"preset {preset.name}",
             "--pool, and no --data",
             f"Make the pool with: python -m vertseg.training prepare --preset {preset.name}.",
@@ -166,7 +172,7 @@ def _published(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any,
 
 
 def _left_out(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Names of the given cases that nothing is learned from."""
+    """Names of the given cases that are left out of training."""
     from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS
     from vertseg.training.data.real_pool import fold_of_cases, is_real_pool
 

@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused(good):
     assert "does not show bone" in problems(mask=aside, points_lps_mm=None)
     affine = good.grid.affine_ras
     percent = Image.from_array(np.clip(good.image.array, 0, 100), affine)
-    assert "no Hounsfield units" in problems(image=percent)
+    assert "not Hounsfield units" in problems(image=percent)
     coarse = Grid(good.grid.size, good.grid.affine_lps @ np.diag([4, 4, 4, 1.0]))
     assert "its spacing is 12 x 12 x 12 mm" in " ".join(
         check_case(CaseData("a", None, good.mask, coarse)).problems

@@ -193,7 +193,7 @@ def test_the_rate_rises_again_with_a_fresh_optimiser(draw, exported, tmp_path):
 
 def test_weights_of_another_network_are_refused(draw, exported, tmp_path):
     other = dataclasses.replace(SMALL.spine, network=TOY.spine.network)
-    with pytest.raises(ConfigurationError, match="spine network is another one"):
+    with pytest.raises(ConfigurationError, match="spine network is a different one"):
         train(dataclasses.replace(SMALL, spine=other), dataclasses.replace(RECIPE, config=other),
               draw, tmp_path, SHORT, weights=exported)  # fmt: skip
 

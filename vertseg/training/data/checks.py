@@ -52,7 +52,7 @@ def check_case(data: CaseData) -> Findings:
     if data.image is not None:
         notes += data.image.warnings
         if data.image.intensities == "unknown":
-            problems.append("its values are no Hounsfield units")
+            problems.append("its values are not Hounsfield units")
     if data.mask is not None and not data.mask.any():
         problems.append("the mask holds no vertebra")
     if data.points_lps_mm is not None and not data.points_lps_mm:

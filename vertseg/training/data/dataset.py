@@ -99,7 +99,7 @@ def find_data_cases(folders: Sequence[Path], only: str | None = None) -> list[Da
     cases = [case for case in cases if only is None or fnmatch(case.name, only)]
     if not cases:
         what = "holds no centroid file and no mask"
-        what += f" of a case whose name fits {only!r}" if only is not None else ""
+        what += f" of a case whose name matches {only!r}" if only is not None else ""
         remedy = "Give folders with scans and *_ctd.json, *_seg.nii.gz or *_msk.nii.gz in them."
         raise NoInputError(what, ", ".join(map(str, folders)), remedy=remedy)
     return sorted(cases, key=lambda case: case.name)

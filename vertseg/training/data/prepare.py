@@ -139,7 +139,7 @@ def _checked(case: DataCase) -> tuple[dict[str, Any], CaseData | None]:
         "mask": str(files.mask or ""),
         "points": str(files.centroids or ""),
         "vertebrae": [],
-        "notes": [f"left out, there is one already: {path}" for path in case.ignored],
+        "notes": [f"left out, another one was found first: {path}" for path in case.ignored],
         "problems": [],
     }
     try:

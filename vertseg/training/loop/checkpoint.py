@@ -56,7 +56,7 @@ def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
         trainer.network.set_weights(values)
     except ValueError as error:
         raise ConfigurationError(
-            f"cannot start from {weights.folder}: its {stage} network is another one",
+            f"cannot start from {weights.folder}: its {stage} network is a different one",
             where=str(error),
             expected=f"the network of the preset {weights.preset.name}",
             remedy="Leave --preset out, or train from random weights.",

@@ -86,7 +86,7 @@ def _learned_sigmas(runs: Path, stage: Stage, preset: dict[str, Any]) -> dict[st
             f"the learned sigmas of the {stage} stage are missing: {error}",
             str(path),
             "the file that training writes beside its weights",
-            "Train the stage a step further.",
+            "Train the stage for one more step.",
         ) from error
     preset[stage] = config | {"peaks": [peak_height(mass, sigma) for sigma in sigmas]}
     return {"sigmas_px": sigmas}

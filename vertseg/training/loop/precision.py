@@ -54,6 +54,6 @@ def _convolves() -> bool:
         value, slope = jax.value_and_grad(loss)(keras.ops.ones((3, 3, 3, 8, 8), "bfloat16"))
         works = bool(np.isfinite(float(value)) and np.isfinite(np.asarray(slope, float)).all())
     except Exception as error:  # of the library or its driver, whatever its kind
-        log.warning("no convolution in bfloat16 (%s): float32 is taken", str(error).split("\n")[0])
+        log.warning("no convolution in bfloat16 (%s): float32 is used", str(error).split("\n")[0])
         return False
     return works

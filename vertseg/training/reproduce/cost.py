@@ -125,7 +125,7 @@ def in_words(cost: Cost, plan: Plan, cases: int) -> str:
         f"TFLOP of a forward pass: {work}. "
         f"This machine does {cost.flops_per_s / 1e9:.3g} GFLOP/s in such steps: about "
         f"{_time(hours)} in all, {_time(cost.scoring_h)} of it for cross-validation, and "
-        f"{cost.memory_gib:.1f} GiB of memory. Every part is resumed where it was stopped."
+        f"{cost.memory_gib:.1f} GiB of memory. A stopped run continues where it was."
     )
 
 

@@ -113,7 +113,7 @@ class Plan:
             return [self.data]
         found = [folder for folder in _folders(self.data) if folder.resolve() not in tests]
         if not found:
-            remedy = "Put the training set beside the test sets, or name these by --test."
+            remedy = "Put the training set beside the test sets, or name the test sets with --test."
             raise NoInputError("holds test sets alone", str(self.data), remedy=remedy)
         return found
 

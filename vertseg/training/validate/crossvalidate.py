@@ -53,7 +53,7 @@ def group_by_weights(
         groups.setdefault(weights / f"fold{folds[case.name]}", []).append(case)
     absent = [str(folder) for folder in groups if folder and not (folder / MANIFEST).is_file()]
     if absent:
-        raise ConfigurationError("weights are missing", ", ".join(absent), "one folder a fold")
+        raise ConfigurationError("weights are missing", ", ".join(absent), "one folder per fold")
     if not groups:
         raise NoInputError("no case belongs to a fold of the pool", str(weights))
     return groups
