@@ -1,4 +1,4 @@
-"""From a network's output to the map that a stage works with."""
+"""Turns a network's output into the map that a stage works with."""
 
 from __future__ import annotations
 

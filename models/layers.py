@@ -1,4 +1,4 @@
-"""What the networks are built of, in Keras: its own layers, and further ones.
+"""The layers that the networks are built of, in Keras: its own, and further ones.
 
 The builders of the networks take their layers from this module, or from another object with the
 same names, see `models.openvino_layers`.
@@ -68,7 +68,7 @@ def channels(node, start: int, stop: int | None):
 
 
 def divide(node, values):
-    """Each channel of a map by a number of its own."""
+    """Each channel of a map multiplied by its own number."""
     return node / np.asarray(values, np.float32)
 
 
@@ -81,7 +81,7 @@ def apply_matrix(matrix: np.ndarray, inputs, axis: int):
 
 
 class _Upsample(keras.layers.Layer):
-    """Base: enlarges x, y and z by `factor`, one matrix product an axis.
+    """Base: enlarges x, y and z by `factor`, one matrix product per axis.
 
     The product is several times faster than shifted sums, above all in the backward pass.
     """
@@ -141,7 +141,7 @@ class Windows(keras.layers.Layer):
         return ops.concatenate([*seen, inputs[..., 1:]], axis=-1)
 
     def compute_output_shape(self, input_shape):
-        """One channel a window instead of the first."""
+        """One channel per window instead of the first."""
         return (*input_shape[:-1], input_shape[-1] - 1 + len(self.windows))
 
     def get_config(self) -> dict:

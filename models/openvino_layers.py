@@ -104,7 +104,7 @@ class OpenVinoLayers:
         return call
 
     def RMSNormalization(self, name, epsilon=1e-6):
-        """The channels of each voxel by their root mean square, then scaled."""
+        """The channels of each voxel divided by their root mean square, then scaled."""
 
         def call(node):
             (scale,) = self._taken(name, (node.shape[_CHANNELS],))
@@ -115,7 +115,7 @@ class OpenVinoLayers:
         return call
 
     def LeakyReLU(self, negative_slope, name):
-        """What is negative by `negative_slope`."""
+        """Negative values multiplied by `negative_slope`."""
         if not negative_slope:
             return ops.relu
         return lambda node: ops.prelu(node, np.array([negative_slope], np.float32))
@@ -207,7 +207,7 @@ class OpenVinoLayers:
         return ops.slice(node, [start], [stop], [1], [_CHANNELS])
 
     def divide(self, node, values):
-        """Each channel by a number of its own."""
+        """Each channel multiplied by its own number."""
         return ops.divide(node, _along_channels(np.asarray(values, np.float32)))
 
     def multiply(self, one, other):
@@ -223,10 +223,10 @@ class OpenVinoLayers:
         return ops.softmax(node, _CHANNELS)
 
     def random_normal(self, stddev):
-        """Initialisers matter in training alone."""
+        """Initialisers matter only in training."""
 
     def constant(self, value):
-        """Initialisers matter in training alone."""
+        """Initialisers matter only in training."""
 
     # ---
 

@@ -74,7 +74,7 @@ def linear_head(
 def convolution(
     node, filters: int, kernel: int, config: NetworkConfig, layers, name: str, fine: bool = False
 ):
-    """A zero-padded convolution, He-normal, normalised if so wanted, and the (leaky) ReLU."""
+    """A zero-padded convolution, He-normal, normalised on request, and the (leaky) ReLU."""
     node = layers.Conv3D(
         filters, kernel, padding="same", kernel_initializer="he_normal", name=name
     )(node)

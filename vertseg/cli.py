@@ -373,7 +373,7 @@ def _gpus(text: str) -> int:
 
 
 def _checked(options: Options) -> Options:
-    """Options that go together; in a Slurm array, with the task's place in it."""
+    """The options, if they go together; in a Slurm array, with the task's place in it."""
     if options.centroids is not None and not options.segmentation:
         what = "are to be segmented, but --stages leaves that out"
         raise ConfigurationError(what, "--centroids", remedy="Leave out one of them.")

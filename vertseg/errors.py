@@ -49,7 +49,7 @@ class ConfigurationError(VertsegError):
 
 
 class InputError(VertsegError):
-    """One input cannot be used; the other cases go on."""
+    """One input cannot be used; the run continues with the other cases."""
 
     exit_code: ClassVar[int] = 2
 

@@ -1,6 +1,6 @@
-"""What a run notes before it begins a case, so that the next one knows should it be killed.
+"""What a run records before it starts a case, so that the next run knows if it was killed.
 
-A scan for which memory does not suffice gets the whole process killed, and would do so again. So a
+A scan that needs too much memory gets the whole process killed, and would do so again. So a
 case in which a run was killed comes after all others, and is not tried at all if the system says
 that it has killed a process for lack of memory meanwhile, or after some more kills.
 """
@@ -22,7 +22,7 @@ Step = Literal["ahead", "main", "write"]
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 COUNTERS = Path("/proc/vmstat")
 _MOST_WITHOUT_SHORTAGE = 5  # such as by a power cut or at the end of a job's time
-_MOST = 2  # where nobody knows why
+_MOST = 2  # where the cause is unknown
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Attempt:
 
     @classmethod
     def now(cls, step: Step = "main", number: int = 1) -> Attempt:
-        """An attempt that comes to this step now."""
+        """An attempt that reaches this step now."""
         kills = _memory_kills()
         boot = _read(BOOT).strip() if kills is not None else ""
         return cls(number, boot, kills or 0, step)
@@ -63,15 +63,15 @@ class Attempt:
         return json.dumps(asdict(self))
 
     def next(self) -> Attempt:
-        """The one after this one, which a kill has ended."""
+        """The attempt after this one, which a kill has ended."""
         return Attempt.now(number=self.number + 1)
 
     def at(self, step: Step) -> Attempt:
-        """This one, further on."""
+        """This attempt at a later step."""
         return replace(self, step=step)
 
     def reason_to_stop(self, case: Case) -> VertsegError | None:
-        """Why there should be no next one, after a kill has ended this one."""
+        """Why there should be no next attempt, after a kill has ended this one."""
         now = Attempt.now()
         is_told = bool(self.boot) and self.boot == now.boot
         remedy = "Run on a machine with more memory; the next run tries it again."

@@ -122,13 +122,13 @@ class CaseJob:
         return True
 
     def may_be_read_ahead(self, run: RunInfo) -> bool:
-        """Whether it is to be done and has never made trouble."""
+        """Whether it is to be done and has never caused trouble."""
         report = self.report()
         trouble = self._lock.was_left() or (report is not None and report["status"] == "failed")
         return not trouble and not self.is_complete(run)
 
     def is_busy(self) -> bool:
-        """Whether another run is at it now."""
+        """Whether another run is processing it now."""
         if self._is_held or not self._lock.was_left():
             return False
         state = self._lock.acquire(wait=False)
@@ -165,7 +165,7 @@ class CaseJob:
         self._seconds |= self._result.seconds
 
     def adopt(self, scan: Scan, result: Result) -> None:
-        """Take a result that was made otherwise instead of `compute`.
+        """Take a result that was made in another way instead of `compute`.
 
         Args:
             scan: from `read`.
@@ -214,7 +214,7 @@ class CaseJob:
         return report
 
     def fail(self, error: VertsegError, run: RunInfo) -> tuple[Report, OutputError | None]:
-        """Write the report of a failure, unless there are results which that would belie.
+        """Write the report of a failure, unless there are results that it would contradict.
 
         Returns:
             The report, and why it could not be written.
@@ -232,7 +232,7 @@ class CaseJob:
         return report, trouble
 
     def release(self) -> None:
-        """Let go of the lock, if it is held, and of all that was kept."""
+        """Release the lock, if it is held, and all that was kept."""
         self._result = None
         if self._is_held:
             self._is_held = False
@@ -278,7 +278,7 @@ class CaseJob:
         return {Path(os.path.relpath(path, folder)).as_posix() for path in paths}
 
     def _is_out_of_date(self) -> bool:
-        """Whether what lies in the output folder does not tell of the scan and may be removed.
+        """Whether the files in the output folder do not describe the scan and may be removed.
 
         A scan that cannot be read at the moment need not have changed.
         """

@@ -38,7 +38,7 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
     if report["status"] == "failed":
         return "it failed before"
     if folded(report["case"]) != folded(case.name):
-        return f"its report tells of {report['case']}"
+        return f"its report describes {report['case']}"
     return (
         ("" if report.get("changed_by_person") else _made_otherwise(report, run, case))
         or _incomplete(report, output, case, run)
@@ -48,7 +48,7 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
 
 
 def is_same_scan(case: Case, report: Report) -> bool | None:
-    """Whether a report tells of this very content; None if the scan cannot be read."""
+    """Whether a report describes exactly this content; None if the scan cannot be read."""
     try:
         return are_same_files(case.files, report.get("input"))
     except (OSError, InputError):
@@ -74,7 +74,7 @@ def _made_otherwise(report: Report, run: RunInfo, case: Case) -> str:
 
 
 def _covers(recorded: Any, asked: OutputOptions, case: Case) -> bool:
-    """Whether what was made holds all that is asked for; more than that does no harm."""
+    """Whether the outputs include all that is asked for; further ones do no harm."""
     stages = recorded.get("stages") if isinstance(recorded, dict) else None
     if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
         return False

@@ -1,4 +1,4 @@
-"""Cutting the part of a scan out that holds some levels, with its mask."""
+"""Cutting out the part of a scan that holds some levels, with its mask."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Earlier:
 
     @property
     def results(self) -> Report | None:
-        """The report, if it tells of outputs."""
+        """The report, if it describes outputs."""
         failed = self.report is not None and self.report["status"] == "failed"
         return None if failed else self.report
 
@@ -81,7 +81,7 @@ class Earlier:
 
 
 def place_of(case: Case) -> str:
-    """Tells apart the folders of scans, also those mounted at the same path, without naming them.
+    """A key that distinguishes folders of scans, even when mounted at one path; it names none.
 
     A scan that was replaced by a newer one is still in its place; one of the same name that lies
     in another folder is not.

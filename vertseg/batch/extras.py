@@ -1,4 +1,4 @@
-"""Outputs that a user asks for besides mask, centroids, preview and report."""
+"""Optional outputs, besides mask, centroids, preview and report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_extras(
     place: Place,
     failed: dict[str, str],
 ) -> dict[str, Path]:
-    """Write what was asked for besides; what goes wrong with one costs no other.
+    """Write the optional outputs; an error in one does not affect the others.
 
     Args:
         case: the scan and the names of its outputs.
@@ -69,7 +69,7 @@ def write_extras(
         result: what was found.
         analysis: what was measured in it.
         place: where to write the output that has this path relative to the output folder.
-        failed: is told which could not be written, and why.
+        failed: gets the kinds that could not be written, and why.
 
     Returns:
         Kind of output -> path relative to the output folder.

@@ -186,7 +186,7 @@ def _case_of_file(series: Series, base: Path) -> Case:
 
 
 def _reason_to_skip(path: Path, root: Path) -> str:
-    """Why a file or series is no scan, in a few words; empty if it is one."""
+    """Why a file or series is not a scan, in a few words; empty if it is one."""
     if path.name.startswith("."):
         return "hidden file"
     reason = _label_folder(path, root) or _label_name(path)

@@ -1,4 +1,4 @@
-"""Scans that would write over each other's results, or over an input, are refused."""
+"""Refuses scans that would overwrite each other's results, or an input."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def check_apart(cases: Iterable[Case], output: Path) -> None:
 def _files(case: Case) -> Sequence[Path]:
     try:
         return case.files
-    except InputError:  # is told when it is read
+    except InputError:  # is reported when it is read
         return (case.path,)
 
 

@@ -4,7 +4,7 @@ The platform gives a container one image for each socket, in a folder named by t
 and a list of the sockets, ``inputs.json``. It wants images back as ``images/<slug>/<name>.mha``,
 the only file of that folder, and values as ``<slug>.json``.
 
-What BIDS wants to know of a folder of derivatives.
+The description that BIDS requires of a folder of derivatives.
 """
 
 from __future__ import annotations

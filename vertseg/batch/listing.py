@@ -22,7 +22,7 @@ _TO_DO, _COMPLETE, _UNUSABLE, _LEFT_OUT = "to do", "complete", "unusable", "left
 
 @dataclass(frozen=True)
 class Line:
-    """What would become of one scan or file.
+    """What a run would do with one scan or file.
 
     Attributes:
         state: ``"to do"``, ``"complete"``, ``"unusable"`` or ``"left out"``.

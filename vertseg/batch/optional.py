@@ -1,4 +1,4 @@
-"""Outputs that were asked for besides: what goes wrong with one costs no other."""
+"""Optional outputs: an error in one does not affect the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextmanager
 def optional(kind: str, failed: dict[str, str]) -> Iterator[None]:
-    """Note an error that is raised within, under the kind of output, and go on after it.
+    """Note an error raised in the block, under the kind of output, and continue after it.
 
     Args:
         kind: of output, as in a report.

@@ -1,4 +1,4 @@
-"""What became of a run, or of all its shards, and the files that tell of all cases together."""
+"""The outcome of a run, or of all its shards, and the files that summarise all cases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OVERVIEW_LOCK = ".overview.lock"
 
 @dataclass
 class Outcome:
-    """What became of the cases of a run.
+    """The outcome of the cases of a run.
 
     Attributes:
         written: reports of cases done now.
@@ -79,7 +79,7 @@ def note_refused(found: Discovery, options: Options, run: RunInfo, outcome: Outc
 
 
 def note_left_out(found: Discovery, options: Options, outcome: Outcome) -> None:
-    """Enter the files that are no scans, and log them."""
+    """Enter the files that are not scans, and log them."""
     root = options.input if options.input.is_dir() else options.input.parent
     files = [(file.path.relative_to(root).as_posix(), file.reason) for file in found.skipped]
     outcome.left_out += files
@@ -189,7 +189,7 @@ def _not_done(case: Case) -> VertsegError:
 
 
 def error_of(report: Report) -> VertsegError:
-    """The error that the report of a failure tells of."""
+    """The error that the report of a failure describes."""
     error = report.get("error")
     if error is None:
         return VertsegError("")

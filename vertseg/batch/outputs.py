@@ -57,14 +57,14 @@ def write_outputs(
     place: Callable[[Path], Path],
     failed: dict[str, str],
 ) -> dict[str, Path]:
-    """Write what was found; the report and the preview tell of it and are written later.
+    """Write what was found; the report and the preview describe it and are written later.
 
     Args:
         case: the scan and the names of its outputs.
         options: of the run.
         result: what was found.
         place: where to write the output that has this path relative to the output folder.
-        failed: is told which outputs that were asked for besides could not be written, and why.
+        failed: gets the optional outputs that could not be written, and why.
 
     Returns:
         Kind of output -> path relative to the output folder.

@@ -15,7 +15,7 @@ from vertseg.system.memory import MemoryShortage, free_bytes
 
 _ROOM = 16
 """So many times the size of its files must be free for a scan to be read ahead: packed scans grow
-to about three times their size, and the scan at hand needs its memory, too."""
+to about three times their size, and the current scan needs its memory, too."""
 
 
 class ReadAhead:
@@ -43,11 +43,11 @@ class ReadAhead:
 
     @property
     def is_reading(self) -> bool:
-        """Whether a scan has been begun and not been taken."""
+        """Whether reading has started and the scan has not been taken."""
         return self._begun is not None
 
     def begin(self, job: CaseJob) -> None:
-        """Begin to read, if there is room; what was begun before and not taken is dropped."""
+        """Start reading, if there is room; a scan started before and not taken is dropped."""
         self._begun = None
         if _has_room(job.case) and job.reserve():
             self._begun = (job, self._pool.submit(job.read))
@@ -102,7 +102,7 @@ class WriteBehind:
         self._last = self._pool.submit(work)
 
     def wait(self) -> None:
-        """Until nothing is under way."""
+        """Wait until nothing is under way."""
         last, self._last = self._last, None
         if last is not None:
             last.result()

@@ -159,7 +159,7 @@ def _do(
 
 
 def find_scan(report: Report, output: Path, scans: Path | None) -> Case:
-    """The scan that a report tells of.
+    """The scan that a report describes.
 
     Args:
         report: of the case.
@@ -273,7 +273,7 @@ def _sentence(change: Mapping[int, int]) -> str:
 
 
 def _said(report: Report, change: Mapping[int, int], request: Request) -> dict[str, Any]:
-    """Entries of the new report that tell of the change, and what it keeps of the old one."""
+    """Entries of the new report that describe the change, and what it keeps of the old one."""
     step: ChangeRecord = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": request.by,

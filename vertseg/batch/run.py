@@ -1,4 +1,4 @@
-"""A run over all scans of a folder: one bad scan costs nothing but itself."""
+"""A run over all scans of a folder: one bad scan does not affect the others."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class _Place(NamedTuple):
 
 
 class _Runner:
-    """Does the jobs of a run one after another and notes what becomes of them.
+    """Does the jobs of a run one after another and records their outcomes.
 
     While the networks are at a case, the next one is read and the last one is written.
     """
@@ -223,7 +223,7 @@ class _Runner:
         self._began = datetime.now(UTC).replace(microsecond=0)  # as reports tell it
 
     def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
-        """Do all; those that another run is at, or in which a run was killed, come last."""
+        """Do all; those that another run is processing, or in which a run was killed, come last."""
         own = len(self._options.among.of(jobs)) if self._options.among is not None else len(jobs)
         others = set(jobs[own:]) if self._options.shard is None else set()
         pending: deque[tuple[CaseJob, str]] = deque((job, "") for job in jobs)
@@ -257,7 +257,7 @@ class _Runner:
                 progress.finish()
 
     def _is_left_to_another_run(self, job: CaseJob) -> bool:
-        """Whether another task of the array is at it, or has failed at it since this one began."""
+        """Whether another task of the array processes it, or failed on it since this one began."""
         if job.is_busy():
             _LOGGER.info("%s: left to the task that is processing it", job.case.name)
             return True
@@ -268,7 +268,7 @@ class _Runner:
         return True
 
     def _prepare_for_a_kill(self, writer: WriteBehind) -> None:
-        """Have all other cases written and told of before one that may get this run killed."""
+        """Write and report all other cases before one that may get this run killed."""
         writer.wait()
         with suppress(OutputError):  # is raised at the end of the run
             _write_tables(self._options, self._outcome)
@@ -304,7 +304,7 @@ class _Runner:
 
     @contextmanager
     def _guarded(self, job: CaseJob, place: _Place) -> Iterator[None]:
-        """Whatever goes wrong with a case stays within it."""
+        """Keep the errors of a case from the others."""
         try:
             yield
         except ConfigurationError:

@@ -28,7 +28,7 @@ _ENDING = ".staged"
 
 
 class Staging:
-    """A hidden folder beside a report, for all outputs that the report tells of.
+    """A hidden folder beside a report, for all outputs that the report names.
 
     Attributes:
         folder: the hidden folder.
@@ -117,7 +117,7 @@ class Staging:
         """Replace the earlier report and its outputs; also ends what a killed run has begun.
 
         Raises:
-            OutputError: the folder cannot be written to. Calling it again goes on.
+            OutputError: the folder cannot be written to. Calling it again continues.
         """
         record = self._record()
         if record is None:

@@ -1,4 +1,4 @@
-"""All files below the input folder; what cannot be looked at is told."""
+"""All files below the input folder; what cannot be accessed is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def walk(
     Args:
         root: where to begin.
         without: a folder that is not entered, such as that of the outputs.
-        trouble: is told of folders, and of what may be one, that cannot be looked at.
+        trouble: gets folders, and what may be one, that cannot be accessed.
         entered: real paths of folders that were entered before; is added to.
     """
     pending = deque([root])
@@ -45,7 +45,7 @@ def walk(
 
 
 def _is_folder(path: Path, trouble: list[InputError]) -> bool | None:
-    """None if nobody knows; what has the name of a scan is then a file, which reading will tell."""
+    """None if unknown; what has the name of a scan then counts as a file until it is read."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:  # a link that leads nowhere

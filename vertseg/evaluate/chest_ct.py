@@ -41,7 +41,7 @@ Labels = npt.NDArray[np.uint8]
 
 
 class SampleError(VertsegError):
-    """The sample cannot be had; the text says why."""
+    """The sample is not available; the text says why."""
 
 
 def fetch_chest_ct(folder: Path) -> Path:

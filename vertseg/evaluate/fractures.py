@@ -1,6 +1,6 @@
 """Grades of vertebral fractures against a reader's, as in Genant's scale (0 to 3).
 
-Proportions have Wilson's 95 % interval; what is counted a patient, and kappa, have that of 2,000
+Proportions have Wilson's 95 % interval; counts per patient, and kappa, have that of 2,000
 samples of patients with replacement. To compare with: sensitivity 95.7 % at 0.29 false positives a
 patient, grade right in 68 % (Burns et al., Radiology 2017;284:788).
 """

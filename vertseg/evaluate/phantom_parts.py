@@ -1,4 +1,4 @@
-"""How well parts are told apart: ``python -m vertseg.evaluate.phantom_parts``.
+"""How well parts are separated: ``python -m vertseg.evaluate.phantom_parts``.
 
 The parts of parametric phantoms are known. Prints the mean Dice of each part by region of the
 spine, from true masks with voxels of 1 mm.

@@ -1,6 +1,6 @@
 """Tables of what a reader says of vertebrae, beside what ``summary.csv`` measures in them.
 
-A table has a row a vertebra (columns case, vertebra and the value), or a row a scan with a column a
+A table has one row per vertebra (columns case, vertebra, value), or one per scan with a column per
 level, such as ``L1_fx-g`` in the annotation of VerSe'19 (Löffler et al., Radiol Artif Intell 2020).
 """
 
@@ -132,7 +132,7 @@ def _label(text: str | None, path: Path) -> int:
 
 
 def _known(text: str) -> int:
-    """The label of a name or of a number; 0 for what is none."""
+    """The label of a name or of a number; 0 for anything else."""
     try:
         label = int(float(text)) if re.fullmatch(r"\d+(\.0)?", text) else label_of(text)
     except KeyError:

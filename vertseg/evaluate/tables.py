@@ -36,7 +36,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def as_csv(averages: Sequence[Average], scores: Sequence[VertebraScore]) -> str:
-    """One row a vertebra."""
+    """One row per vertebra."""
     stream = io.StringIO()
     names = [field.name for field in dataclasses.fields(VertebraScore)]
     writer = csv.writer(stream, lineterminator="\n")

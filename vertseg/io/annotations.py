@@ -52,7 +52,7 @@ class CaseFiles:
 
     @property
     def points(self) -> Path | None:
-        """The file that tells the centroids: the centroid file, else the markups."""
+        """The file with the centroids: the centroid file, else the markups."""
         return self.centroids or self.markups
 
 

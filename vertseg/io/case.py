@@ -12,7 +12,7 @@ from vertseg.io.formats import MASK_SUFFIXES, files_of, split_suffix
 
 
 def folded(name: str) -> str:
-    """A name as file systems compare it that know no case, or write letters in another form.
+    """A name as file systems compare it that ignore case or normalise letters.
 
     >>> folded("p1/Gro\u0308\u00dfe.nii") == folded("P1/GR\u00d6SSE.NII")
     True

@@ -77,7 +77,7 @@ def attach_damage(
     Args:
         series: of slices that can be read.
         broken: files that begin like DICOM images and are damaged.
-        suspects: files that do not begin like DICOM; those of no slice's name are passed over.
+        suspects: files that do not begin like DICOM; those not named like a slice are ignored.
     """
     house = _House(series)
     alike: dict[tuple[Path, str], list[Unusable]] = defaultdict(list)

@@ -146,7 +146,7 @@ def _content(groups: Sequence[Any]) -> Any:
 def _vertebrae(
     rows: Sequence[Mapping[str, Any]], flags: Sequence[Mapping[str, Any]]
 ) -> Iterator[Any]:
-    """A group of measurements a vertebra."""
+    """One group of measurements per vertebra."""
     for row in rows:
         name = row["name"]
         measures = list(_measurements(row))
@@ -160,7 +160,7 @@ def _vertebrae(
 def _spine(
     angles: Sequence[Mapping[str, Any]], flags: Sequence[Mapping[str, Any]]
 ) -> Iterator[Any]:
-    """The group of what concerns no single vertebra."""
+    """The group of measurements and flags of the spine as a whole."""
     from pydicom.sr.codedict import codes
 
     measures = [

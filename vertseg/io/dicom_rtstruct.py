@@ -1,7 +1,7 @@
 """The outlines of vertebrae as DICOM RT Structure Set (PS3.3 A.19), for planning systems.
 
-A region of interest a vertebra, with its name and colour, outlined on each slice of the series that
-it reaches. Holes, such as the canal, are joined to the outline around them by a slit.
+One region of interest per vertebra, with its name and colour, outlined on each slice of the series
+that it reaches. Holes, such as the canal, are joined to the outline around them by a slit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading the headers of many files, several at a time, each in a process of its own.
 
-Damaged files can hold up any parser; a file over which the process does not come to an end costs
-itself and not the others.
+Damaged files can hold up any parser; a file that the process cannot finish does not affect the
+others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Headers:
 
 
 def search(files: Sequence[DicomFile]) -> Headers:
-    """Read the headers of files that may be DICOM; all that is wrong with one is told, not raised.
+    """Read the headers of files that may be DICOM; errors in a file are reported, not raised.
 
     Slices of a kind share one object, and their order is that of the files.
     """

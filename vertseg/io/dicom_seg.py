@@ -1,6 +1,6 @@
 """The mask of a DICOM series as DICOM Segmentation (PS3.3 A.51), for viewers and archives.
 
-One binary segment a vertebra, with its name, colour and SNOMED CT code, on the frames of the
+One binary segment per vertebra, with its name, colour and SNOMED CT code, on the frames of the
 series; frames without a vertebra are left out. Written by highdicom (Bridge et al., J Digit Imaging
 2022;35:1719), which is imported only here.
 """

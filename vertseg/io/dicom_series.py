@@ -33,7 +33,7 @@ _FEWEST_SLICES = 3
 
 @dataclass(frozen=True)
 class Left:
-    """A DICOM file that is no scan.
+    """A DICOM file that is not a scan.
 
     Attributes:
         path: the file.
@@ -51,7 +51,7 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Left]]:
     CT are kept: reading them says what is wrong. So are those of which nothing can be read.
 
     Args:
-        files: of a folder and of those below it; others than DICOM are passed over. A zip archive
+        files: of a folder and of those below it; others than DICOM are ignored. A zip archive
             counts as a folder.
     """
     paths = sorted(files)

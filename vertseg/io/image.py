@@ -47,7 +47,7 @@ class Image:
 
     @property
     def has_density(self) -> bool:
-        """Whether values mean what they say, so that density can be measured."""
+        """Whether the values are true HU, so that density can be measured."""
         return self.intensities in ("hounsfield", "zero_based")
 
     @classmethod

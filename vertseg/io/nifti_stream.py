@@ -55,7 +55,7 @@ def open_nifti(path: str | os.PathLike[str]) -> Iterator[io.BufferedIOBase]:
 
 
 class _Unpacked(io.RawIOBase):
-    """Unpacks gzip streams one after another; whatever else follows them is passed over.
+    """Unpacks gzip streams one after another; whatever else follows them is ignored.
 
     Storage systems and interrupted copies leave bytes behind a file that is whole, and its check
     sum says that it is.
@@ -69,7 +69,7 @@ class _Unpacked(io.RawIOBase):
         self._unpacker = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
     def readable(self) -> bool:
-        """It is."""
+        """The stream can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -1,8 +1,8 @@
 """What a header knows of how a scan was made, as far as Hounsfield units depend on it.
 
 From DICOM elements, or from the JSON file that BIDS and dcm2niix put beside a NIfTI file, whose
-keys have the names of those elements. Nothing that tells who the patient is enters: text in which
-a part of the name or the identity occurs is left out.
+keys have the names of those elements. Nothing that identifies the patient is included: text that
+contains a part of the name or the identity is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that is measured in a result, judged, and said about it."""
+"""Measurements of a result, and flags that say what to check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person or a table is shown: report, summary, gallery and preview.
+"""What people see of a run: report, summary, gallery and preview.
 
 It may import measure, stages and all rooms below.
 """

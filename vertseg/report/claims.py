@@ -83,7 +83,7 @@ def is_safe_name(name: Any) -> TypeGuard[str]:
 
 
 class Ownership:
-    """Whose the files of a case are.
+    """Which files of a case this program wrote, and whether they are unchanged.
 
     Args:
         report: where the report of the case belongs.
@@ -99,7 +99,7 @@ class Ownership:
                 self._hashes.setdefault(report.parent / name, set()).add(known)
 
     def state(self, path: Path) -> State:
-        """Whose a file is."""
+        """Whether a file is ours, edited, foreign or absent."""
         try:
             mode = os.lstat(path).st_mode
         except OSError:

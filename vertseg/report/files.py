@@ -41,8 +41,8 @@ def read_report(path: str | os.PathLike[str]) -> Report | None:
 def collect_reports(output: str | os.PathLike[str]) -> Iterator[tuple[Path, Report]]:
     """All reports in a folder and below it, each with its folder relative to the first.
 
-    A report that does not lie where that of its scan belongs is passed over: somebody has moved or
-    copied it there with its outputs, say to keep them.
+    A report that does not lie where that of its scan belongs is ignored: somebody has moved or
+    copied it there with its outputs, for example to keep them.
     """
     root = Path(output)
     for path in sorted(root.rglob("*_report.json")):

@@ -1,4 +1,4 @@
-"""The summary of a batch: one tidy table with a row a vertebra, made from the reports."""
+"""The summary of a batch: one tidy table with one row per vertebra, made from the reports."""
 
 from __future__ import annotations
 

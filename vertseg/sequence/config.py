@@ -39,7 +39,7 @@ class SequenceConfig:
         further_skip_cost: cost of each further one of a run (metal, metastases).
         maximum_skipped: longest run of undetected vertebrae that a chain bridges, 0 to 5.
         open_end_cost: cost of ending the chain at a vertebra that has a neighbour although the
-            image goes on; used where the extent of the image is given.
+            image continues; used where the extent of the image is given.
         minimum_distance_mm: smallest distance of neighbours (the paper's hard limit).
         maximum_distance_mm: largest distance of neighbours (the paper's hard limit).
         distance_tolerance_mm: the hard limits hold for true positions; measured ones may break them

@@ -29,7 +29,7 @@ Inside = Callable[[FloatArray], npt.NDArray[np.bool_]]
 """Whether points (n, 3), LPS mm, are in view: (n,) bool."""
 
 ROOM = 1.6
-"""An image goes on beyond a vertebra if it shows more than this many steps to the next one."""
+"""An image continues beyond a vertebra if it shows more than this many steps to the next one."""
 
 
 FORBIDDEN = -1e6

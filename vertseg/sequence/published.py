@@ -86,7 +86,7 @@ def _height(maxima: Maxima, label: int) -> float:
 
 
 def _best_path(levels: Sequence[Sequence[Centroid]], whole: bool) -> list[Centroid]:
-    """The path with the largest sum, one place a level; of all levels, or of a part of them."""
+    """The path with the largest sum, one place per level; of all levels, or of a part of them."""
     totals = [np.array([c.score for c in level], float) for level in levels]
     before: list[list[int]] = [[-1] * len(level) for level in levels]
     for number, (upper, lower) in enumerate(pairwise(levels), start=1):

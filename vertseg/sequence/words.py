@@ -1,4 +1,4 @@
-"""What is to be said about a chain of vertebrae."""
+"""Sentences about a chain of vertebrae."""
 
 from __future__ import annotations
 

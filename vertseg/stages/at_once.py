@@ -61,7 +61,7 @@ def activation_bytes(model: Any) -> int:
 
 
 def free_of_gpu(backend: str) -> int | None:
-    """Free memory of the first GPU in use; None if nobody says."""
+    """Free memory of the first GPU in use; None if unknown."""
     if backend == "jax":
         import jax
 

@@ -1,4 +1,4 @@
-"""The mask at 1 mm: what the networks saw, and not what the scan's slices can hold of it."""
+"""The mask at 1 mm: at the resolution of the networks, not of the scan's slices."""
 
 from __future__ import annotations
 

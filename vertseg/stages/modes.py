@@ -1,4 +1,4 @@
-"""Modes: as usual, faster and a little worse, or to compare with: plain, or as published."""
+"""Modes: usual; faster and a little less accurate; for comparison, plain or as published."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class StageNetwork:
     Attributes:
         config: of the stage.
         crop_bytes: memory that one crop takes at most.
-        shortage: what memory did not suffice for, as a sentence; empty if it did.
+        shortage: what there was not enough memory for, as a sentence; else empty.
 
     Args:
         weights: verified weights.
@@ -96,7 +96,7 @@ class StageNetwork:
         return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _take_less(self, count: int, alone: bool) -> bool:
-        """Ask less of the memory than for `count` crops; False if that is not possible.
+        """Use less memory than `count` crops need; False if that is not possible.
 
         `alone`: whether no other call was under way.
         """
@@ -126,7 +126,7 @@ class _Turns:
 
     @contextmanager
     def one(self) -> Iterator[bool]:
-        """Wait for a turn and take it; gives whether no other call can be under way."""
+        """Wait for a turn and take it; returns whether no other call can be under way."""
         with self._changed:
             self._changed.wait_for(lambda: self._running < self.most)
             self._running += 1

@@ -79,7 +79,7 @@ class OpenVinoForward:
         """Maps (n, x, y, z, outputs) from inputs (n, x, y, z, inputs).
 
         Raises:
-            MemoryError: memory does not suffice.
+            MemoryError: there is not enough memory.
         """
         maps = list(self._pool.map(self._maps_of, batch))
         return maps[0] if len(maps) == 1 else np.concatenate(maps)

@@ -1,4 +1,4 @@
-"""The published inference, to compare with: one x and y, plain windows, one search, no clean-up.
+"""The published inference, for comparison: one x and y, plain windows, one search, no clean-up.
 
 Payer et al., VISAPP 2020, section 3; where it differs from its authors' code:
 ``models/PUBLISHED.md``. Neither mirror images nor several sizes are looked at, and nothing is left

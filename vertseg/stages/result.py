@@ -1,4 +1,4 @@
-"""What the pipeline gives for one scan."""
+"""The result of the pipeline for one scan."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def merge_responses(
 
     Args:
         grid: of the scan.
-        responses: as `vertebra_responses` gives them.
+        responses: as returned by `vertebra_responses`.
         threshold: smallest response that counts.
     """
     merger = _Merger(grid, [crop for _, _, crop in responses], threshold)
@@ -136,7 +136,7 @@ def crop_grid(vertebra: Centroid, config: StageConfig) -> Grid:
 def crop_input(
     image: Image, grid: Grid, point_lps_mm: PointLps, config: StageConfig
 ) -> Float32Array:
-    """(x, y, z, 2): the scan, and a Gaussian that marks the wanted vertebra."""
+    """(x, y, z, 2): the scan, and a Gaussian that marks the vertebra to segment."""
     scan = resample(image, grid, config.smoothing_sigma_mm)
     index = np.asarray(grid.lps_to_index(point_lps_mm))
     marker = np.float32(1)

@@ -268,7 +268,7 @@ class Segmenter:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the first two stages give."""
+    """The output of the first two stages."""
 
     chain: SequenceResult
     course: tuple[PointLps, ...] = ()

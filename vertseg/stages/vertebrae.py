@@ -97,7 +97,7 @@ def search_vertebrae(
 ) -> Search:
     """The search for whole vertebrae: tiles along the spine, merged by maximum.
 
-    Where the chain would go on beyond the tiles, they are laid anew.
+    Where the chain would continue beyond the tiles, they are laid anew.
 
     Args:
         image: the scan.
@@ -137,7 +137,7 @@ def _grown(
     network: StageNetwork,
     overlap: int | None,
 ) -> SpineRegion | None:
-    """The region continued to where the chain would go on, if no tile has looked there yet.
+    """The region extended to where the chain would continue, if no tile has looked there yet.
 
     Stage 1 may lose a part of the spine; the vertebrae beside it tell where to look.
     """

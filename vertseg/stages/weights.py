@@ -1,4 +1,4 @@
-"""Trained weights: a folder with ``manifest.json`` and one file a stage, checked before use."""
+"""Trained weights: a folder with ``manifest.json`` and one file per stage, checked before use."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def atomic_writer(path: PathLike) -> Iterator[IO[bytes]]:
 
 
 def remedy_for(error: OSError) -> str:
-    """What the user can do where a file cannot be written; empty where nobody knows."""
+    """What the user can do where a file cannot be written; empty if unknown."""
     return _REMEDIES.get(error.errno or 0, "")
 
 

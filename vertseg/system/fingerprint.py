@@ -133,7 +133,7 @@ def are_same_files(paths: Sequence[PathLike], recorded: Any) -> bool:
         recorded: `Fingerprint.as_dict` as read from a report; nonsense is never the same.
 
     Raises:
-        OSError: one of them cannot be read, so that nobody knows.
+        OSError: one of them cannot be read, so that the answer is unknown.
     """
     states = _states(paths)
     if not isinstance(recorded, dict) or _summed(states)[0] != recorded.get("bytes"):

@@ -53,7 +53,7 @@ class Lock:
         return os.pread(self._descriptor, _LONGEST_NOTE, 0).decode("utf-8", errors="replace")
 
     def write_note(self, text: str) -> None:
-        """Note something for whoever finds the file left; what cannot be written is passed over."""
+        """Note something for whoever finds the file left; errors in writing are ignored."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
@@ -82,7 +82,7 @@ class Lock:
         return state
 
     def release(self, keep_file: bool = False) -> None:
-        """Let go, if it is held.
+        """Release it, if it is held.
 
         Args:
             keep_file: which a killed run has left, for whoever comes later.

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: lines for every case, and bars where a person looks on."""
+"""What a run prints while it works: lines for every case, and progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STAGES = "     |{bar:24}| {desc}: {n_fmt}/{total_fmt}"
 
 
 def say(text: str) -> None:
-    """Print to standard output; where nobody reads it any more the run is done all the same."""
+    """Print to standard output; the run continues if nobody reads it any more."""
     encoding = sys.stdout.encoding or "ascii"
     try:
         print(text.encode(encoding, errors="backslashreplace").decode(encoding), flush=True)
@@ -92,7 +92,7 @@ def event(name: str, **values: Any) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, for programs that follow a run.
+    """One JSON object per line, for programs that follow a run.
 
     Each has ``time``, ``level``, ``message`` and ``event``: ``start``, ``stage`` (with ``case``,
     ``stage``, ``done``, ``total``), ``done`` (``case``, ``seconds``), ``complete``, ``put_off``,

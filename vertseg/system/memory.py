@@ -58,7 +58,7 @@ def free_bytes() -> int | None:
     """Memory that can still be had, within the limits of all control groups of this process.
 
     Returns:
-        Bytes; None if nobody knows.
+        Bytes; None if unknown.
     """
     free = [*_free_of_machine(), *(n for group in _groups() for n in _free_of_group(*group))]
     return min(free, default=None)

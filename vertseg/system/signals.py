@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Stopped(BaseException):
-    """A signal asked the program to stop; not an Exception, so that no guard holds it up.
+    """A signal asked the program to stop; not an Exception, so that no `except Exception` stops it.
 
     Attributes:
         exit_code: by convention 128 and the number of the signal.

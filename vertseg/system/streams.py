@@ -1,4 +1,4 @@
-"""Standard streams that are closed, or that nobody reads any more: a run is done all the same."""
+"""Standard streams that are closed, or that nobody reads any more: the run continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Open what the caller has closed, to nowhere.
+    """Open the streams that the caller has closed, on the null device.
 
     Else the next file that is opened takes the place of a stream, and messages of libraries are
     written into it.
@@ -26,7 +26,7 @@ def open_closed_streams() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is written to a stream from now on, and what it still holds, go nowhere."""
+    """Discard what is written to a stream from now on, and what it still holds."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

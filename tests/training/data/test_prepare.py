@@ -96,7 +96,7 @@ def test_files_of_one_scan_come_together(phantom, tmp_path):
         path.unlink()
     (case,) = find_data_cases([tmp_path / "20", apart])
     assert case.files.mask.parent == apart and not case.ignored
-    with pytest.raises(NoInputError, match="fits 'x'"):
+    with pytest.raises(NoInputError, match="matches 'x'"):
         find_data_cases([tmp_path], only="x")
     case.files.scan.unlink()
     case.files.mask.unlink()

@@ -1,4 +1,4 @@
-"""Who the scans of a data set are of, and folds that keep every patient together."""
+"""The patients of a data set's scans, and folds that keep every patient together."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _alike(name: str, pair: tuple[str, str]) -> str:
 
 
 def report_in_words(report: dict[str, Any]) -> str:
-    """The report for a terminal: a line a case, then the refused ones with their reasons."""
+    """The report for a terminal: one line per case, then the refused ones with their reasons."""
     lines = []
     for row in report["cases"]:
         kinds = " + ".join(kind for kind in ("scan", "mask", "points") if row[kind])

@@ -152,7 +152,7 @@ def draw_vertebra(
 
 
 def cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Where the course goes on above and below, (3,) voxels, at two more levels each.
+    """Where the course continues above and below, (3,) voxels, at two more levels each.
 
     Only whole vertebrae have points, so there may be a cut one; nothing lies above C1 and below
     L5 or L6.

@@ -1,4 +1,4 @@
-"""Prepared cases as plain arrays: one ``.npz`` a case and stage, read with numpy alone.
+"""Prepared cases as plain arrays: one ``.npz`` per case and stage, read with numpy alone.
 
 They lie in ``real/`` of a pool folder, beside the phantoms, as ``CASE.STAGE.npz``.
 """

@@ -75,7 +75,7 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
 
     Returns:
         The blended field, the blending weights (n, nx, ny, nz), how far each point lies behind the
-        centres in mm, and a function that gives the field of one level.
+        centres in mm, and a function that returns the field of one level.
     """
     step = _field_mm(spacing_mm)
     shape = [int(np.ceil((n - 1) * spacing_mm / step)) + 1 for n in size]
@@ -186,7 +186,7 @@ def _sample(atlas: Atlas, field: np.ndarray, box, spacing_mm: float) -> np.ndarr
 
 
 def _linear_matrices(box, coarse, spacing_mm: float) -> list[np.ndarray]:
-    """Matrices from a coarse grid to the voxels of `box`, one an axis."""
+    """Matrices from a coarse grid to the voxels of `box`, one per axis."""
     matrices = []
     for part, count in zip(box, coarse, strict=True):
         position = np.arange(part.start, part.stop) * spacing_mm / _field_mm(spacing_mm)

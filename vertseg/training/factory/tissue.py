@@ -1,4 +1,4 @@
-"""Random Hounsfield units for every label: drawn once a patient, a table of 256 entries each."""
+"""Random Hounsfield units for every label: drawn once per patient, a table of 256 entries each."""
 
 from __future__ import annotations
 

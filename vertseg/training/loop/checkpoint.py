@@ -1,4 +1,4 @@
-"""Trainings that go on from exported weights, say the bundled ones, not from random ones.
+"""Training that starts from exported weights, such as the bundled ones, not from random ones.
 
 The state of a training run in files, each of which appears whole or not at all.
 """
@@ -30,7 +30,7 @@ SIGMAS = "sigmas.json"
 
 
 def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:
-    """Gives a stage's network trained weights, and its run the history that they have.
+    """Loads trained weights into a stage's network, and their history into its run.
 
     The curve and the legs of their manifest become those of the run, so that an export tells the
     whole training. The optimiser's state is not among what is exported: it starts afresh.
@@ -110,7 +110,7 @@ def _write_history(weights: Weights, stage: str, folder: Path) -> int:
 
 
 def check_fold(folder: Path, stage: str, fold: int | None) -> None:
-    """A checkpoint has learned from all cases but those of its fold, and has to go on so.
+    """A checkpoint has learned from all cases but those of its fold, and has to continue like that.
 
     Raises:
         ConfigurationError: the last leg in the folder left out another fold.

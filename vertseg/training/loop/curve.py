@@ -1,4 +1,4 @@
-"""The curve of a training run: a CSV file a stage, and TensorBoard's files on request."""
+"""The curve of a training run: one CSV file per stage, and TensorBoard's files on request."""
 
 from __future__ import annotations
 

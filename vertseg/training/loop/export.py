@@ -61,7 +61,7 @@ def export(
 
 
 def _shown(config: dict[str, Any]) -> dict[str, Any]:
-    """What a manifest tells of a leg: of folders their name, not where the machine has them."""
+    """What a manifest records of a leg: the names of folders, not their place on the machine."""
     folders = {key: Path(config[key]).name for key in ("data", "pool") if config.get(key)}
     return config | folders
 

@@ -1,4 +1,4 @@
-"""What a network makes of samples that it never learns from: their loss, and a picture."""
+"""Loss and picture of samples that a network never learns from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vertseg.training.loop.steps import compiled
 
 _SEED = 90_001
 _TARGET, _FOUND = 21, 16
-"""Labels whose colours mark what is wanted and what the network says."""
+"""Labels whose colours mark the target and what the network says."""
 _ZOOM, _MARGIN = 3, 4
 
 
@@ -36,7 +36,7 @@ class Validation:
         self._draws = [draw(np.random.default_rng((_SEED, number))) for number in range(count)]
 
     def __call__(self, picture: Path) -> float:
-        """The mean loss; writes a picture, a row a sample (see `draw_rows`)."""
+        """The mean loss; writes a picture, one row per sample (see `draw_rows`)."""
         looks = [self._look(stacked([draw])) for draw in self._draws]
         rows = [[volume[0] for volume in look[1:]] for look in looks]
         draw_rows(rows).save(picture)
@@ -44,7 +44,7 @@ class Validation:
 
 
 def draw_rows(samples: Sequence[Sequence[np.ndarray]]) -> Pillow.Image:
-    """A row a sample: from the side with the target, the same with what was found; from the front.
+    """One row per sample: the side view with the target and with the output; then the front view.
 
     Args:
         samples: image in [-1, 1], target and map found in [0, 1], each (x, y, z).

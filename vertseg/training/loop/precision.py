@@ -1,4 +1,4 @@
-"""In which arithmetic a stage is trained."""
+"""The arithmetic in which a stage is trained."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def stacked(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def on_device(arrays: Sample) -> dict[str, Any]:
-    """The arrays on the device, on all devices a part each where there are several (JAX)."""
+    """The arrays on the device; where there are several (JAX), one part on each."""
     if keras.backend.backend() != "jax":
         return dict(arrays)
     import jax

@@ -48,7 +48,7 @@ class PublishedTrainer(keras.Model):
         return self.error(outputs, samples) + self.regularisation()
 
     def look(self, samples):
-        """Loss, images, targets and maps (batch, x, y, z) of a batch, to be looked at."""
+        """Loss, images, targets and maps (batch, x, y, z) of a batch, for inspection."""
         outputs = self.network(samples["image"], training=False)
         target = ops.max(self.targets(samples) / self._peaks(), axis=-1)
         maps = outputs / self._peaks() if "landmarks" in samples else ops.sigmoid(outputs)

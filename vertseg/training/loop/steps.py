@@ -62,7 +62,7 @@ class TensorFlowStep:
 
 
 class JaxStep:
-    """One step on JAX, wholly compiled; the device goes on while the host makes the next batch.
+    """One step on JAX, wholly compiled; the device continues while the host makes the next batch.
 
     The state is kept outside of the variables: call `sync` before they are read.
     """

@@ -98,7 +98,7 @@ def train(
     """Trains one stage and returns the file of its averaged weights.
 
     Writes ``STAGE.weights.h5`` (moving average), ``STAGE.checkpoint.npz`` (everything needed to
-    go on), ``STAGE.csv`` (the curve, see `curve.py`) and ``STAGE.STEP.json`` (preset and
+    continue), ``STAGE.csv`` (the curve, see `curve.py`) and ``STAGE.STEP.json`` (preset and
     configuration) to `folder`, and with validation ``STAGE.validation.csv`` and pictures. A
     checkpoint found there is continued.
 
@@ -180,7 +180,7 @@ class _Run:
         self._look: Any = None
 
     def watch(self, draw: Draw) -> None:
-        """Looks at samples of `draw` every now and then."""
+        """Evaluates samples of `draw` at intervals."""
         from vertseg.training.loop.held_back import Validation  # late: training needs no PIL
 
         self._look = Validation(self.trainer, draw, self.config.validation_samples)
@@ -219,7 +219,7 @@ class _Run:
 
     @property
     def _over(self) -> bool:
-        """Whether the whole run, not this leg alone, has come to its end."""
+        """Whether the whole run, not only this leg, is finished."""
         return self.step >= self.config.until
 
     def _add_row(

@@ -94,7 +94,7 @@ class StageTrainer(keras.Model):
         return ops.mean(_each(self._loss, asked))
 
     def look(self, draws):
-        """Loss, images, targets and maps (batch, X, Y, Z) of a batch of draws, to be looked at."""
+        """Loss, images, targets and maps (batch, X, Y, Z) of a batch of draws, for inspection."""
         samples = self.samples(draws)
         maps = activate(self.network(samples["image"], training=False), self.recipe.config)
         return self(draws), samples["image"][..., 0], samples["target"], ops.max(maps, axis=-1)

@@ -70,7 +70,7 @@ class Worker:
         theirs.close()
 
     def take(self, stop: threading.Event) -> Mapping[str, Any]:
-        """The next sample; raises what the process could not go on from.
+        """The next sample; raises the error that ended the process.
 
         Raises:
             RuntimeError: `stop` was set, or the process ended.

@@ -1,7 +1,7 @@
 """Masks for scans that have only points: the current network segments around each point.
 
 What keeps to the rules of `vertseg.training.pseudolabel.sanity` is written, and a picture of
-every case, to be looked at before anything is trained on it.
+every case, to check before anything is trained on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a reproduction will take, told before it begins: work of the networks, speed, memory."""
+"""The cost of a reproduction, estimated before it begins: operations, speed, memory."""
 
 from __future__ import annotations
 

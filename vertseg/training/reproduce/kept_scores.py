@@ -1,4 +1,4 @@
-"""Scores of single cases in files, so that a cross-validation goes on where it was stopped."""
+"""Scores of single cases in files, so that a stopped cross-validation continues where it was."""
 
 from __future__ import annotations
 

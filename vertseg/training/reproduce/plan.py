@@ -79,7 +79,7 @@ class Plan:
         return self.work / "weights" / _name(fold)
 
     def scores(self, fold: int) -> Path:
-        """Scores of the cases of a fold, one file a case."""
+        """Scores of the cases of a fold, one file per case."""
         return self.work / "scores" / _name(fold)
 
     def config(self, stage: Stage) -> StageConfig:

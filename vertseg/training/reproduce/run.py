@@ -1,4 +1,4 @@
-"""From a folder with VerSe to tables 1 and 2 of the paper; every part goes on where it stopped."""
+"""From a folder with VerSe to tables 1 and 2 of the paper; a stopped run continues where it was."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _train(plan: Plan, stage: Stage, fold: int | None, policy: str) -> None:
 
 
 def _steps_done(plan: Plan, stage: Stage, fold: int | None) -> int:
-    """Of a training that has come to an end of a leg, as its curve tells."""
+    """Number of steps in the finished legs of a training, from its curve."""
     curve = plan.runs(fold) / f"{stage}.csv"
     if not curve.is_file():
         return 0

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 
 def separable(volume, along_x, along_y, along_z):
-    """Applies one matrix an axis: (x, y, z) -> (rows of each matrix)."""
+    """Applies one matrix per axis: (x, y, z) -> (rows of each matrix)."""
     nx, ny, nz = volume.shape
     volume = ops.reshape(ops.matmul(along_x, ops.reshape(volume, (nx, ny * nz))), (-1, ny, nz))
     volume = ops.matmul(along_y, volume)

@@ -124,13 +124,13 @@ class Rendering(Appearance, Deformation):
 
 
 class Draw(Rendering):
-    """An image and what is asked of it.
+    """An image and its targets.
 
     Attributes:
-        landmarks: (labels, 3), or (1, 3) of the wanted vertebra in the segmentation stage.
+        landmarks: (labels, 3), or (1, 3) of the marked vertebra in the segmentation stage.
         state: (labels,) 1 seen, 2 seen but unnamed, 0 not seen, -1 unsure; absent in the
             segmentation stage.
-        mask: (x, y, z) uint8, share of the wanted vertebra in 255ths; segmentation stage alone.
+        mask: (x, y, z) uint8, share of the marked vertebra in 255ths; segmentation stage only.
     """
 
     landmarks: Array

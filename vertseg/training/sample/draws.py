@@ -54,7 +54,7 @@ def draw_sample(
 
 
 def _wanted_share(source: SourceVolume, spacing_mm: float) -> np.ndarray:
-    """Share of each voxel that the wanted vertebra takes, uint8 in 255ths.
+    """Share of each voxel that the marked vertebra takes, uint8 in 255ths.
 
     Masks of real scans hold what their readers saw; of painted bodies it is where the bone is.
     """

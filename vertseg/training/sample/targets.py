@@ -1,4 +1,4 @@
-"""What one draw becomes inside the graph: the image, and what is asked of the network.
+"""What one draw becomes inside the graph: the image, and the targets of the network.
 
 Every function takes one draw (see `draw.py`) and returns arrays by name; ``image`` is (X, Y, Z,
 channels), in [-1, 1].
@@ -76,7 +76,7 @@ def vertebrae_sample(draw: Draw):
 
 
 def segmentation_sample(draw: Draw):
-    """``target`` (X, Y, Z): share of the wanted vertebra, which the second channel marks.
+    """``target`` (X, Y, Z): share of the vertebra that the second channel marks.
 
     The share, and not whether it is more than half: a response that says where in its voxel the
     border runs gives a smoother mask on the scan's finer grid.

@@ -50,7 +50,7 @@ def validate(
     count: int = 60,
     folds: Path | None = None,
 ) -> str:
-    """Tables in Markdown of all sets; a set that cannot be had is named as missing.
+    """Tables in Markdown of all sets; a set that is not available is named as missing.
 
     The previews of the worst masks of each set are copied to `work`/worst.
 
