@@ -32,7 +32,7 @@ def main() -> None:
         if options.only in (None, name):
             output = options.work / "out" / name
             words = {"input": str(source), "output": str(output), **changes}
-            done[name] = _middle([_child("job", words) for _ in range(options.repeats)])
+            done[name] = _middle([run_child("job", words) for _ in range(options.repeats)])
     figures = _with_theory(done) if done else {"cases": {}}
     if options.only in (None, "reading"):
         figures["reading"] = measure_reading(options.work, options.quick, options.repeats)
@@ -70,14 +70,14 @@ def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _with_theory(cases: dict[str, Any]) -> dict[str, Any]:
     first = next(iter(cases.values()))
-    rate = _child("machine", [first["precision"], first["backend"]])
+    rate = run_child("machine", [first["precision"], first["backend"]])
     for case in cases.values():
         case["theory_s"] = case["flop"] / rate
         case["ratio"] = ratios(case)
     return {"device": first["device"], "matrix_flop_per_s": rate, "cases": cases}
 
 
-def _child(module: str, argument: Any) -> Any:
+def run_child(module: str, argument: Any) -> Any:
     """What a module of this package prints, run in a process of its own."""
     text = argument if isinstance(argument, str) else json.dumps(argument)
     command = [sys.executable, "-m", f"tests.bench.{module}", text]

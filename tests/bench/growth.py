@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from tests.bench.__main__ import _child
+from tests.bench.__main__ import run_child
 from vertseg.geometry.resampling import resample_array
 from vertseg.phantom import make_phantom
 from vertseg.phantom.generate import Phantom
@@ -64,7 +64,7 @@ def _measured(work: Path, name: str, size: int, make: Make) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
         make(folder, size)
         (folder / ".done").touch()
-    run = _child("job", {"input": str(folder), "output": str(work / "out"), "device": "cpu"})
+    run = run_child("job", {"input": str(folder), "output": str(work / "out"), "device": "cpu"})
     shutil.rmtree(work / "out", ignore_errors=True)
     return {
         "size": size,
