@@ -65,7 +65,7 @@ def validate(
         ConfigurationError: the program did not run, or there are no such weights.
     """
     write_cases(data, work / "factory", count, FACTORY)
-    write_cases(data, work / "extreme", count // 2, EXTREME)
+    write_cases(data, work / "extreme", (count + 1) // 2, EXTREME)
     _link_scans(data, work / "real", HELD_OUT)
     sets = ["factory", "extreme", "real"]
     try:
