@@ -289,8 +289,8 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
         "--numbering",
         choices=("auto", "usual", "any"),
         default="auto",
-        help="auto writes T13, L6 or an absent T12 where they are clearly better; usual never, "
-        "any wherever they are better at all (default: %(default)s)",
+        help="T13, L6 or an absent T12: auto writes them where they are clearly better, any where "
+        "they are better at all, usual never (default: %(default)s)",
     )
     modes: dict[str, Any] = {"action": "store_const", "dest": "mode", "default": "usual"}
     mode = parser.add_mutually_exclusive_group().add_argument

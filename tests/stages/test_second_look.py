@@ -65,5 +65,5 @@ def test_changes_are_told() -> None:
     kept = [before[0], before[1]]
     moved = FoundVertebra(3, before[3].point_lps_mm, 0.8, mass=0.8, margin=9.0, place=3)
     text = change_in_words(before, [*kept, moved])
-    assert "what was taken for C3 is no vertebra of its own" in text
-    assert "1 vertebrae were named anew" in text
+    assert "what was taken for C3 is not a separate vertebra" in text
+    assert "1 vertebrae were renamed" in text

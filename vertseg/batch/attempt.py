@@ -31,9 +31,9 @@ class Attempt:
 
     Attributes:
         number: from 1.
-        boot: identity of the running system; empty where it does not tell or count.
+        boot: identity of the running system; empty where it is unknown.
         memory_kills: how many processes that system has killed for lack of memory so far.
-        step: how far it has come.
+        step: the last step that it has reached.
     """
 
     number: int = 1

@@ -53,7 +53,7 @@ class Discovery:
 
     Attributes:
         cases: the scans, sorted by name.
-        skipped: files of these formats that are no scans.
+        skipped: files of these formats that are not scans.
         refused: scans that cannot be run because of their name, and folders that cannot be
             searched; each error says which.
     """

@@ -38,7 +38,7 @@ def run_on_gpus(options: Options, load: Load) -> Outcome:
         load: makes the segmenter in each process; must be importable there.
 
     Raises:
-        ConfigurationError: fewer GPUs than asked for, or a process could not begin its work.
+        ConfigurationError: fewer GPUs than asked for, or a process could not start.
         NoInputError: there is no scan.
         OutputError: the summary or the gallery cannot be written.
     """

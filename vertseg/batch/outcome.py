@@ -41,7 +41,7 @@ class Outcome:
         written: reports of cases done now.
         resumed: reports of cases that were complete before.
         failures: reports of cases that failed, with the error.
-        left_out: files of the input that are no scans, and why.
+        left_out: files of the input that are not scans, and why.
         stopped: exit code if a signal, or one of its processes, ended the run, else 0.
     """
 
@@ -142,7 +142,7 @@ def write_shard_summary(options: Options, shard: Shard, outcome: Outcome) -> Non
 def merge_shards(options: Options) -> Outcome:
     """Write summary and gallery from the reports of all scans; nothing is run.
 
-    Scans without a report are failures: no shard has come to them. If there is none, the summaries
+    Scans without a report are failures: no shard has run them. If there is none, the summaries
     of the shards are removed, as all their rows are in the new one.
 
     Args:

@@ -21,7 +21,7 @@ to about three times their size, and the current scan needs its memory, too."""
 class ReadAhead:
     """Reads the scan of one job while another one is worked on.
 
-    What there was no memory for beside the other scan is read again in its turn.
+    A scan that did not fit into memory beside the other one is read again in its turn.
     """
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ class Request:
         change: the new labels.
         words: the change as the report records it, such as ``"--shift -1"``.
         scans: folder of the scans; None for where the results were made from.
-        by: who changes it; may be empty.
+        by: who makes the change; may be empty.
     """
 
     output: Path
@@ -64,11 +64,11 @@ class Request:
 def relabel(request: Request) -> Report:
     """Give the vertebrae of a case other names, in every output, the summary and the index.
 
-    What is measured and flagged is done anew, as both depend on the level. The outputs as the
+    Measurements and flags are made again, as both depend on the level. The outputs as the
     program made them are kept beside the new ones, with the ending ``.before``.
 
     Raises:
-        ConfigurationError: no such case, or a change that cannot be.
+        ConfigurationError: no such case, or a change that is not possible.
         InputError: scan or mask cannot be read, or have changed.
         OutputError: a file cannot be written; then all are as they were.
     """

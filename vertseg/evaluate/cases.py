@@ -34,10 +34,10 @@ def read_pair(reference: CaseFiles, prediction: CaseFiles) -> tuple[Annotation, 
     """Read both sides of a case.
 
     Centroid files count voxels of the scan, whose grid is that of the mask beside them; where there
-    is none, the other side's files tell it.
+    is none, the other side's files give it.
 
     Raises:
-        InputError: a file cannot be read, or no file tells the grid of the scan.
+        InputError: a file cannot be read, or the grid of the scan is unknown.
     """
     return _read(reference, prediction), _read(prediction, reference)
 

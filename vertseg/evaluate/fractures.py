@@ -52,7 +52,7 @@ class FractureScores:
         sensitivity: least grade of the reader's -> share of those vertebrae with a grade above 0.
         found_by_grade: grade of the reader's -> share of those vertebrae with a grade above 0.
         specificity: share of the sound vertebrae with grade 0.
-        false_positives: sound vertebrae with a grade above 0, a patient.
+        false_positives: sound vertebrae with a grade above 0, per patient.
         grade_right: share of the fractured vertebrae whose grade is the reader's.
         kappa: Cohen's, of the four grades.
         weighted_kappa: with linear weights.

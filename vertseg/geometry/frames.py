@@ -57,7 +57,7 @@ def frames_along(points_lps_mm: Sequence[Sequence[float]]) -> list[SpineFrame]:
     """Frames at the centres of vertebrae, in order from the head downwards.
 
     The spine's direction at a vertebra is that from its lower to its upper neighbour; a single
-    vertebra is taken to stand upright in the world, as does one whose neighbours say nonsense.
+    vertebra is taken to stand upright in the world, as is one whose neighbours lie implausibly.
     """
     points = np.asarray(points_lps_mm, dtype=np.float64).reshape(-1, 3)
     frames = []

@@ -113,7 +113,7 @@ def read_points(path: Path, grid: Grid) -> dict[int, FloatArray]:
     """Centroids of vertebrae, label -> (3,) LPS mm, of a file that belongs to a scan on `grid`.
 
     Raises:
-        InputError: it is no centroid file.
+        InputError: it is not a centroid file.
     """
     if _ISO.search(path.name):
         steps = np.asarray(grid.spacing)

@@ -28,7 +28,7 @@ def files_of_header(path: Path, suffix: str) -> tuple[Path, ...]:
         suffix: ``.mha``, ``.mhd`` or ``.nrrd``.
 
     Raises:
-        InputError: the header or its data are no regular file, the voxels are not in one file
+        InputError: the header or its data are not a regular file, the voxels are not in one file
             beside the header, or the header does not say where they are.
     """
     name = _nrrd_data(path) if suffix == ".nrrd" else _meta_data(path)

@@ -47,7 +47,7 @@ class Left:
 def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Left]]:
     """Sort DICOM files into series by their series identity, whatever folders they lie in.
 
-    Scout views, screenshots, segmentations and documents are left out. Series that are no usable
+    Scout views, screenshots, segmentations and documents are left out. Series that are not usable
     CT are kept: reading them says what is wrong. So are those of which nothing can be read.
 
     Args:

@@ -31,7 +31,7 @@ class Storage:
         bits_stored: of a value.
         high_bit: number of its highest bit.
         signed: whether it may be negative.
-        samples: values a pixel, 1 unless it is in colour.
+        samples: values per pixel, 1 unless it is in colour.
     """
 
     syntax: str

@@ -63,7 +63,7 @@ class _Stored:
     Attributes:
         size: voxels along each axis, however many there are.
         kind: SimpleITK's name of the voxels' type.
-        components: values a voxel.
+        components: values per voxel.
         geometry: of the first three axes.
         names_space: whether a NRRD header says what its axes mean.
     """

@@ -70,7 +70,7 @@ def markups_from_json(payload: Any, where: str = "") -> list[Centroid]:
         where: file name for messages.
 
     Raises:
-        InputError: no markups, a point whose name is no vertebra, or one without a place.
+        InputError: no markups, a point not named after a vertebra, or one without a place.
     """
     nodes = payload["markups"]
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):

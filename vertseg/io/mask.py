@@ -60,7 +60,7 @@ def read_labels(path: Path, image: Image) -> LabelArray:
         image: the image that was segmented.
 
     Raises:
-        InputError: it cannot be read, has another shape, or holds what is no label.
+        InputError: it cannot be read, has another shape, or holds values that are not labels.
     """
     labels, grid = read_labels_and_grid(path)
     if grid.size != image.grid.size:
@@ -76,7 +76,7 @@ def read_labels_and_grid(path: Path) -> tuple[LabelArray, Grid]:
         path: ``.nii.gz``, ``.mha`` or ``.nrrd``.
 
     Raises:
-        InputError: it cannot be read, or holds what is no label.
+        InputError: it cannot be read, or holds values that are not labels.
     """
     suffix, where = split_suffix(path.name)[1], str(path)
     try:

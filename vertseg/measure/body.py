@@ -70,7 +70,7 @@ def measure_body(mask: npt.NDArray[np.bool_], grid: Grid, frame: SpineFrame) -> 
 
     Returns:
         None where walls or end plates cannot be found: the origin is outside of the mask, or the
-        mask is no vertebral body.
+        mask is not a vertebral body.
     """
     first = _measure_once(mask, grid, frame, _STEPS_MM[0], _REACH_MM)
     if first is None:

@@ -77,7 +77,7 @@ class Measurement:
             leaves out the cortex, end plates and pedicles. The region of interest follows
             Jang et al., Radiology 2019;291:360 (trabecular attenuation of L1), in three
             dimensions.
-            None where the values of the scan are no HU or limited to a window.
+            None where the values of the scan are not HU or limited to a window.
         trabecular_sd_hu: standard deviation within that core.
         touches_border: sides of the image, or of what was scanned within it, that the mask
             touches, of L, R, A, P, S, I.
@@ -117,7 +117,7 @@ def measure_vertebrae(
         vertebrae: from the head downwards; their places give the direction of the spine.
 
     Returns:
-        One measurement a vertebra, in the same order.
+        One measurement per vertebra, in the same order.
     """
     boxes = label_boxes(labels)
     frames = frames_along([vertebra.point_lps_mm for vertebra in vertebrae])

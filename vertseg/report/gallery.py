@@ -58,7 +58,7 @@ def gallery_page(
         root: folder of the page, that of the outputs.
         entries: cases in the order in which they are listed at first.
         marks: case -> what a reviewer said of it, shown until the browser's own marks replace it.
-        left_out: files of the input that are no scans.
+        left_out: files of the input that are not scans.
     """
     reports = [report for _, report in entries]
     codes = sorted({flag["code"] for report in reports for flag in report["flags"]})

@@ -37,7 +37,7 @@ def read_review(path: Path) -> dict[str, Mark]:
     """Marks by case, of a file that the gallery has saved; the last one of a case counts.
 
     Raises:
-        ConfigurationError: it cannot be read, or is no such file.
+        ConfigurationError: it cannot be read, or is not such a file.
     """
     where, remedy = f"--review {path}", "Give a CSV file that index.html has saved."
     try:

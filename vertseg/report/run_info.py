@@ -28,7 +28,7 @@ class OutputOptions:
         mode: see `vertseg.stages.modes`.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         tile_overlap: voxels by which tiles of the second stage overlap; None for the default.
-        numbering: what is done about numbering variants: ``"auto"``, ``"usual"`` or ``"any"``,
+        numbering: how numbering variants are treated: ``"auto"``, ``"usual"`` or ``"any"``,
             see `vertseg.sequence.solve.Numbering`.
         centroid_format: of the centroid files.
         stages: those to run, see `vertseg.stages.parse_stages`.
@@ -40,7 +40,7 @@ class OutputOptions:
         markups: write centroids for 3D Slicer, too.
         mask_1mm: write the mask with voxels of 1 mm, too.
         parts: divide the vertebrae into their parts, too.
-        meshes: write surfaces, too: as one ``"glb"``, or one ``"stl"`` a vertebra.
+        meshes: write surfaces, too: as one ``"glb"``, or one ``"stl"`` per vertebra.
     """
 
     mode: Mode = "usual"

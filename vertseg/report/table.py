@@ -24,7 +24,7 @@ def format_table(reports: Sequence[Report], left_out: Sequence[LeftOut] = ()) ->
 
     Args:
         reports: in the order in which they are to be listed.
-        left_out: files of the input that are no scans.
+        left_out: files of the input that are not scans.
     """
     rows = [_row(report) for report in reports]
     widths = [max(map(len, column)) for column in zip(_HEADS, *rows, strict=True)]

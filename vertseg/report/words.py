@@ -1,4 +1,4 @@
-"""What a report says, in a few words."""
+"""Short texts made from a report."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def case_in_words(report: Report) -> str:
 
 
 LeftOut = tuple[str, str]
-"""Name of a file of the input, and in a few words why it is no scan."""
+"""Name of a file of the input, and in a few words why it is not a scan."""
 
 _MOST_NAMES = 8
 

@@ -65,7 +65,7 @@ class SequenceConfig:
         coronal_tilts_deg: tilts that are tried; ascending.
         pose_cost_limit: the largest cost of an unusual size or tilt, each.
         direction_margin: a chain that is better than the best one upside down by less than this,
-            in nats a vertebra, is reported as doubtful. Of ten real scans none had less than
+            in nats per vertebra, is reported as doubtful. Of ten real scans none had less than
             4.0, and of seven mirrored from top to bottom none had more than 2.0.
         variant_margin: a numbering variant is chosen if it is better than the best chain of usual
             numbering by at least this; otherwise that one is, and the variant is its rival.

@@ -1,4 +1,4 @@
-"""What is known of places besides the heatmaps, from their masks."""
+"""What the masks of places tell, besides the heatmaps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the masks say of the chain: which places are one vertebra, and which are hardly any.
+"""Checks the chain by the masks: which places are one vertebra, and which are hardly one.
 
 The heatmaps may show one vertebra twice, such as dens and body of a tall C2, and name the second
 place after the next level; all below is then one level too low. The masks of two such places are
@@ -47,7 +47,7 @@ class PlaceMask:
 
     @classmethod
     def of(cls, response: Float32Array, grid: Grid, threshold: float) -> PlaceMask:
-        """Of a response (x, y, z), as `vertseg.stages.segmentation.vertebra_responses` gives it."""
+        """The mask of a response (x, y, z), see `vertseg.stages.segmentation.vertebra_responses`."""
         box = filled_box(response > threshold)
         return cls(response[box] > threshold, grid.crop(box))
 
@@ -150,7 +150,7 @@ def places_in_question(chain: SequenceResult, seen: Iterable[int]) -> list[tuple
 
 
 def change_in_words(before: Sequence[Centroid], after: Sequence[Centroid]) -> str:
-    """What a second look has changed; empty where it has not changed anything."""
+    """What a second look has changed; empty if nothing."""
     gone = {v.point_lps_mm: v.name for v in before}
     kept = {v.point_lps_mm: v.name for v in after}
     if gone == kept:
@@ -160,9 +160,9 @@ def change_in_words(before: Sequence[Centroid], after: Sequence[Centroid]) -> st
     renamed = sum(gone[point] != name for point, name in kept.items() if point in gone)
     parts = []
     if dropped:
-        parts.append(f"what was taken for {', '.join(dropped)} is no vertebra of its own")
+        parts.append(f"what was taken for {', '.join(dropped)} is not a separate vertebra")
     if added:
         parts.append(f"{', '.join(added)} was added")
     if renamed:
-        parts.append(f"{renamed} vertebrae were named anew")
+        parts.append(f"{renamed} vertebrae were renamed")
     return f"second look by the masks: {'; '.join(parts)}"

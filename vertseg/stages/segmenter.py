@@ -145,7 +145,7 @@ class Segmenter:
 
         Args:
             image: the scan in HU.
-            centroids: one a vertebra; listed from the head downwards in the result.
+            centroids: one per vertebra; listed from the head downwards in the result.
             on_progress: see `__call__`.
         """
         report, seconds = self._start(on_progress)

@@ -36,7 +36,7 @@ def say(text: str) -> None:
 class Progress:
     """Two bars on the terminal, one over the cases and one over the steps of a stage.
 
-    Where standard error is no terminal, or several processes share it, nothing is drawn.
+    Where standard error is not a terminal, or several processes share it, nothing is drawn.
 
     Args:
         total: number of cases.
@@ -128,7 +128,7 @@ def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> No
     Args:
         verbose: log details, and let the libraries speak.
         prefix: of every line.
-        as_json: a JSON object a line, see `JsonFormatter`, the steps of stages included.
+        as_json: one JSON object per line, see `JsonFormatter`, the steps of stages included.
     """
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 SIGMAS = "sigmas.json"
-"""Ending of the file with a stage's learned sigmas, in voxels, one a label."""
+"""Ending of the file with a stage's learned sigmas, in voxels, one per label."""
 
 
 def start_from(weights: Weights, trainer: StageTrainer, folder: Path) -> int:

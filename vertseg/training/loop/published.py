@@ -26,7 +26,7 @@ class PublishedTrainer(keras.Model):
     Attributes:
         network: of the stage.
         method: how it is trained.
-        sigmas: learned standard deviations in voxels, one a label; None where they are fixed.
+        sigmas: learned standard deviations in voxels, one per label; None where they are fixed.
     """
 
     def __init__(self, preset: Preset, recipe: PublishedRecipe) -> None:

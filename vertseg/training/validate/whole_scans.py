@@ -18,7 +18,7 @@ ASKED = frozenset(
 def is_right(scores: Sequence[VertebraScore]) -> bool:
     """Whether every annotated vertebra of a scan is identified.
 
-    What is predicted besides is no error of names: a scan may show more than was annotated.
+    What is predicted besides is not an error of names: a scan may show more than was annotated.
     """
     return all(score.identified for score in scores if score.annotated)
 
