@@ -41,7 +41,7 @@ def list_cases(found: Discovery, options: Options) -> Iterator[Line]:
     Scans are judged by their headers, so that one whose values are damaged is "to do".
 
     Args:
-        found: what lies in the inputs.
+        found: what the inputs hold.
         options: of the run.
 
     Raises:

@@ -34,7 +34,7 @@ class Options(OutputOptions):
         shard: the share of the scans to do; None for all.
         overwrite: replace files in the output folder that this program has not written, or that
             were changed since.
-        list_only: say what would be done, and run nothing.
+        list_only: list what would be done, and run nothing.
         among: the place of this run among several that have the same scans, or others; it begins
             with its share and then does what the others have not; None where it is alone.
         merge: only write summary and gallery of what all shards have done.

@@ -32,7 +32,7 @@ class DensityScores:
         r: Pearson's correlation, with its 95 % interval after Fisher.
         r_low: lower end of the interval.
         r_high: upper end.
-        residual: standard deviation of what the line leaves, in units of the density.
+        residual: standard deviation around the line, in units of the density.
     """
 
     pairs: int

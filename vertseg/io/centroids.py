@@ -71,7 +71,7 @@ def centroids_from_json(
     """Centroids from a decoded file; the format is recognised by its entries.
 
     Args:
-        payload: what ``json.load`` gave.
+        payload: what ``json.load`` returned.
         grid: grid of the image that the file belongs to.
         where: file name for messages.
 

@@ -29,7 +29,7 @@ class Headers:
     Attributes:
         slices: of all images.
         unusable: DICOM files without an image, or damaged.
-        others: files that do not begin like DICOM, and how they are instead.
+        others: files that do not begin like DICOM, and what is wrong with them.
     """
 
     slices: list[Slice] = field(default_factory=list)

@@ -95,7 +95,7 @@ def assemble_image(
         scale: slope and intercept from stored value to HU.
         grid: where the voxels lie.
         stored: from which a mask takes its geometry.
-        warnings: what was said before.
+        warnings: earlier ones.
         where: file name for messages.
 
     Raises:

@@ -24,7 +24,7 @@ def is_label_map(path: Path) -> bool | None:
     """Whether a volume holds labels, or a map of probabilities, and surely no CT.
 
     Hounsfield units begin at -1000, also where 1024 was added. Labels are never negative, and
-    either none is larger than 255 or they are whole and few. A CT is told by its first voxels.
+    either none is larger than 255 or they are whole and few. The first voxels reveal a CT.
 
     Args:
         path: a NIfTI, MetaImage or NRRD file.

@@ -66,7 +66,7 @@ def markups_from_json(payload: Any, where: str = "") -> list[Centroid]:
     Points that were never placed are left out, as are lines, curves and other markups.
 
     Args:
-        payload: what ``json.load`` gave.
+        payload: what ``json.load`` returned.
         where: file name for messages.
 
     Raises:

@@ -17,7 +17,7 @@ def shifted(labels: Sequence[int], by: int, first: int | None = None) -> dict[in
 
     Args:
         labels: from the head downwards.
-        by: levels downwards; negative for upwards.
+        by: levels to shift down; negative shifts up.
         first: only this label and those below it; all if None.
 
     Returns:
@@ -42,7 +42,7 @@ def renamed(labels: Sequence[int], first: int, new: int) -> dict[int, int]:
 
     Args:
         labels: from the head downwards.
-        first: label that is to be changed.
+        first: label to change.
         new: what it becomes.
 
     Returns:

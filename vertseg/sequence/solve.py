@@ -48,7 +48,7 @@ class FoundVertebra(Centroid):
     """One vertebra of the chain.
 
     Its score is the height of its own channel's heatmap at this place (0 for labels without a
-    channel), None where nobody asked a network.
+    channel), None where no network has run.
 
     Attributes:
         mass: how sure the heatmaps are that some vertebra is here, 0 to 1.
@@ -128,8 +128,8 @@ def solve_sequence(
             image should stop at C1 or at the sacrum.
         statistics: offsets of neighbours; the stored table where not given.
         config: tunables.
-        numbering: what is done about numbering variants.
-        doubts: what is known of places besides.
+        numbering: how numbering variants are treated.
+        doubts: what the masks tell of the places.
 
     Raises:
         ValueError: shapes that do not fit, or values that are not finite.

@@ -35,7 +35,7 @@ ONE_BY_ONE = AtOnce(1, 1)
 def crops_at_once(crop_bytes: int, kind: Literal["cpu", "gpu"], backend: str) -> AtOnce:
     """How crops are to be run.
 
-    On a GPU in batches of as many as fit; on a CPU a batch gains nothing, so one crop a pass.
+    On a GPU in batches of as many as fit; on a CPU a batch gains nothing, so one crop per pass.
 
     Args:
         crop_bytes: memory that one crop takes at most.

@@ -70,11 +70,11 @@ def choose_device(
     """Choose the processor and the library, and set the library up.
 
     Args:
-        device: ``auto`` takes a GPU when there is one; ``gpu`` insists; ``cpu`` ignores GPUs.
-        precision: ``auto`` takes bfloat16 where the processor has it (GPUs of compute capability
+        device: ``auto`` uses a GPU if there is one; ``gpu`` requires one; ``cpu`` ignores GPUs.
+        precision: ``auto`` uses bfloat16 where the processor has it (GPUs of compute capability
             8.0, CPUs with AVX-512-BF16 or AMX), float16 on older GPUs, float32 elsewhere.
         threads: CPU threads; all of them if None.
-        backend: ``auto`` takes OpenVINO on a CPU, and on a GPU what Keras runs on: TensorFlow, or
+        backend: ``auto`` uses OpenVINO on a CPU, and on a GPU what Keras runs on: TensorFlow, or
             JAX where ``KERAS_BACKEND`` says so or TensorFlow is not installed.
 
     Raises:

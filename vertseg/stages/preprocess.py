@@ -62,7 +62,7 @@ def resample_to(
         array: the response, of the size of `from_grid`.
         from_grid: the network grid.
         to_grid: the scan's grid.
-        box: part of `to_grid`, as `paste_region` gives it; None for all of it.
+        box: part of `to_grid`, as returned by `paste_region`; None for all of it.
         outside: value where the response does not reach.
 
     Returns:

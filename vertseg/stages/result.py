@@ -55,7 +55,7 @@ class Result:
         seconds: wall-clock time of each stage.
         margin: nats between the best chain of labels and its rival; infinite without a rival.
         rival: the rival in words.
-        rival_labels: label of each of `vertebrae` in the rival; None where it is none there.
+        rival_labels: label of each of `vertebrae` in the rival; None where it has none.
         level_shift_possible: whether the margin is too small to trust the level.
         upside_down_possible: whether the vertebrae would fit about as well upside down.
         second_look: what the masks have changed in the chain, in words; empty for nothing.
@@ -65,7 +65,7 @@ class Result:
         spine_lps_mm: points along the spine as the first stage sees it, from the head downwards.
         heatmaps: of the first two stages, if the segmenter keeps them.
         fine: the mask at 1 mm, if the segmenter was asked for it.
-        changed: what a person has changed since, a sentence; empty if nothing.
+        changed: a sentence on what a person has changed since; empty if nothing.
     """
 
     image: Image

@@ -47,7 +47,7 @@ class PlaceMask:
 
     @classmethod
     def of(cls, response: Float32Array, grid: Grid, threshold: float) -> PlaceMask:
-        """The mask of a response (x, y, z), see `vertseg.stages.segmentation.vertebra_responses`."""
+        """The mask of a response (x, y, z) of `vertseg.stages.segmentation.vertebra_responses`."""
         box = filled_box(response > threshold)
         return cls(response[box] > threshold, grid.crop(box))
 

@@ -45,7 +45,7 @@ def segment_vertebrae(
         network: the segmentation U-Net.
         at_once: crops in a batch, and threads that take batches.
         on_vertebra: called with (vertebrae done, vertebrae).
-        fine: gets the same mask at 1 mm; None if nobody wants it.
+        fine: gets the same mask at 1 mm; None if it is not wanted.
         on_response: called with each response, before they are merged.
     """
     crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]

@@ -51,12 +51,12 @@ class Segmenter:
         mode: ``usual``; ``fast``, see `vertseg.stages`; ``reference``, float32 unless `precision`
             says otherwise and stage 3 as in `vertseg.stages.segmentation_reference`;
             ``published``, see `vertseg.stages.published`.
-        keep_heatmaps: give the heatmaps of the first two stages with each result.
-        fine_mask: give the mask at 1 mm, too, with each result; not of ``reference`` and
+        keep_heatmaps: return the heatmaps of the first two stages with each result.
+        fine_mask: return the mask at 1 mm, too, with each result; not of ``reference`` and
             ``published``.
         backend: ``auto``, ``openvino``, ``tensorflow`` or ``jax``, see
             `vertseg.stages.device.choose_device`.
-        numbering: what is done about numbering variants, see `vertseg.sequence.solve.Numbering`.
+        numbering: how numbering variants are treated, see `vertseg.sequence.solve.Numbering`.
 
     Raises:
         ConfigurationError: unusable weights, device or option.

@@ -28,7 +28,7 @@ class Check:
 
     Attributes:
         name: what was checked.
-        passed: whether it is well.
+        passed: whether the check passed.
         text: what it found, or what is wrong and what to do.
     """
 

@@ -56,7 +56,7 @@ def predict_tiles(
         network: from a tile (x, y, z) to its maps (x, y, z, channels); called by several threads.
         volume: (x, y, z) network input.
         tiles: boxes within `volume`.
-        channels: maps that the network gives.
+        channels: number of maps that the network returns.
         on_tile: called with (tiles done, tiles).
 
     Returns:

@@ -49,7 +49,7 @@ class Search:
         points_lps_mm: (N, 3) places.
         scores: (N, L) height of every label's heatmap at every place.
         labels: (L,) of the channels.
-        numbering: what is done about numbering variants.
+        numbering: how numbering variants are treated.
     """
 
     image: Image
@@ -106,7 +106,7 @@ def search_vertebrae(
         overlap: voxels that neighbouring tiles share; the preset's if None.
         on_tile: called with (tiles done, tiles).
         keep: gets the heatmaps.
-        numbering: what is done about numbering variants.
+        numbering: how numbering variants are treated.
     """
     for _ in range(_MOST_ROUNDS):
         heatmap, grid = predict_heatmaps(image, spine, network, overlap, on_tile)
@@ -174,7 +174,7 @@ def predict_heatmaps(
 ) -> tuple[Float32Array, Grid]:
     """Heatmaps (x, y, z, labels), none below 0, of the whole spine and their grid.
 
-    A scan that one tile holds is looked at in several sizes.
+    A scan that fits into one tile is processed at several sizes.
     """
     config = network.config
     grid, tiles = plan_tiles(spine, config, overlap)

@@ -63,7 +63,7 @@ def read_variables(path: Path) -> dict[str, list[npt.NDArray[np.float32]]]:
     """The variables of each layer that has any, by its name, from a weights file of Keras.
 
     Raises:
-        OSError: the file is no HDF5 file.
+        OSError: the file is not an HDF5 file.
         KeyError: it is, but holds no weights of Keras.
     """
     found = {}

@@ -50,7 +50,7 @@ def isolated(
     Args:
         function: of a module's top level; it, its arguments and values can be pickled.
         arguments: for it.
-        seconds: of processor time, the most that one value may take.
+        seconds: of processor time that one value may take at most.
         patience: seconds that it may take by the clock beyond them, on slow disks and busy
             machines.
 

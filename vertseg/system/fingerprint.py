@@ -130,7 +130,7 @@ def are_same_files(paths: Sequence[PathLike], recorded: Any) -> bool:
 
     Args:
         paths: the files as they are now.
-        recorded: `Fingerprint.as_dict` as read from a report; nonsense is never the same.
+        recorded: `Fingerprint.as_dict` as read from a report; an invalid one is never the same.
 
     Raises:
         OSError: one of them cannot be read, so that the answer is unknown.

@@ -126,7 +126,7 @@ def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> No
     """Log to standard error; quieten the libraries, whose lines would drown the program's.
 
     Args:
-        verbose: log details, and let the libraries speak.
+        verbose: log details, and what the libraries log.
         prefix: of every line.
         as_json: one JSON object per line, see `JsonFormatter`, the steps of stages included.
     """

@@ -30,7 +30,7 @@ class Findings:
 
     Attributes:
         problems: why it is refused; none for a case that can be used.
-        notes: what is worth knowing and does no harm.
+        notes: remarks that do not prevent its use.
     """
 
     problems: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ Alias = tuple[str, ...]
 def read_participants(path: Path) -> list[Alias]:
     """Pairs (scan or subject, patient) of a table with a header, tab or comma between columns.
 
-    A table that names no patients, as most BIDS tables, gives none.
+    A table that names no patients, like most BIDS tables, returns none.
 
     Raises:
         ConfigurationError: it cannot be read or has no column for the scan.

@@ -29,7 +29,7 @@ _STRETCH = np.ones(24)
 _STRETCH[7:16] = 0.75, 1.0, 1.15, 1.5, 2.0, 2.0, 2.0, 1.3, 1.2
 """What the atlas's spinous processes lack: those of T5-T9 are short and too level, where usual ones
 reach 53 mm behind the body and slope down by 58 degrees at T6, but 30 at T1 (Panjabi et al., Spine
-1991;16:888; PMC4857161). For C1-L5: how much further they slope down, in mm a mm, and how much
+1991;16:888; PMC4857161). For C1-L5: how much further they slope down, in mm per mm, and how much
 longer they are."""
 
 _PITCH_SD, _STRETCH_SD = (0.15, 0.05), (0.1, 0.05)
@@ -57,7 +57,7 @@ class Anatomy:
         warp: seeds, amplitudes (mm) and wavelengths (mm) of the random warp.
         slide_mm: how far organs and ribs away from the spine lie caudal of their usual level, at
             each level, shape (n,).
-        pitch: how much further the processes slope down than the atlas's, in mm a mm, shape (n,).
+        pitch: how much further the processes slope down than the atlas's, in mm per mm, shape (n,).
         stretch: how many times as long they are, shape (n,).
         front_slide_mm: the same for what lies right in front of the spine: airways, heart, vessels.
         rigid: whether every vertebra is set into the blended body by its own map alone. Blending

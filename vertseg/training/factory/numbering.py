@@ -22,7 +22,7 @@ def is_lumbar(labels: np.ndarray) -> np.ndarray:
 def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shapes (n,) of bones that stray by up to two levels from those given, in steps of one.
 
-    There is one atlas: a network that knows its vertebrae by heart fails on those of a patient.
+    There is one atlas: a network that memorises its vertebrae fails on those of a patient.
     Levels are named by what stands beside the bones: the skull, the first rib, the last rib, the
     sacrum. Each region keeps to itself, but C7 and T1, and T12 and L1, may look alike.
 

@@ -30,7 +30,7 @@ _LARGEST_HU = 1200.0
 def metal_streaks(labels: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
     """The error in HU, float32 (48, 48, z), that the metal in `labels` (x, y, z) makes.
 
-    It is 0 without metal. `expand` gives the matrices that bring it onto the grid of `labels`.
+    It is 0 without metal. `expand` returns the matrices that bring it onto the grid of `labels`.
     """
     error = np.zeros((_PIXELS, _PIXELS, labels.shape[2]), np.float32)
     metal = labels == METAL

@@ -23,7 +23,7 @@ class Curve:
         tensorboard: whether to write ``tensorboard/STAGE`` as well.
 
     Raises:
-        ConfigurationError: TensorBoard is wanted and not installed.
+        ConfigurationError: TensorBoard is asked for and not installed.
     """
 
     def __init__(self, folder: Path, stage: str, tensorboard: bool = False) -> None:

@@ -30,7 +30,7 @@ def export(
         runs: folder of the training runs.
         folder: where the weights go.
         details: further entries of the manifest (data, licences, scores).
-        known: stage -> entry of an earlier manifest, of which all that is not told anew is kept.
+        known: stage -> entry of an earlier manifest, whose other values are kept.
 
     Every stage's configuration is the one that it was last trained with.
     """

@@ -45,7 +45,7 @@ def prefetch(
         draw: makes a sample; number k is made from a generator seeded with (`seed`, k).
         seed: of the run.
         first: number of the first sample.
-        batch: samples in a batch.
+        batch: samples per batch.
         workers: threads that draw, or processes where `draw` is `Portable` and there are several.
     """
     stop = threading.Event()

@@ -43,7 +43,7 @@ class TrainConfig:
             it.
         steps: stop after this many steps of the leg, if that is sooner.
         until: stop when the run has done this many steps in all, if that is sooner.
-        batch: samples in a step.
+        batch: samples per step.
         rate: peak learning rate; the method's own if None.
         final_rate: share of `rate` at the end of the leg (cosine decay over the leg).
         warmup: steps over which the rate rises, from the first of the optimiser.
@@ -52,7 +52,7 @@ class TrainConfig:
         row_every: steps between rows of the curve; losses are fetched no more often.
         checkpoint_s: seconds between checkpoints.
         workers: threads that draw samples.
-        validate_every: steps between looks at validation samples; 0 for none.
+        validate_every: steps between validations; 0 for none.
         validation_samples: how many there are.
         tensorboard: whether TensorBoard's files are written.
         hold_out: names of scans that the samples are never made of; None for those of `real.py`.
@@ -113,7 +113,7 @@ def train(
 
     Raises:
         Stopped: Ctrl-C or SIGTERM came; the checkpoint is written.
-        FloatingPointError: the loss is not a number any more.
+        FloatingPointError: the loss is no longer finite.
         ConfigurationError: the batch cannot be dealt out to the devices, `weights` are of
             another network, or the run left out another fold.
     """

@@ -23,7 +23,7 @@ from vertseg.training.data.checks import off_label_mm
 
 @dataclass(frozen=True)
 class Limits:
-    """What a mask must keep to.
+    """Limits that a mask must keep to.
 
     Attributes:
         volume: smallest and largest volume as a share of `vertseg.measure.reference`: masks of
@@ -31,7 +31,7 @@ class Limits:
             loses up to half of its body.
         mean_hu: of the whole mask: from osteoporotic marrow to young or sclerotic bone.
         metal: largest share of voxels above 2500 HU.
-        main_part: smallest share of the voxels that hang together.
+        main_part: smallest share of the voxels in one connected part.
         overlap: largest share that a neighbour's response claims, too.
         off_mm: largest distance from the given point to the mask; C1 is a ring round its point.
         off_c1_mm: the same for C1.
@@ -91,7 +91,7 @@ def judge(
         label: of the vertebra.
         point_lps_mm: (3,) its given centroid.
         overlap: share of its response that neighbours claim (`overlaps`).
-        limits: what it must keep to.
+        limits: that it must keep to.
     """
     limits = limits or Limits()
     box = ndimage.find_objects(labels, label)[label - 1]
