@@ -23,9 +23,8 @@ def reason_to_run(case: Case, output: Path, run: RunInfo) -> str:
 
     Outputs appear whole or not at all, and the report is written last; so a report and the files
     it names are enough. Files that somebody has edited since are left alone, and so is a numbering
-    that a person has changed, whatever the options, until that is replaced with --no-resume. What
-    costs least is looked at first: the content of the scan is read only where size or time do not
-    tell.
+    that a person has changed, whatever the options, until that is replaced with --no-resume. The
+    cheapest checks come first: the content of the scan is read only where size or time do not tell.
 
     Args:
         case: the scan and the names of its outputs.

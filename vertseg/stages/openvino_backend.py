@@ -32,9 +32,9 @@ class OpenVinoForward:
     """A network compiled for this CPU: from a batch of crops to a batch of maps.
 
     The crops of all calls share a few streams, each with its share of the threads: two crops side
-    by side take less time than one after the other on all threads. The first stage sees one crop a
-    scan, as a rule, and gets all threads for it. A precision other than float32 is for the
-    segmentation alone: in the others it would move centroids by up to 0.3 mm.
+    by side take less time than one after the other on all threads. The first stage usually sees
+    one crop per scan and gets all threads for it. Only the segmentation uses a precision other than
+    float32: in the other stages it would move centroids by up to 0.3 mm.
 
     Args:
         graph: from (1, x, y, z, inputs) to (1, x, y, z, outputs).

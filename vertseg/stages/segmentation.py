@@ -36,8 +36,8 @@ def segment_vertebrae(
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid: each voxel gets the label with the largest response.
 
-    Responses are resampled and compared only inside the box of each crop; two bytes a voxel are
-    held, one of them only in the box around all crops, however many labels there are.
+    Responses are resampled and compared only inside the box of each crop; two bytes per voxel
+    are held, one of them only in the box around all crops, however many labels there are.
 
     Args:
         image: the scan.
