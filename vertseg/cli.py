@@ -45,9 +45,9 @@ as a BIDS App: vertseg BIDS_DIR OUT_DIR participant [--participant-label 01 02] 
 commands on finished results: vertseg relabel --help, vertseg crop --help
 
 exit codes:
-  0  every scan is written, or the self-test passed
+  0  all results are written, or the self-test passed
   1  bad options, weights or device; nothing was run
-  2  some scans failed, the others are written
+  2  some scans failed; the results of the others are written
   3  there is no readable scan
   130, 143  stopped by Ctrl-C or SIGTERM; every file written is complete
 
@@ -209,16 +209,20 @@ def build_parser(needs_paths: bool = True) -> argparse.ArgumentParser:
     )
     add("--heatmaps", action="store_true", help="also write the heatmaps of the first two stages")
     add("--dicom-seg", action="store_true", help="also write masks of DICOM series as DICOM SEG")
-    add("--dicom-rtstruct", action="store_true", help="also write their outlines as RTSTRUCT")
+    add(
+        "--dicom-rtstruct",
+        action="store_true",
+        help="also write outlines of DICOM series as RTSTRUCT",
+    )
     add(
         "--dicom-report",
         action="store_true",
-        help="also write their measurements as DICOM SR",
+        help="also write measurements of DICOM series as DICOM SR",
     )
     add(
         "--dicom-preview",
         action="store_true",
-        help="also write their previews as Secondary Capture",
+        help="also write previews of DICOM series as Secondary Capture",
     )
     add("--markups", action="store_true", help="also write centroids for 3D Slicer: X_ctd.mrk.json")
     add("--mask-1mm", action="store_true", help="also write the mask with voxels of 1 mm")

@@ -86,9 +86,9 @@ def _add_data(train: argparse.ArgumentParser) -> None:
 
 
 def _add_schedule(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--minutes", type=float, help="time of this leg; default: 9; "
+    train.add_argument("--minutes", type=float, help="length of this leg; default: 9; "
                        "presets trained as published: until their last step")  # fmt: skip
-    train.add_argument("--steps", type=int, default=10**9, help="most steps of this leg")
+    train.add_argument("--steps", type=int, default=10**9, help="end the leg after this many steps")
     train.add_argument("--batch", type=int, default=1, help="samples per step, over all GPUs")
     train.add_argument("--rate", type=float, help="peak learning rate; default: the preset's")
     train.add_argument("--final-rate", type=float, default=0.02)
