@@ -22,13 +22,15 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m vertseg.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     add_train_commands(commands)
-    phantoms = commands.add_parser("phantoms", help="a pool of parametric phantoms for one stage")
+    phantoms = commands.add_parser(
+        "phantoms", help="write a pool of parametric phantoms for one stage"
+    )
     phantoms.add_argument("stage", choices=[stage.value for stage in Stage])
     phantoms.add_argument("--pool", type=Path, default=Path("pool"))
     phantoms.add_argument("--count", type=int, default=40)
     phantoms.add_argument("--preset", default="default")
     phantoms.set_defaults(run=_phantoms)
-    pack = commands.add_parser("pack", help="posed bodies for one stage, packed into a pool")
+    pack = commands.add_parser("pack", help="write posed bodies for one stage, packed, into a pool")
     pack.add_argument("stage", choices=[stage.value for stage in Stage])
     pack.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     pack.add_argument("--pool", type=Path, default=Path("pool"))
@@ -39,20 +41,20 @@ def main(words: Sequence[str] | None = None) -> None:
     pack.add_argument("--preset", default="default")
     pack.add_argument("--seed", type=int, default=0)
     pack.set_defaults(run=_pack)
-    cases = commands.add_parser("cases", help="synthetic scans of courses that are held back")
+    cases = commands.add_parser("cases", help="write synthetic scans of held-out spine courses")
     cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     cases.add_argument("--to", type=Path, required=True)
     cases.add_argument("--count", type=int, default=60)
     cases.add_argument("--extreme", action="store_true",
                        help="with extremes of posture, C2 and twelfth ribs")  # fmt: skip
     cases.set_defaults(run=_cases)
-    check = commands.add_parser("validate", help="scores of weights on data that trained nothing")
+    check = commands.add_parser("validate", help="score weights on data that trained nothing")
     check.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
     check.add_argument("--work", type=Path, required=True, help="folder for scans and predictions")
     check.add_argument("--weights", type=Path, help="default: the bundled ones")
-    check.add_argument("--count", type=int, default=60, help="factory cases")
+    check.add_argument("--count", type=int, default=60, help="number of synthetic scans")
     check.add_argument("--folds", type=Path, metavar="FOLDER",
-                       help="folder of weights, scored on scans they have not seen")  # fmt: skip
+                       help="parent folder of weights that score scans they have not seen")  # fmt: skip
     check.set_defaults(run=_validate)
     parts = commands.add_parser("parts", help="scores of weights on windows of six vertebrae")
     parts.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
@@ -60,7 +62,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parts.add_argument("--weights", type=Path, help="default: the bundled ones")
     parts.add_argument("--only", nargs="+", metavar="NAME", help="scans to take, without sub-")
     parts.set_defaults(run=_parts)
-    sheet = commands.add_parser("sheet", help="factory volumes and real scans in one picture")
+    sheet = commands.add_parser(
+        "sheet", help="draw synthetic volumes and real scans in one picture"
+    )
     sheet.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
     sheet.add_argument("--to", type=Path, required=True, metavar="PNG")
     sheet.add_argument("--count", type=int, default=24, help="factory volumes")
@@ -68,7 +72,9 @@ def main(words: Sequence[str] | None = None) -> None:
     sheet.set_defaults(run=_sheet)
     add_data_commands(commands)
     add_reproduce_command(commands)
-    export = commands.add_parser("export", help="weights and manifest of the three trained stages")
+    export = commands.add_parser(
+        "export", help="write weights and manifest of the three trained stages"
+    )
     export.add_argument("--runs", type=Path, default=Path("runs"))
     export.add_argument("--to", type=Path, default=Path("weights"))
     export.add_argument("--from", type=Path, dest="others", metavar="WEIGHTS",

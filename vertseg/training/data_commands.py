@@ -14,12 +14,12 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         commands,
         "prepare",
         "check data sets and write them as a pool of arrays that training reads",
-        "The pool's real/report.json says what was refused and why. A participants.tsv with a "
+        "The pool's real/report.json lists what was refused and why. A participants.tsv with a "
         "column 'patient' in a data folder, or --same-patient, says which subjects are one person.",
     )
-    prepare.add_argument("--to", type=Path, required=True, metavar="POOL")
+    prepare.add_argument("--to", type=Path, required=True, metavar="POOL", help="folder to write")
     prepare.add_argument("--preset", default="default", help="preset whose grids are used")
-    prepare.add_argument("--folds", type=int, default=3)
+    prepare.add_argument("--folds", type=int, default=3, help="number of folds; default: 3")
     prepare.add_argument("--same-patient", action="append", default=[], metavar="NAME,NAME",
                          help="cases or subjects of one patient; may be repeated")  # fmt: skip
     prepare.add_argument("--atlas", type=Path, help="also pack the atlas of this folder")
@@ -27,8 +27,8 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     cross = _command(
         commands,
         "crossvalidate",
-        "scores of each stage fed with the truth (Payer et al., table 1)",
-        "The figures of the whole chain are what python -m vertseg.evaluate prints.",
+        "score each stage, fed with the ground truth (Payer et al., table 1)",
+        "For the whole chain, use python -m vertseg.evaluate.",
     )
     cross.add_argument("--weights", type=Path,
                        help="folder of weights, or of fold0, fold1 ... (with --pool)")  # fmt: skip
@@ -43,8 +43,8 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     pseudo = _command(
         commands,
         "pseudolabel",
-        "masks for scans that have only points",
-        "Look at every picture before anything is trained on the masks.",
+        "make masks for scans that have only points",
+        "Look at every picture before you train on the masks.",
     )
     pseudo.add_argument("--to", type=Path, required=True, help="folder for masks and pictures")
     pseudo.add_argument("--weights", type=Path, help="default: the bundled ones")

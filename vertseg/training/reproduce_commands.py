@@ -8,8 +8,8 @@ from pathlib import Path
 _MORE = """\
 DATA is the VerSe download in any of its forms. Folders in it whose names end in "validation" or
 "test" are test sets, all others train. The expected cost is printed first. A stopped run continues
-where it was. --scale 0.01 is a rehearsal with a hundredth of the steps. Scores are those of the
-published inference; for the usual one run predict.py and python -m vertseg.evaluate --compare.
+when started again. --scale 0.01 is a rehearsal with a hundredth of the steps. Scores are those of
+the published inference; for the usual one run predict.py and python -m vertseg.evaluate --compare.
 """
 
 
