@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> None:
     check.add_argument("--weights", type=Path, help="default: the bundled ones")
     check.add_argument("--count", type=int, default=60, help="number of synthetic scans")
     check.add_argument("--folds", type=Path, metavar="FOLDER",
-                       help="parent folder of weights that score scans they have not seen")  # fmt: skip
+                       help="folder of weights, each for scans it has not seen")  # fmt: skip
     check.set_defaults(run=_validate)
     parts = commands.add_parser("parts", help="scores of weights on windows of six vertebrae")
     parts.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
