@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -207,6 +208,10 @@ class _Place(NamedTuple):
         return f"[{self.number}/{self.of}]"
 
 
+_TABLES_SHARE = 10.0
+_QUICK_S = 1.0
+
+
 class _Runner:
     """Does the jobs of a run one after another and records their outcomes.
 
@@ -220,6 +225,7 @@ class _Runner:
         self._segmenter = segmenter
         self._run = run
         self._outcome = outcome
+        self._tables_due = 0.0
         self._began = datetime.now(UTC).replace(microsecond=0)  # as reports tell it
 
     def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
@@ -268,10 +274,19 @@ class _Runner:
         return True
 
     def _prepare_for_a_kill(self, writer: WriteBehind) -> None:
-        """Write and report all other cases before one that may get this run killed."""
+        """Write and report all other cases before one that may get this run killed.
+
+        The tables of many scans take seconds: they are written again once the scans since then
+        have taken some times as long.
+        """
         writer.wait()
+        begin = time.monotonic()
+        if begin < self._tables_due:
+            return
         with suppress(OutputError):  # is raised at the end of the run
             _write_tables(self._options, self._outcome)
+        took = time.monotonic() - begin
+        self._tables_due = begin + _TABLES_SHARE * took if took > _QUICK_S else 0.0
 
     def _note_complete(self, job: CaseJob, place: _Place) -> None:
         report = job.report()
