@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +109,8 @@ def note_vanished(options: Options, outcome: Outcome) -> None:
 def _is_whole(place: Path, report: Report) -> bool:
     """Whether a report lies there, and all outputs that it names."""
     names = [place.name, *filter(None, report["outputs"].values())]
-    return all((place.parent / name).is_file() for name in names)
+    # Not Path.is_file, which raises where a name that was only guessed is too long.
+    return all(os.path.isfile(place.parent / name) for name in names)
 
 
 def write_overview(
