@@ -135,7 +135,8 @@ def test_jax_on_a_bare_machine_follows_the_same_curve(tmp_path):
     assert done.returncode == 0, done.stderr
     main([*how, "--runs", str(here)])
     mine, other = losses_of(here), losses_of(there)
-    np.testing.assert_allclose(other, mine, rtol=0.01)
+    np.testing.assert_allclose(other[:10], mine[:10], rtol=0.002)
+    np.testing.assert_allclose(other, mine, rtol=0.03)  # rounding grows from step to step
     assert mine[-5:].mean() < 0.9 * mine[:5].mean()
     for folder in (here, there):
         assert len(list(folder.glob("vertebrae.0000*.png"))) == 2
