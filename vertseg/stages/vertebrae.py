@@ -74,16 +74,9 @@ class Search:
         return without_cut(self.chain(doubts), self.image)
 
 
-def find_vertebrae(
-    image: Image,
-    spine: SpineRegion,
-    network: StageNetwork,
-    overlap: int | None = None,
-    on_tile: Callable[[int, int], None] | None = None,
-    keep: KeepHeatmap | None = None,
-) -> SequenceResult:
+def find_vertebrae(image: Image, spine: SpineRegion, network: StageNetwork) -> SequenceResult:
     """The chain of whole vertebrae, see `search_vertebrae`."""
-    return search_vertebrae(image, spine, network, overlap, on_tile, keep).whole()
+    return search_vertebrae(image, spine, network).whole()
 
 
 def search_vertebrae(
