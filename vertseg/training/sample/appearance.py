@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -28,30 +29,31 @@ _ARCH_SHELL_MM = (0.6, 2.4)
 _ARCH_CORTEX_HU = (200.0, 1500.0)
 
 
+_STARTS = 4_000_000
+"""Places in the noise where a window can begin."""
+
+
 class NoiseBank:
     """White noise drawn once; samples take a random window of it."""
 
     def __init__(self, size: tuple[int, int, int], seed: int = 0) -> None:
-        self._size = size
-        count = int(np.prod(size)) + 4_000_000
-        self._bank = np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
-        self._bank = self._bank.astype(np.float16)
+        self._size, self._seed = size, seed
+        self._window = int(np.prod(size))
 
-    @property
+    @cached_property
     def values(self) -> np.ndarray:
-        """All of it, flat, float16."""
-        return self._bank
+        """All of it, flat, float16; drawn when it is first asked for."""
+        rng = np.random.default_rng(self._seed)
+        return rng.standard_normal(self._window + _STARTS, dtype=np.float32).astype(np.float16)
 
     def starts(self, rng: np.random.Generator) -> np.ndarray:
         """Where two windows begin, (2,) int32."""
-        count = int(np.prod(self._size))
-        return rng.integers(len(self._bank) - count, size=2).astype(np.int32)
+        return rng.integers(_STARTS, size=2).astype(np.int32)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Two noise volumes (2, x, y, z), float16, standard normal."""
-        count = int(np.prod(self._size))
-        starts = self.starts(rng)
-        return np.stack([self._bank[s : s + count].reshape(self._size) for s in starts])
+        windows = [self.values[start : start + self._window] for start in self.starts(rng)]
+        return np.stack([window.reshape(self._size) for window in windows])
 
 
 class NoiseOnDevice(NoiseBank):
