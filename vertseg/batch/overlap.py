@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 
 from vertseg.batch.case_job import CaseJob
 from vertseg.batch.scan import Scan
@@ -31,12 +30,7 @@ class ReadAhead:
     def __enter__(self) -> ReadAhead:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._begun = None
         self._pool.shutdown(wait=False, cancel_futures=True)
         abandon()  # or the end of the program would wait for a scan that nobody needs
@@ -86,14 +80,9 @@ class WriteBehind:
     def __enter__(self) -> WriteBehind:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._pool.shutdown()
-        if error is None:
+        if kind is None:
             self.wait()
 
     def begin(self, work: Callable[[], None]) -> None:
