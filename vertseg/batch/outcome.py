@@ -113,6 +113,14 @@ def _is_whole(place: Path, report: Report) -> bool:
     return all(os.path.isfile(place.parent / name) for name in names)
 
 
+def write_tables(options: Options, outcome: Outcome) -> None:
+    """Summary and gallery of all scans; of a shard its summary alone."""
+    if options.shard is None:
+        write_overview(options, outcome)
+    else:
+        _write_shard_summary(options, options.shard, outcome)
+
+
 def write_overview(
     options: Options, outcome: Outcome, marks: Mapping[str, Mark] | None = None
 ) -> None:
@@ -134,7 +142,7 @@ def write_overview(
         write_text(output / SUMMARY, table)
 
 
-def write_shard_summary(options: Options, shard: Shard, outcome: Outcome) -> None:
+def _write_shard_summary(options: Options, shard: Shard, outcome: Outcome) -> None:
     """Summary of what one shard has done."""
     if not options.overwrite:
         check_replaceable(options.output, shard.summary)
