@@ -17,6 +17,9 @@ def printable(text: str) -> str:
 class VertsegError(Exception):
     """Base of all errors meant for the user.
 
+    >>> print(VertsegError("the file is truncated", "a.nii", "2048 bytes", "Copy it again."))
+    a.nii: the file is truncated (expected 2048 bytes). Copy it again.
+
     Attributes:
         what: what went wrong, one clause (``"the file is truncated"``).
         where: file, option or stage it concerns; may be empty.

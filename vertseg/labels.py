@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Vertebra:
+class Structure:
     """One structure of the spine.
 
     Attributes:
@@ -51,19 +51,19 @@ def _name(label: int) -> str:
     raise ValueError(f"no vertebra has the label {label}")
 
 
-def _vertebra(label: int) -> Vertebra:
+def _vertebra(label: int) -> Structure:
     name = _name(label)
     region = {"C": "cervical", "T": "thoracic", "L": "lumbar"}[name[0]]
-    return Vertebra(label, name, region, _SHADES[region][(int(name[1:]) - 1) % 2])
+    return Structure(label, name, region, _SHADES[region][(int(name[1:]) - 1) % 2])
 
 
-VERTEBRAE: tuple[Vertebra, ...] = tuple(_vertebra(n) for n in sorted(ORDER_CRANIAL_TO_CAUDAL))
+VERTEBRAE: tuple[Structure, ...] = tuple(_vertebra(n) for n in sorted(ORDER_CRANIAL_TO_CAUDAL))
 """The 26 vertebrae that are written (1-25 and 28), by label."""
 
-STRUCTURES: tuple[Vertebra, ...] = (
+STRUCTURES: tuple[Structure, ...] = (
     *VERTEBRAE,
-    Vertebra(_SACRUM, "sacrum", "sacral", (153, 153, 153)),
-    Vertebra(_COCCYX, "coccyx", "sacral", (204, 204, 204)),
+    Structure(_SACRUM, "sacrum", "sacral", (153, 153, 153)),
+    Structure(_COCCYX, "coccyx", "sacral", (204, 204, 204)),
 )
 """All known labels: the vertebrae, and sacrum and coccyx, which are read but never written."""
 
@@ -72,22 +72,38 @@ _BY_NAME = {structure.name.lower(): structure for structure in STRUCTURES}
 
 
 def is_vertebra(label: int) -> bool:
-    """Whether `label` is one of the 26 vertebrae (not the sacrum, coccyx or background)."""
+    """Whether `label` is one of the 26 vertebrae (not the sacrum, coccyx or background).
+
+    >>> is_vertebra(label_of("T13")), is_vertebra(label_of("sacrum")), is_vertebra(0)
+    (True, False, False)
+    """
     return label in _BY_LABEL and label not in (_SACRUM, _COCCYX)
 
 
 def name_of(label: int) -> str:
-    """Short name of a label, ``name_of(20) == "L1"``; KeyError for an unknown label."""
+    """Short name of a label; KeyError for an unknown label.
+
+    >>> name_of(20)
+    'L1'
+    """
     return _BY_LABEL[label].name
 
 
 def label_of(name: str) -> int:
-    """Label of a name in any case, ``label_of("l1") == 20``; KeyError for an unknown name."""
+    """Label of a name in any case; KeyError for an unknown name.
+
+    >>> label_of("L1"), label_of("l1"), label_of("T13")
+    (20, 20, 28)
+    """
     return _BY_NAME[name.lower()].label
 
 
 def region_of(label: int) -> str:
-    """Region of a label (see `Vertebra.region`); KeyError for an unknown label."""
+    """Region of a label (see `Structure.region`); KeyError for an unknown label.
+
+    >>> region_of(7), region_of(8)
+    ('cervical', 'thoracic')
+    """
     return _BY_LABEL[label].region
 
 

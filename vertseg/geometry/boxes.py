@@ -14,7 +14,11 @@ Box = tuple[slice, slice, slice]
 
 
 def box_at(start: Sequence[int], size: Sequence[int]) -> Box:
-    """The box of `size` voxels whose first one is `start`, both (3,)."""
+    """The box of `size` voxels whose first one is `start`, both (3,).
+
+    >>> box_at((1, 0, 2), (3, 4, 5))
+    (slice(1, 4, None), slice(0, 4, None), slice(2, 7, None))
+    """
     i, j, k = (slice(int(s), int(s) + n) for s, n in zip(start, size, strict=True))
     return i, j, k
 
@@ -29,6 +33,11 @@ def label_boxes(labels: npt.NDArray[np.uint8]) -> dict[int, Box]:
 
     Args:
         labels: uint8 (i, j, k); only the box around all of them is searched voxel by voxel.
+
+    >>> mask = np.zeros((4, 4, 4), np.uint8)
+    >>> mask[1, 2:4, 0] = 20
+    >>> label_boxes(mask)
+    {20: (slice(1, 2, None), slice(2, 4, None), slice(0, 1, None))}
     """
     whole = filled_box(labels)
     order = np.argsort(labels.strides)[::-1]  # the search is several times faster along memory
@@ -74,6 +83,10 @@ def paste_region(target_grid: Grid, crop_grid: Grid) -> Box:
 
     Returns:
         Slices into arrays of `target_grid`; empty ones if the crop lies outside.
+
+    >>> scan = Grid.axis_aligned((0.0, 0.0, 0.0), (9, 9, 9), 1.0)
+    >>> paste_region(scan, Grid.axis_aligned((0.0, 0.0, 4.0), (1, 2, 2), 2.0))
+    (slice(3, 6, None), slice(2, 7, None), slice(6, 9, None))
     """
     to_target = crop_grid.index_map_to(target_grid)
     ends = [(-0.5, n - 0.5) for n in crop_grid.size]

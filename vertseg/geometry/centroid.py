@@ -27,7 +27,11 @@ class Centroid:
 
     @classmethod
     def at(cls, label: int, point_lps_mm: npt.ArrayLike) -> Centroid:
-        """The centroid at a point (3,), such as a row of an array."""
+        """The centroid at a point (3,), such as a row of an array.
+
+        >>> Centroid.at(20, np.array([1.0, 2.0, 3.5]))
+        Centroid(label=20, point_lps_mm=(1.0, 2.0, 3.5), score=None)
+        """
         x, y, z = np.asarray(point_lps_mm, dtype=np.float64).tolist()
         return Centroid(label, (x, y, z))
 

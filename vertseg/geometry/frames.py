@@ -31,6 +31,10 @@ class SpineFrame:
         """Frame at a point (3,) whose third axis is `up_lps` (3,).
 
         Its first axis lies nearest to the patient's left.
+
+        >>> tilted = SpineFrame.along((0.0, 0.0, 100.0), (0.0, 3.0, 4.0))
+        >>> tilted.to_lps((0.0, 0.0, 10.0)).tolist()  # 10 mm up along the spine
+        [0.0, 6.0, 108.0]
         """
         up = np.asarray(up_lps, dtype=np.float64)
         up = up / np.linalg.norm(up)

@@ -61,7 +61,11 @@ class Grid:
 
     @classmethod
     def from_affine_ras(cls, shape: Sequence[int], affine_ras: npt.ArrayLike) -> Grid:
-        """Grid from an array shape (3,) and a nibabel affine (4, 4), index -> RAS mm."""
+        """Grid from an array shape (3,) and a nibabel affine (4, 4), index -> RAS mm.
+
+        >>> Grid.from_affine_ras((4, 4, 4), np.diag([1.0, 1.0, 3.0, 1.0])).axis_codes()
+        ('R', 'A', 'S')
+        """
         affine = _RAS_TO_LPS @ np.asarray(affine_ras, dtype=np.float64)
         return cls((shape[0], shape[1], shape[2]), affine)
 
@@ -75,6 +79,9 @@ class Grid:
             centre_lps_mm: (3,) point in the world.
             size: voxels along x, y, z.
             spacing: mm between voxels, one number or three.
+
+        >>> Grid.axis_aligned((0.0, 0.0, 0.0), (3, 3, 5), 2.0).origin
+        (-2.0, -2.0, -4.0)
         """
         spacing_mm = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
         affine = np.diag([*spacing_mm, 1.0])
@@ -116,11 +123,20 @@ class Grid:
         return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
 
     def index_to_lps(self, points: npt.ArrayLike) -> FloatArray:
-        """Map indices (..., 3), whole or fractional, to LPS mm (..., 3)."""
+        """Map indices (..., 3), whole or fractional, to LPS mm (..., 3).
+
+        >>> grid = Grid.axis_aligned((0.0, 0.0, 0.0), (3, 3, 3), 2.0)
+        >>> grid.index_to_lps([(0, 0, 0), (1, 1, 1.5)]).tolist()
+        [[-2.0, -2.0, -2.0], [0.0, 0.0, 1.0]]
+        """
         return apply_affine(self.affine_lps, points)
 
     def lps_to_index(self, points: npt.ArrayLike) -> FloatArray:
-        """Map points (..., 3) in LPS mm to fractional indices (..., 3)."""
+        """Map points (..., 3) in LPS mm to fractional indices (..., 3).
+
+        >>> Grid.axis_aligned((0.0, 0.0, 0.0), (3, 3, 3), 2.0).lps_to_index((0, 0, 1)).tolist()
+        [1.0, 1.0, 1.5]
+        """
         return apply_affine(np.asarray(np.linalg.inv(self.affine_lps), np.float64), points)
 
     def index_map_to(self, other: Grid) -> FloatArray:
@@ -141,12 +157,22 @@ class Grid:
         return corners.min(axis=0), corners.max(axis=0)
 
     def contains(self, points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether points (..., 3) in LPS mm lie in the grid, its outer half voxels included."""
+        """Whether points (..., 3) in LPS mm lie in the grid, its outer half voxels included.
+
+        >>> Grid.axis_aligned((0.0, 0.0, 0.0), (3, 3, 3), 2.0).contains([(3, 0, 0), (4, 0, 0)])
+        array([ True, False])
+        """
         index = self.lps_to_index(points)
         return np.asarray(is_inside(index, np.asarray(self.size)).all(axis=-1))
 
     def crop(self, box: tuple[slice, slice, slice]) -> Grid:
-        """The grid of ``array[box]``; slices with whole start and stop and step 1."""
+        """The grid of ``array[box]``; slices with whole start and stop and step 1.
+
+        >>> grid = Grid.axis_aligned((0.0, 0.0, 0.0), (3, 3, 3), 2.0)
+        >>> part = grid.crop((slice(1, 3), slice(None), slice(None)))
+        >>> part.size, part.origin
+        ((2, 3, 3), (0.0, -2.0, -2.0))
+        """
         start = [s.indices(n)[0] for s, n in zip(box, self.size, strict=True)]
         stop = [s.indices(n)[1] for s, n in zip(box, self.size, strict=True)]
         affine = self.affine_lps.copy()

@@ -48,6 +48,12 @@ def resample_array(
 
     Raises:
         ValueError: the array does not fit its grid, or sigma is negative.
+
+    >>> ramp = np.arange(4, dtype=np.int16).reshape(4, 1, 1)
+    >>> coarse = Grid((4, 1, 1), np.diag([2.0, 1.0, 1.0, 1.0]))
+    >>> fine = Grid((7, 1, 1), np.eye(4))
+    >>> resample_array(ramp, coarse, fine).ravel().tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     """
     if array.shape != source.size:
         raise ValueError(f"array must have its grid's size {source.size}, got {array.shape}")

@@ -53,6 +53,13 @@ def centroids_to_json(
         centroids: in the order in which they are to be listed.
         grid: grid of the image *as stored*, whose indices ``verse20`` counts.
         fmt: ``"verse20"`` or ``"verse19"``.
+
+    >>> grid = Grid.axis_aligned((0.0, 0.0, 0.0), (11, 11, 11), 2.0)
+    >>> found = [Centroid(20, (0.0, 2.0, -4.0))]
+    >>> centroids_to_json(found, grid)
+    [{'direction': ['L', 'P', 'S']}, {'label': 20, 'X': 5.0, 'Y': 6.0, 'Z': 3.0}]
+    >>> centroids_to_json(found, grid, "verse19")
+    [{'label': 20, 'X': 14.0, 'Y': 12.0, 'Z': 10.0}]
     """
     direction = grid.axis_codes() if fmt == "verse20" else _VERSE19_DIRECTION
     step_mm = _steps(grid, direction, fmt)
@@ -77,6 +84,12 @@ def centroids_from_json(
 
     Raises:
         InputError: not a centroid list, unknown label, coordinate missing or not finite.
+
+    >>> grid = Grid.axis_aligned((0.0, 0.0, 0.0), (11, 11, 11), 2.0)
+    >>> payload = [{"direction": ["L", "P", "I"]}, {"label": 20, "X": 5, "Y": 6, "Z": 7}]
+    >>> centroids, fmt = centroids_from_json(payload, grid)
+    >>> centroids[0].point_lps_mm, fmt
+    ((0.0, 2.0, -4.0), 'verse20')
     """
     if is_markups(payload):
         return markups_from_json(payload, where), "markups"
