@@ -4,13 +4,14 @@ import dataclasses
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 from scipy import ndimage, spatial
 
 from models import PRESETS, NetworkConfig, StageConfig
 from vertseg.io.read import read_image
 from vertseg.phantom import Tissue
-from vertseg.training.data.real import cut_neighbours
+from vertseg.training.data.real import cut_neighbours, within_points
 from vertseg.training.factory import implants
 from vertseg.training.factory.bodies import course_of, draw_body, insert_graft
 from vertseg.training.factory.courses import LEVELS, Course, complete, split_by_patient
@@ -221,6 +222,42 @@ def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monke
     read = read_image(scan)
     np.testing.assert_array_equal(read.grid.size, case.grid.size)
     assert len(list(tmp_path.rglob("*_seg-*"))) == 2
+
+
+def column(labels, below=0, above=0):
+    """A scan with a point every 10 voxels, `below` and `above` them so many voxels more."""
+    height = 10 * (len(labels) - 1) + below + above + 1
+    points = {n: np.array([4.0, 5.0, height - 1 - above - 10.0 * i]) for i, n in enumerate(labels)}
+    volume = np.broadcast_to(np.arange(height, dtype=np.int16), (8, 10, height))
+    return RealVolume("x", volume, points, labels=(volume % 7).astype(np.uint8))
+
+
+def test_a_scan_ends_where_vertebrae_in_view_have_no_points():
+    scan = column(range(3, 9), below=50, above=40)  # C3 ... T1: C1 is the last one above
+    cut = within_points(scan)
+    assert cut.volume.shape[2] == scan.volume.shape[2] - 28
+    assert cut.volume[0, 0, 0] == 28 and cut.labels.shape == cut.volume.shape
+    for label, point in cut.landmarks.items():
+        assert cut.volume[4, 5, int(point[2])] == scan.landmarks[label][2]
+    np.testing.assert_array_equal(cut.labels, cut.volume % 7)
+    upper = within_points(column(range(8, 25), below=80, above=50))
+    assert upper.volume.shape[2] == 160 + 80 + 22  # nothing lies below L5 but the sacrum
+
+
+@pytest.mark.parametrize("labels", [(20,), range(3, 23), range(12, 16), (18, 19, 28, 20, 21, 22)])
+def test_a_scan_without_more_in_view_stays_whole(labels):
+    scan = column(labels, below=20, above=20)
+    assert within_points(scan) is scan
+
+
+def test_what_lies_below_t13_is_doubtful():
+    assert sorted(cut_neighbours(column((19, 28)).landmarks)) == [17, 18, 20, 21]
+
+
+def test_thick_slices_are_as_thick_as_their_mark_says(atlas, course, monkeypatch):
+    monkeypatch.setattr(cases, "FIELDS", {"lumbar": ("L1", "L3", 80.0)})
+    case = cases.make_case(7, [course], [course], atlas, cases.THICK)
+    assert case.marks == ("lumbar", "5 mm") and case.grid.spacing[2] == pytest.approx(5.0)
 
 
 def test_a_stage_trains_and_goes_on_from_its_checkpoint(atlas, course, tmp_path):

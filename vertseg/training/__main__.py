@@ -15,6 +15,7 @@ from vertseg.system.signals import Stopped
 from vertseg.training.data_commands import add_data_commands
 from vertseg.training.reproduce_commands import add_reproduce_command
 from vertseg.training.train_commands import add_train_commands
+from vertseg.training.validate_commands import add_validate_commands
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -41,27 +42,6 @@ def main(words: Sequence[str] | None = None) -> None:
     pack.add_argument("--preset", default="default")
     pack.add_argument("--seed", type=int, default=0)
     pack.set_defaults(run=_pack)
-    cases = commands.add_parser("cases", help="write synthetic scans of held-out spine courses")
-    cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
-    cases.add_argument("--to", type=Path, required=True)
-    cases.add_argument("--count", type=int, default=60)
-    cases.add_argument("--extreme", action="store_true",
-                       help="with extremes of posture, C2 and twelfth ribs")  # fmt: skip
-    cases.set_defaults(run=_cases)
-    check = commands.add_parser("validate", help="score weights on data that trained nothing")
-    check.add_argument("--data", type=Path, required=True, help="folder with atlas/, ct/, courses")
-    check.add_argument("--work", type=Path, required=True, help="folder for scans and predictions")
-    check.add_argument("--weights", type=Path, help="default: the bundled ones")
-    check.add_argument("--count", type=int, default=60, help="number of synthetic scans")
-    check.add_argument("--folds", type=Path, metavar="FOLDER",
-                       help="folder of weights, each for scans it has not seen")  # fmt: skip
-    check.set_defaults(run=_validate)
-    parts = commands.add_parser("parts", help="scores of weights on windows of six vertebrae")
-    parts.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
-    parts.add_argument("--work", type=Path, required=True, help="folder for parts and predictions")
-    parts.add_argument("--weights", type=Path, help="default: the bundled ones")
-    parts.add_argument("--only", nargs="+", metavar="NAME", help="scans to take, without sub-")
-    parts.set_defaults(run=_parts)
     sheet = commands.add_parser(
         "sheet", help="draw synthetic volumes and real scans in one picture"
     )
@@ -71,6 +51,7 @@ def main(words: Sequence[str] | None = None) -> None:
     sheet.add_argument("--seed", type=int, default=0)
     sheet.set_defaults(run=_sheet)
     add_data_commands(commands)
+    add_validate_commands(commands)
     add_reproduce_command(commands)
     export = commands.add_parser(
         "export", help="write weights and manifest of the three trained stages"
@@ -117,32 +98,10 @@ def _pack(arguments: argparse.Namespace) -> None:
     print(f"{count} bodies in {arguments.pool}")
 
 
-def _cases(arguments: argparse.Namespace) -> None:
-    from vertseg.training.validate.cases import EXTREME, FACTORY, write_cases
-
-    which = EXTREME if arguments.extreme else FACTORY
-    write_cases(arguments.data, arguments.to, arguments.count, which)
-
-
-def _parts(arguments: argparse.Namespace) -> None:
-    from vertseg.training.validate.run import validate_parts
-
-    print(validate_parts(arguments.scans, arguments.work, arguments.weights, arguments.only))
-
-
 def _sheet(arguments: argparse.Namespace) -> None:
     from vertseg.training.validate.contact_sheet import draw_sheet
 
     draw_sheet(arguments.data, arguments.count, arguments.seed).save(arguments.to)
-
-
-def _validate(arguments: argparse.Namespace) -> None:
-    from vertseg.evaluate.phantom_parts import parts_table
-    from vertseg.training.validate.run import validate
-
-    a = arguments
-    print(validate(a.data, a.work, a.weights, a.count, a.folds))
-    print(f"\n## parts of phantoms, from true masks\n\n{parts_table()}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

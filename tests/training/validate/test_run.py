@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vertseg.errors import ConfigurationError
-from vertseg.evaluate.cases import Annotation
 from vertseg.evaluate.chest_ct import SampleError
 from vertseg.evaluate.scores import VertebraScore
 from vertseg.geometry.centroid import Centroid
@@ -159,7 +158,8 @@ def test_masks_are_also_scored_from_true_centroids(data, tmp_path, monkeypatch):
     monkeypatch.setattr(module.cli, "main", program())
     work = tmp_path / "work"
     text = module.validate(data, work, count=1).split("### real, segmented from true centroids")[1]
-    assert "| L1 | 1 | 0.976 | 2.0 | 2.0 | 5.0 |" in text
+    assert "| L1 | 1 | 0.976 | 2.00 | 2.00 | 5.00 |" in text
+    assert "| slices of 3 mm (1.5 to 4), lumbar | 1 | 0.976 |" in text
     given = json.loads((work / "given/real/centroids/sub-tptbox_ctd.json").read_text())
     assert [entry["label"] for entry in given if "label" in entry] == [20]
     assert [p.name for p in (work / "worst/real").iterdir()] == ["1_sub-tptbox.png"]
@@ -173,12 +173,3 @@ def test_scans_that_a_stage_has_seen_are_told(monkeypatch):
         "The vertebrae stage was free to train on totalseg, taichi, thorax1mm.",
         "The segmentation stage was free to train on tptbox.",
     ]
-
-
-def test_the_body_of_a_mask_lies_in_front_and_cut_vertebrae_have_none():
-    mask = np.zeros(GRID.size, np.uint8)
-    mask[20:30, 20:40, 40:50] = 20
-    mask[20:30, 20:40, 0:30] = 21
-    points = module.bodies_of_mask(Annotation(None, mask, GRID))
-    assert list(points) == [20]
-    assert np.allclose(GRID.lps_to_index(points[20]), (24.5, 24.5, 44.5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def load_scans(
     fold: int | None = None,
     only_fold: bool = False,
 ) -> list[RealVolume]:
-    """Scans that have points, at `spacing_mm`.
+    """Scans that have points, at `spacing_mm`, as far as their points tell what is in view.
 
     Args:
         data: a prepared pool, or a folder with ``ct/`` in BIDS layout.
@@ -57,7 +57,7 @@ def load_scans(
             unnamed=frozenset(UNSURE_LEVELS.get(scan.name, ())),
             doubtful=cut_neighbours(scan.landmarks),
         )
-        for scan in scans
+        for scan in map(within_points, scans)
     ]
 
 
@@ -151,23 +151,70 @@ def draw_vertebra(
     return _window_around(volume, recipe, centre, outside, wanted=label)
 
 
+_MASKED_LEVELS = 2
+"""Beyond each end of the points, whose vertebrae may or may not be in view."""
+
+_SEEN_LEVELS = 2.2
+"""Beyond each end of the points that stay in view: with the third level, its body would, too."""
+
+
 def cut_neighbours(landmarks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
     """Where the course continues above and below, (3,) voxels, at two more levels each.
 
     Only whole vertebrae have points, so there may be a cut one; nothing lies above C1 and below
     L5 or L6.
     """
-    labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)
     found: dict[int, np.ndarray] = {}
-    if len(labels) < 2:
-        return found
-    for end, inner, step in ((labels[0], labels[1], -1), (labels[-1], labels[-2], 1)):
-        offset = landmarks[end] - landmarks[inner]
-        for count in (1, 2):
-            label = end + step * count
-            if 1 <= label <= 24 and end <= 24:
-                found[label] = landmarks[end] + count * offset
+    for beyond, end, offset in _ends(landmarks):
+        for count, label in enumerate(beyond[:_MASKED_LEVELS], start=1):
+            found[label] = end + count * offset
     return found
+
+
+def within_points(scan: RealVolume) -> RealVolume:
+    """The scan (z upwards) cut so far from its points that no vertebra without one is left.
+
+    A vertebra in view that has no point would be taught as absent. Those of the two levels beyond
+    each end are masked (`cut_neighbours`); where the column goes on, the scan ends there.
+    """
+    ends = [0, scan.volume.shape[2]]
+    for beyond, end, offset in _ends(scan.landmarks):
+        if len(beyond) > _MASKED_LEVELS:
+            place = end[2] + _SEEN_LEVELS * offset[2]
+            if offset[2] < 0:
+                ends[0] = max(ends[0], int(np.floor(place)))
+            else:
+                ends[1] = min(ends[1], int(np.ceil(place)))
+    low, high = ends
+    if (low, high) == (0, scan.volume.shape[2]):
+        return scan
+    shift = np.array([0, 0, low])
+    return replace(
+        scan,
+        volume=np.ascontiguousarray(scan.volume[:, :, low:high]),
+        landmarks={label: point - shift for label, point in scan.landmarks.items()},
+        labels=None if scan.labels is None else scan.labels[:, :, low:high],
+    )
+
+
+def _ends(
+    landmarks: dict[int, np.ndarray],
+) -> Iterator[tuple[Sequence[int], np.ndarray, np.ndarray]]:
+    """Of both ends of the points: the labels C1 ... L5 beyond, the point, and the step to a level.
+
+    The step goes on from the last one between two points; there is none for a single point.
+    """
+    labels = sorted(landmarks, key=ORDER_CRANIAL_TO_CAUDAL.index)
+    if len(labels) < 2:
+        return
+    order = [label for label in ORDER_CRANIAL_TO_CAUDAL if label <= _L5 or label in labels]
+    first, last = order.index(labels[0]), order.index(labels[-1])
+    above, below = order[:first][::-1], [label for label in order[last + 1 :] if label <= _L5]
+    for beyond, end, inner in ((above, labels[0], labels[1]), (below, labels[-1], labels[-2])):
+        yield beyond, landmarks[end], landmarks[end] - landmarks[inner]
+
+
+_L5 = 24
 
 
 def _window_around(

@@ -73,6 +73,11 @@ _EXTREME = {
 }
 """Fields of view in which an extreme shows, in turn."""
 
+_THICK = ("neck", "trunk", "neck", "lumbar", "neck", "chest", "neck", "abdomen", "neck", "column")
+"""Fields of view of thick slices, in turn: half are necks, whose bone is the thinnest."""
+
+_SLICES_MM = {"3 mm": 3.0, "5 mm": 5.0}
+
 _TWELFTH_RIB = {"stub 12th ribs": (26.0, 40.0), "long 12th ribs": None}
 """How far both twelfth ribs reach from the middle of their vertebra, in mm; None: all the way."""
 
@@ -126,17 +131,19 @@ def write_cases(data: Path, folder: Path, count: int, which: CaseSet) -> None:
         count: number of cases.
         which: the set that they belong to.
     """
+    marks = {f"sub-{which.subject(number)}": which.marks(number) for number in range(count)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MARKS, marks)
+    absent = [n for n, subject in enumerate(marks) if not scan_path(folder, subject).exists()]
+    if not absent:
+        return
     atlas = load_atlas(data / "atlas")
     courses, held_back = split_by_patient(read_courses(data))
-    marks = {}
-    for number in range(count):
-        subject = f"sub-{which.subject(number)}"
-        if not scan_path(folder, subject).exists():
-            case = make_case(number, held_back, courses, atlas, which)
-            write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
-            log.info("%s: %s", subject, ", ".join(case.marks))
-        marks[subject] = which.marks(number)
-    write_json(folder / MARKS, marks)
+    for number in absent:
+        case = make_case(number, held_back, courses, atlas, which)
+        subject = f"sub-{case.name}"
+        write_case(folder, subject, case.hu, case.grid, case.centroids, case.mask)
+        log.info("%s: %s", subject, ", ".join(case.marks))
 
 
 def marks_of(number: int) -> tuple[str, ...]:
@@ -152,11 +159,19 @@ def _extreme(number: int) -> tuple[str, ...]:
     return _EXTREME[mark][turn % len(_EXTREME[mark])], mark
 
 
+def _thick(number: int) -> tuple[str, ...]:
+    turn, kind = divmod(number, len(_SLICES_MM))
+    return _THICK[turn % len(_THICK)], tuple(_SLICES_MM)[kind]
+
+
 FACTORY = CaseSet("factory", 70_001, marks_of)
 """Every second case bears a numbering variant, metal, thick slices or a fracture."""
 
 EXTREME = CaseSet("extreme", 70_002, _extreme)
 """Every case has a posture, a C2 or twelfth ribs that few people have."""
+
+THICK = CaseSet("thick", 70_003, _thick)
+"""Every field of view in slices of 3 and of 5 mm."""
 
 
 def make_case(
@@ -184,7 +199,7 @@ def make_case(
     centres = {label: origin + spacing * p for label, p in place.items()}
     body = replace(body, labels=worn, landmarks=centres)
     labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
-    thickness = 5.0 if "5 mm" in marks else float(rng.uniform(1.0, 3.0))
+    thickness = _SLICES_MM.get(marks[-1]) or float(rng.uniform(1.0, 3.0))
     labels = vary_bone(labels, place, spacing, rng)
     hu = _scan(labels, place, spacing, thickness, rng)
     return _sliced(which.subject(number), marks, hu, body, thickness, rng)

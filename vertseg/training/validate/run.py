@@ -1,7 +1,8 @@
 """Validation of weights on sets that train nothing, unless a leg was told to use them.
 
 ``factory``: synthetic scans along spine courses of patients who are kept out of training;
-``extreme``: the same with postures, C2 and twelfth ribs that few people have.
+``extreme``: the same with postures, C2 and twelfth ribs that few people have; ``thick``: the same
+in slices of 3 and 5 mm.
 ``real``: the scans that are held out (`real.HELD_OUT`). ``chest``: the chest CT of
 `vertseg.evaluate.chest_ct`. ``parts``: windows of six vertebrae of the real scans and the chest
 CT, of which many show neither end of the ribs, nor dens or sacrum. ``folds``: all real scans,
@@ -23,19 +24,20 @@ import numpy as np
 from vertseg import cli
 from vertseg.errors import ConfigurationError
 from vertseg.evaluate import evaluate
-from vertseg.evaluate.cases import Annotation, read_pair
+from vertseg.evaluate.cases import read_pair
 from vertseg.evaluate.chest_ct import SampleError, fetch_chest_ct
 from vertseg.evaluate.scores import VertebraScore, average
 from vertseg.evaluate.tables import as_markdown
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import Grid
 from vertseg.io.annotations import find_case_files
 from vertseg.io.centroids import write_centroids
 from vertseg.stages.weights import MANIFEST, load_weights
 from vertseg.training.data.real import HELD_OUT, HELD_OUT_MASKS, UNSURE_LEVELS
-from vertseg.training.validate.cases import EXTREME, FACTORY, MARKS, write_cases
+from vertseg.training.validate.cases import EXTREME, FACTORY, MARKS, THICK, write_cases
+from vertseg.training.validate.mask_scores import bodies_of_mask, read_mask_scores
+from vertseg.training.validate.mask_tables import mask_tables
 from vertseg.training.validate.parts import write_parts
-from vertseg.training.validate.tables import by_case, by_level, by_margin, by_mark, worst_cases
+from vertseg.training.validate.tables import by_case, by_margin, by_mark, worst_cases
 from vertseg.training.validate.whole_scans import read_flags, whole_scans
 
 log = logging.getLogger(__name__)
@@ -66,14 +68,15 @@ def validate(
     """
     write_cases(data, work / "factory", count, FACTORY)
     write_cases(data, work / "extreme", (count + 1) // 2, EXTREME)
+    write_cases(data, work / "thick", (count + 2) // 3, THICK)
     _link_scans(data, work / "real", HELD_OUT)
-    sets = ["factory", "extreme", "real"]
+    sets = ["factory", "extreme", "thick", "real"]
     try:
         fetch_chest_ct(work / "chest")
         sets.append("chest")
     except SampleError as error:
         log.warning("without the chest CT: %s", error)
-    for name in sets[2:]:
+    for name in sets[3:]:
         write_parts(work / name, work / "parts")
     if (work / "parts").exists():
         sets.append("parts")
@@ -90,6 +93,8 @@ def validate(
             parts += [by_mark(scores, marks)]
         parts += [by_margin(scores, _margins(predictions))]
         parts += [whole_scans(scores, read_flags(predictions))]
+        if masks := read_mask_scores(work / name, predictions, scores):
+            parts += [f"### {name}, masks", mask_tables(masks)]
         parts += _from_truth(work, name, weights)
         _copy_worst(worst_cases(scores, _WORST), predictions, work / "worst" / name)
     if folds is not None:
@@ -184,7 +189,8 @@ def _from_truth(work: Path, name: str, weights: Path | None) -> list[str]:
     scores = evaluate(work / name, predictions, count_missing=True)[0]
     scores = [s for s in scores if (s.case, s.label) in known]
     title = f"### {name}, segmented from true centroids"
-    return [title, as_markdown(average(scores), scores), by_level(scores)]
+    masks = read_mask_scores(work / name, predictions, scores)
+    return [title, as_markdown(average(scores), scores), mask_tables(masks)]
 
 
 def seen_in_training(weights: Path | None) -> list[str]:
@@ -252,24 +258,6 @@ def _give(folder: Path, to: Path) -> set[tuple[str, int]]:
         write_centroids(to / "centroids" / f"{name}_ctd.json", centroids, annotation.grid)
         known |= {(name, label) for label in points}
     return known
-
-
-def bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
-    """Middle (3,), in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
-    mask, grid = annotation.mask, annotation.grid
-    if mask is None or grid is None:
-        return {}
-    points = {}
-    for label in np.unique(mask[mask > 0]).tolist():
-        voxels = np.argwhere(mask == label)
-        if _is_whole(voxels, grid):
-            places = np.asarray(grid.index_to_lps(voxels))
-            points[label] = places[places[:, 1] < np.median(places[:, 1])].mean(axis=0)
-    return points
-
-
-def _is_whole(voxels: np.ndarray, grid: Grid) -> bool:
-    return bool((voxels > 0).all() and (voxels < np.array(grid.size) - 1).all())
 
 
 def _margins(predictions: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Tables of a validation as text, Markdown and CSV: by kind of case, margin, level and stage."""
+"""Tables of a validation as text, Markdown and CSV: by kind of case, margin and stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from vertseg.evaluate.scores import Average, VertebraScore, average
 from vertseg.evaluate.tables import as_csv, as_markdown, as_text, markdown_table
-from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
 from vertseg.system.atomic import write_text
 from vertseg.system.spreadsheet import as_cell
 from vertseg.training.validate.stage_scores import CaseScores, SpineScore
@@ -58,23 +57,6 @@ def is_shifted(scores: Iterable[VertebraScore]) -> bool:
     """Whether at least half of what was predicted bears a wrong name."""
     right = [s.identified for s in scores if s.predicted]
     return bool(right) and float(np.mean(right)) <= 0.5
-
-
-def by_level(scores: Sequence[VertebraScore]) -> str:
-    """Means of the masks' measures at each level, from the head downwards."""
-    head = ("level", "masks", "dice", "hausdorff mm", "hausdorff95 mm", "volume error %")
-    rows = []
-    for label in ORDER_CRANIAL_TO_CAUDAL:
-        own = [s for s in scores if s.label == label and not np.isnan(s.dice)]
-        if own:
-            distances = (
-                _mean([s.hausdorff_mm for s in own]),
-                _mean([s.hausdorff95_mm for s in own]),
-            )
-            error = _mean([100.0 * s.volume_error for s in own])
-            dice = f"{np.mean([s.dice for s in own]):.3f}"
-            rows.append((name_of(label), str(len(own)), dice, *distances, error))
-    return markdown_table(head, rows)
 
 
 def worst_cases(scores: Sequence[VertebraScore], count: int) -> list[str]:
