@@ -13,12 +13,13 @@ import sys
 sys.modules["fcntl"] = sys.modules["resource"] = None
 import importlib, pkgutil
 import vertseg
-for room in ("geometry", "system", "io", "measure", "report", "batch", "evaluate", "phantom"):
+rooms = ("geometry", "system", "io", "measure", "report", "batch", "evaluate", "phantom", "cli")
+for room in rooms:
     package = importlib.import_module(f"vertseg.{room}")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name != "__main__":
             importlib.import_module(f"vertseg.{room}.{module.name}")
-import vertseg.cli, vertseg.commands
+import vertseg.commands
 """
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.paths import ROOT
-from vertseg.cli import build_parser
+from vertseg.cli.parser import build_parser
 
 README, TRAINING = (
     (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "vertseg/TRAINING.md")
