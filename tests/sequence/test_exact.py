@@ -23,7 +23,7 @@ from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.evidence import LABELS, LAGS, lag_change, lag_start, node_scores
 from vertseg.sequence.links import Link, build_links
 from vertseg.sequence.offsets import load_statistics
-from vertseg.sequence.solve import Numbering, solve_sequence
+from vertseg.sequence.solve import Numbering, solve_sequence, with_vertebrae
 
 SINGLE_POSE = SequenceConfig(
     scale_limits=(1.0, 1.0), sagittal_tilts_deg=(0.0,), coronal_tilts_deg=(0.0,)
@@ -118,6 +118,11 @@ def test_chain_and_margins_equal_enumeration(seed: int) -> None:
         ]
         assert vertebra.margin == pytest.approx(score - max(rivals))
     assert result.margin == pytest.approx(min(v.margin for v in result.vertebrae))
+    for part in (slice(1, None), slice(-1), slice(1, -1)):
+        kept = result.vertebrae[part]
+        if kept:
+            margin = min(v.margin for v in kept)
+            assert with_vertebrae(result, kept).margin == pytest.approx(margin)
     assert result.rival is not None
     assert any(best.get(place, label) != label for place, label in result.rival.labels.items())
     assert dict(sorted(result.rival.labels.items())) in [dict(sorted(c.items())) for c, _ in chains]

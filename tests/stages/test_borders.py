@@ -62,6 +62,24 @@ def test_the_rival_is_told_in_vertebrae_that_are_reported():
     assert rival.description == "the whole chain: T2–T3 may be T3–T4, one level lower"
 
 
+def test_a_doubt_about_a_vertebra_that_is_cut_does_not_count():
+    of_the_first = Rival({0: 7, 1: 9, 2: 10}, "T1 may be C7", 1.0)
+    of_others = Rival({0: 9, 1: 10, 2: 11}, "T1–T3", 6.0)
+    whole = replace(
+        chain(42.0, 18.0, -6.0),
+        margin=1.0,
+        rival=of_the_first,
+        level_shift_possible=True,
+        further_rivals=(of_others,),
+    )
+    kept = without_cut(whole, SCAN)
+    assert kept.margin == 6.0 and not kept.level_shift_possible
+    assert kept.rival is not None and kept.rival.labels == of_others.labels
+    assert (
+        without_cut(replace(whole, vertebrae=chain(38.0, 14.0, -10.0).vertebrae), SCAN).margin == 1
+    )
+
+
 def test_the_border_is_that_of_the_scan_however_it_is_turned():
     angle = np.deg2rad(30)
     turn = np.array(

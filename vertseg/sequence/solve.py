@@ -14,7 +14,7 @@ never upwards); successors besides the regular ones: C6-T1, T11-L1, T12-T13-L1, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -69,10 +69,12 @@ class Rival:
     Attributes:
         labels: place -> label, for all places of the rival chain.
         description: what is different, in words.
+        margin: nats between the chain and this one, see `FoundVertebra.margin`.
     """
 
     labels: dict[int, int]
     description: str
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class SequenceResult:
         margin: nats between the chain and its rival, see `FoundVertebra.margin`; 0 for an empty
             result.
         rival: the best chain that labels some place otherwise.
+        further_rivals: the best chains that label otherwise some place besides the first, the last
+            or both; they count where the border of the scan cuts these.
         level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
         upside_down_possible: whether the chain is hardly better than the best one upside down,
             see `SequenceConfig.direction_margin`.
@@ -104,6 +108,7 @@ class SequenceResult:
     scale: float = 1.0
     warnings: tuple[str, ...] = field(default=("no spine was found",))
     left_out: tuple[int, ...] = ()
+    further_rivals: tuple[Rival, ...] = ()
 
 
 def solve_sequence(
@@ -156,8 +161,9 @@ def solve_sequence(
     if best.score <= 0 or not _is_credible(chosen, values, labels, config):
         return SequenceResult()
     upwards = _best_score_upwards(points, values, labels, inside, statistics, config)
-    margins, rival = _rivals(solved, best)
-    rival = variant or rival
+    margins, rivals = _rivals(solved, best)
+    if variant is not None:
+        rivals.insert(0, variant)
     vertebrae = []
     for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
         label = STATES[state]
@@ -167,7 +173,7 @@ def solve_sequence(
         vertebrae.append(
             FoundVertebra(label, (x, y, z), own, mass=sure, margin=margin, place=int(row))
         )
-    return _result(tuple(vertebrae), best, rival, upwards, chains, config)
+    return _result(tuple(vertebrae), best, rivals, upwards, chains, config)
 
 
 def _best(solved: BestPaths) -> Path:
@@ -236,32 +242,39 @@ def _highest(values: np.ndarray) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def _rivals(solved: BestPaths, best: Path) -> tuple[list[float], Path]:
-    """Margin of every node of the best path, and the best path that relabels one of its places.
+def _rivals(solved: BestPaths, best: Path) -> tuple[list[float], list[Path]]:
+    """Margin of every node of the best path, and the best paths that relabel one of its places.
 
-    Exact: a path labels some place of the best path otherwise if and only if it passes a node
-    (place, state of another label), and `BestPaths.through` holds the best path through every node.
+    The first of these may relabel any place, the others any but the first, the last or both; each
+    path once. Exact: a path labels some place of the best path otherwise if and only if it passes a
+    node (place, state of another label), and `BestPaths.through` holds the best path through every
+    node.
     """
     others = solved.through[[place for place, _ in best.nodes]]
     labels = np.array([STATES[state] for _, state in best.nodes])
     others[np.array(STATES) == labels[:, None]] = -np.inf
-    row, state = _highest(others)
+    count = len(others)
+    spans = [(0, count), (1, count), (0, count - 1), (1, count - 1)]
+    nodes = {}
+    for first, last in spans:
+        if first < last:
+            row, state = _highest(others[first:last])
+            nodes[first + row, state] = best.nodes[first + row][0]
     margins = (best.score - others.max(1)).tolist()
-    return margins, solved.path_through(best.nodes[row][0], state)
+    return margins, [solved.path_through(place, state) for (_, state), place in nodes.items()]
 
 
 def _result(
     vertebrae: tuple[FoundVertebra, ...],
     best: Path,
-    rival: Path,
+    rivals: Sequence[Path],
     upwards: float,
     chains: ChainGraph,
     config: SequenceConfig,
 ) -> SequenceResult:
     """Put the result together with its gaps and warnings."""
     links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
-    other = {int(chains.places[place]): STATES[state] for place, state in rival.nodes}
-    margin = best.score - rival.score
+    rival, *further = (_as_rival(path, vertebrae, best, chains) for path in rivals)
     warnings = unusual_links(links)
     # One vertebra has no direction.
     upside_down = best.score - upwards < config.direction_margin * len(vertebrae)
@@ -271,14 +284,42 @@ def _result(
     return SequenceResult(
         vertebrae=vertebrae,
         score=best.score,
-        margin=margin,
-        rival=Rival(other, describe_rival(vertebrae, other)),
-        level_shift_possible=margin < config.shift_margin,
+        margin=rival.margin,
+        rival=rival,
+        level_shift_possible=rival.margin < config.shift_margin,
         upside_down_possible=upside_down,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
         warnings=tuple(warnings),
+        further_rivals=tuple(further),
     )
+
+
+def _as_rival(
+    path: Path, vertebrae: Sequence[FoundVertebra], best: Path, chains: ChainGraph
+) -> Rival:
+    labels = {int(chains.places[place]): STATES[state] for place, state in path.nodes}
+    return Rival(labels, describe_rival(vertebrae, labels), best.score - path.score)
+
+
+def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> SequenceResult:
+    """`chain` with some of its vertebrae, and the margin to the best rival that renames one.
+
+    Args:
+        chain: as solved.
+        kept: its vertebrae, possibly without the first and the last.
+    """
+    for rival in (chain.rival, *chain.further_rivals):
+        words = describe_rival(kept, rival.labels) if rival else ""
+        if rival and words:
+            return replace(
+                chain,
+                vertebrae=tuple(kept),
+                margin=rival.margin,
+                rival=replace(rival, description=words),
+                level_shift_possible=rival.margin < SequenceConfig().shift_margin,
+            )
+    return replace(chain, vertebrae=tuple(kept))
 
 
 def describe_rival(vertebrae: Sequence[FoundVertebra], other: Mapping[int, int]) -> str:

@@ -6,7 +6,7 @@ vertebrae are found, because they help to count, but not reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vertseg.geometry.grid import Grid
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
-from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult, describe_rival
+from vertseg.sequence.solve import SequenceResult, with_vertebrae
 
 HALF_BODY = 0.46
 """Half the height of a vertebral body, and a little of the disc, over the distance of centres."""
@@ -122,9 +122,7 @@ def _without_ends(
     names = " and ".join(name_of(v.label) for v in cut)
     sentence = f"{names} left out: the border of the scan cuts {'it' if len(cut) == 1 else 'them'}"
     return replace(
-        chain,
-        vertebrae=tuple(found),
-        rival=_rival_of(found, chain.rival),
+        with_vertebrae(chain, found),
         warnings=(*chain.warnings, sentence),
         left_out=tuple(label for label in ORDER_CRANIAL_TO_CAUDAL if label in left_out),
     )
@@ -138,9 +136,3 @@ def _end_of_last_body(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     return np.asarray(points[-1] + HALF_BODY * lengths.mean() / lengths[-1] * steps[-1])
-
-
-def _rival_of(kept: Sequence[FoundVertebra], rival: Rival | None) -> Rival | None:
-    """The rival in words of the vertebrae that are reported, if it labels one of them otherwise."""
-    words = describe_rival(kept, rival.labels) if rival else ""
-    return replace(rival, description=words) if rival and words else rival

@@ -22,7 +22,7 @@ from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.image import Image
 from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.doubts import Doubts
-from vertseg.sequence.solve import SequenceResult
+from vertseg.sequence.solve import FoundVertebra, SequenceResult
 
 if TYPE_CHECKING:
     from vertseg.stages.network import StageNetwork
@@ -149,15 +149,15 @@ def places_in_question(chain: SequenceResult, seen: Iterable[int]) -> list[tuple
     return [(place, label) for place, label in chain.rival.labels.items() if place not in known]
 
 
-def change_in_words(before: Sequence[Centroid], after: Sequence[Centroid]) -> str:
+def change_in_words(before: Sequence[FoundVertebra], after: Sequence[FoundVertebra]) -> str:
     """What a second look has changed; empty if nothing."""
-    gone = {v.point_lps_mm: v.name for v in before}
-    kept = {v.point_lps_mm: v.name for v in after}
+    gone = {v.place: v.name for v in before}
+    kept = {v.place: v.name for v in after}
     if gone == kept:
         return ""
-    dropped = [name for point, name in gone.items() if point not in kept]
-    added = [name for point, name in kept.items() if point not in gone]
-    renamed = sum(gone[point] != name for point, name in kept.items() if point in gone)
+    dropped = [name for place, name in gone.items() if place not in kept]
+    added = [name for place, name in kept.items() if place not in gone]
+    renamed = sum(gone[place] != name for place, name in kept.items() if place in gone)
     parts = []
     if dropped:
         parts.append(f"what was taken for {', '.join(dropped)} is not a separate vertebra")

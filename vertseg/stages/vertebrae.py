@@ -16,6 +16,7 @@ from vertseg.geometry.grid import Float32Array, FloatArray, Grid
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import label_of
+from vertseg.sequence.dens import with_c1_at_dens
 from vertseg.sequence.doubts import NO_DOUBTS, Doubts
 from vertseg.sequence.solve import Numbering, SequenceResult, solve_sequence
 from vertseg.stages.at_once import CALLS_AT_ONCE
@@ -70,8 +71,8 @@ class Search:
         )
 
     def whole(self, doubts: Doubts = NO_DOUBTS) -> SequenceResult:
-        """The best chain without the vertebrae that the border cuts."""
-        return without_cut(self.chain(doubts), self.image)
+        """The best chain without the vertebrae that the border cuts, C1's point at the dens."""
+        return with_c1_at_dens(without_cut(self.chain(doubts), self.image))
 
 
 def find_vertebrae(image: Image, spine: SpineRegion, network: StageNetwork) -> SequenceResult:

@@ -27,10 +27,22 @@ def test_scans_are_counted_before_and_after_flags() -> None:
         "| right ones with any flag to check | 2 of 2 (100.0 %) |",
         "| wrong ones without a flag that asks for names | 1 of 2 (50.0 %) |",
         "| vertebrae named right, or asked | 5 of 7 (71.4 %) |",
+        "| scans with a wrong name, and no such flag | 1 of 2 (50.0 %) |",
+        "| vertebrae with a wrong name, and not asked | 2 of 7 (28.6 %) |",
         "Not asked: c",
+        "| metal | 1 of 2 (50.0 %) | 0 of 2 (0.0 %) |",
+        "| volume | 0 of 2 (0.0 %) | 1 of 2 (50.0 %) |",
     ):
         assert row in table
     assert "Not asked" not in whole_scans(scan("a", True), {})
+
+
+def test_a_vertebra_that_is_only_missing_has_no_wrong_name() -> None:
+    missing = VertebraScore("a", 24, annotated=True)
+    table = whole_scans([*scan("a", True, True), missing], {})
+    assert "| scans with a wrong name, and no such flag | 0 of 0 |" in table
+    assert "| vertebrae with a wrong name, and not asked | 0 of 3 (0.0 %) |" in table
+    assert "Not asked: a" in table
 
 
 def test_flags_to_check_are_read_from_reports(tmp_path) -> None:

@@ -23,8 +23,16 @@ def is_right(scores: Sequence[VertebraScore]) -> bool:
     return all(score.identified for score in scores if score.annotated)
 
 
+def is_misnamed(score: VertebraScore) -> bool:
+    """Whether an annotated vertebra's name was given to another place.
+
+    A vertebra that is only missing, such as one that was left out as cut, is none of these.
+    """
+    return score.annotated and score.predicted and not score.identified
+
+
 def whole_scans(scores: Sequence[VertebraScore], flags: Mapping[str, Collection[str]]) -> str:
-    """Table of scans with all names right or not, and of those that bear a flag.
+    """Tables of scans with all names right or not, and of those that bear a flag, and which one.
 
     Args:
         scores: of any number of scans.
@@ -40,18 +48,30 @@ def whole_scans(scores: Sequence[VertebraScore], flags: Mapping[str, Collection[
     def sure(score: VertebraScore) -> bool:
         return score.identified or score.case in asked
 
+    misnamed = {score.case for score in known if is_misnamed(score)}
+    unasked_names = [s for s in known if is_misnamed(s) and s.case not in asked]
     rows = [
         ("all names right", _of(right, cases)),
         ("all names right, or asked", _of(right | asked, cases)),
         ("right ones with a flag that asks for names", _of(right & asked, right)),
         ("right ones with any flag to check", _of(right & checked, right)),
         ("wrong ones without a flag that asks for names", _of(wrong - asked, wrong)),
+        ("scans with a wrong name, and no such flag", _of(misnamed - asked, misnamed)),
         ("vertebrae named right, or asked", _of([s for s in known if sure(s)], known)),
+        ("vertebrae with a wrong name, and not asked", _of(unasked_names, known)),
+    ]
+    codes = sorted({code for case in cases for code in flags.get(case, ())})
+    bear = {code: {case for case in cases if code in flags.get(case, ())} for code in codes}
+    by_code = [
+        (code, _of(bear[code] & right, right), _of(bear[code] & wrong, wrong)) for code in codes
     ]
     unasked = ", ".join(sorted(wrong - asked))
-    return markdown_table(("scans", "share"), rows) + (
-        f"\n\nNot asked: {unasked}" if unasked else ""
+    parts = [markdown_table(("scans", "share"), rows)]
+    parts += [f"Not asked: {unasked}"] if unasked else []
+    parts += [markdown_table(("flag to check", "right scans", "wrong scans"), by_code)] * bool(
+        codes
     )
+    return "\n\n".join(parts)
 
 
 def read_flags(predictions: Path) -> dict[str, list[str]]:
