@@ -14,6 +14,7 @@ from vertseg.io.annotations import read_mask, read_points
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.stages.preprocess import resample
+from vertseg.training.data.body_centre import body_centre
 from vertseg.training.recipe import PRESMOOTHING
 from vertseg.training.volumes import RealVolume
 
@@ -89,15 +90,16 @@ def landmarks_in(
 
 
 def whole_vertebrae(labels: np.ndarray) -> dict[int, np.ndarray]:
-    """Rough centre (3,) of each whole vertebral body: middle of the label's anterior half."""
+    """Centre (3,), in voxels, of the body of each whole vertebra (`body_centre`).
+
+    Args:
+        labels: uint8 (x, y, z) on cubic voxels with axes towards L, P, S.
+    """
     centres = {}
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None or label not in VERTEBRA_CHANNELS or _touches_border(box, labels.shape):
             continue
-        index = np.argwhere(labels[box] == label)
-        front = index[:, 1] < np.quantile(index[:, 1], 0.5)
-        centre = index[front].mean(0) + [s.start for s in box]
-        centres[label] = centre
+        centres[label] = body_centre(labels[box] == label, label) + [s.start for s in box]
     return centres
 
 

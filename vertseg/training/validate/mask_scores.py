@@ -8,19 +8,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from tqdm import tqdm
 
 from vertseg.errors import NoInputError
 from vertseg.evaluate.cases import Annotation, read_pair
 from vertseg.evaluate.scores import VertebraScore, score_case
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import Grid, LabelArray
+from vertseg.geometry.grid import LabelArray
 from vertseg.io.annotations import CaseFiles, find_case_files, read_mask
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.segmentation import segment_vertebrae
+from vertseg.training.data.real_files import isotropic, label_volume, whole_vertebrae
 
 METAL_HU = 1900.0
 """Brighter than any bone: what is, in a vertebra, is metal."""
@@ -146,18 +148,22 @@ def _segmented(files: CaseFiles, network: StageNetwork, at_once: AtOnce) -> list
 
 
 def bodies_of_mask(annotation: Annotation) -> dict[int, np.ndarray]:
-    """Middle (3,), in LPS mm, of the anterior half of each whole vertebra: the body fills it."""
+    """Centre (3,), in LPS mm, of the body of each whole vertebra."""
     mask, grid = annotation.mask, annotation.grid
     if mask is None or grid is None:
         return {}
-    points = {}
-    for label in np.unique(mask[mask > 0]).tolist():
-        voxels = np.argwhere(mask == label)
-        if _is_whole(voxels, grid):
-            places = np.asarray(grid.index_to_lps(voxels))
-            points[label] = places[places[:, 1] < np.median(places[:, 1])].mean(axis=0)
-    return points
+    whole = mask * np.isin(mask, [*_whole_labels(mask)])
+    centres = whole_vertebrae(label_volume(whole, grid, grid, _CUBIC_MM))
+    cubic = isotropic(grid, _CUBIC_MM)
+    return {label: np.array(cubic.index_to_lps(centre)) for label, centre in centres.items()}
 
 
-def _is_whole(voxels: np.ndarray, grid: Grid) -> bool:
-    return bool((voxels > 0).all() and (voxels < np.array(grid.size) - 1).all())
+_CUBIC_MM = 1.0
+
+
+def _whole_labels(mask: LabelArray) -> Iterator[int]:
+    """Labels that no border of the mask (i, j, k) cuts."""
+    for label, box in enumerate(ndimage.find_objects(mask), start=1):
+        ends = zip(box or (), mask.shape, strict=False)
+        if box and all(part.start > 0 and part.stop < size for part, size in ends):
+            yield label
