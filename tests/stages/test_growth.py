@@ -83,3 +83,15 @@ def test_nothing_is_looked_at_twice_where_the_whole_spine_was_seen(seen):
     network = SimpleNamespace(config=CONFIG)
     chain = vertebrae.find_vertebrae(image, region_of(points), network)
     assert [v.label for v in chain.vertebrae] == list(truth) and len(rounds) == 1
+
+
+def test_the_plain_chain_is_solved_once_and_doubts_anew(monkeypatch) -> None:
+    solved = []
+    monkeypatch.setattr(
+        vertebrae, "solve_sequence", lambda *_, doubts, **__: solved.append(doubts) or doubts
+    )
+    search = vertebrae.Search(None, np.zeros((2, 3)), np.zeros((2, 1)), (20,))
+    doubts = vertebrae.Doubts(frozenset({(0, 1)}))
+    assert search.chain() is search.chain() is vertebrae.NO_DOUBTS
+    assert search.chain(doubts) is doubts
+    assert solved == [vertebrae.NO_DOUBTS, doubts]

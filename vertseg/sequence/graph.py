@@ -44,7 +44,7 @@ class ChainGraph:
     """A graph to solve, and what its parts stand for.
 
     Attributes:
-        graph: nodes are (row of ``places``, number in `STATES`).
+        graph: nodes are (row of ``places``, number in `STATES`); kinds are labels, modes are lags.
         places: (n,) rows of the input, from the head downwards.
         links: all links.
         link_of_edge: (E,) row of ``links`` for every edge.
@@ -82,8 +82,9 @@ def build_chain_graph(
     points = points_lps_mm[places]
     links, poses = build_links(statistics, config), build_poses(statistics, config)
     steps, link_of_step = _possible_steps(points, links, config)
-    apart = [_pair(places[a], places[b]) not in doubts.same for a, _, b, _ in steps]
-    steps, link_of_step = steps[apart], link_of_step[apart]
+    if doubts.same:
+        apart = [_pair(places[a], places[b]) not in doubts.same for a, _, b, _ in steps]
+        steps, link_of_step = steps[apart], link_of_step[apart]
     offsets = points[steps[:, 2]] - points[steps[:, 0]]
     existing, values = link_scores(offsets, link_of_step, links, poses, config)
     start, end = _end_scores(points, inside, links, config)
@@ -91,19 +92,17 @@ def build_chain_graph(
         start[:, LABELS.index(label)] += np.log(statistics.variant_priors[name_of(label)])
     faint = mass[places] < _end_threshold(mass, config)
     start[faint] = end[faint] = FORBIDDEN
-    edges, step_of_edge, extra = _with_lags(steps[existing], config)
     against = np.array([doubts.against.get(int(place), 0.0) for place in places])
     graph = Graph(
         node=node_scores(scores[places], channel_labels, config) - against[:, None],
         start=np.repeat(start, len(LAGS), axis=1) + lag_start(config),
         end=np.repeat(end, len(LAGS), axis=1),
-        edges=edges,
+        edges=steps[existing],
         link=values,
-        link_of_edge=step_of_edge,
-        extra=extra,
+        change=lag_change(config),
         pose=poses.score.ravel(),
     )
-    return ChainGraph(graph, places, links, link_of_step[existing][step_of_edge], poses)
+    return ChainGraph(graph, places, links, link_of_step[existing], poses)
 
 
 def _pair(a: int, b: int) -> tuple[int, int]:
@@ -121,23 +120,6 @@ def _end_threshold(mass: FloatArray, config: SequenceConfig) -> float:
     """Smallest mass of the first and last vertebra of a chain."""
     typical = np.median(mass[mass >= config.minimum_peak], keepdims=True)
     return float(min(config.end_mass, *(config.relative_end_mass * typical)))
-
-
-def _with_lags(steps: IntArray, config: SequenceConfig) -> tuple[IntArray, IntArray, FloatArray]:
-    """Edges (E, 4) between states for steps (K, 4) between labels.
-
-    Returns:
-        Edges; the step (E,) that each belongs to; and the score (E,) of its change of the lag.
-    """
-    change = lag_change(config)
-    edges = []
-    for above, below in np.ndindex(*change.shape):
-        rows = steps.copy()
-        rows[:, 1] = rows[:, 1] * len(LAGS) + above
-        rows[:, 3] = rows[:, 3] * len(LAGS) + below
-        edges.append(rows)
-    step_of_edge = np.tile(np.arange(len(steps)), change.size)
-    return np.concatenate(edges), step_of_edge, np.repeat(change.ravel(), len(steps))
 
 
 def _possible_steps(
@@ -194,7 +176,6 @@ def without_variants(chains: ChainGraph) -> ChainGraph:
         graph,
         start=start,
         edges=graph.edges[usual],
-        link_of_edge=graph.link_of_edge[usual],
-        extra=graph.extra[usual],
+        link=graph.link[:, usual],
     )
     return replace(chains, graph=fewer, link_of_edge=chains.link_of_edge[usual])

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.centroid import Centroid
-from vertseg.sequence.best_path import BestPaths, Path, best_paths
+from vertseg.sequence.best_path import BestPaths, Path, best_paths, best_score, score_bound
 from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.doubts import NO_DOUBTS, Doubts
 from vertseg.sequence.evidence import LABELS, STATES, explained_share, place_mass, presence
@@ -160,7 +160,8 @@ def solve_sequence(
     chosen = {int(row): STATES[state] for row, (_, state) in zip(rows, best.nodes, strict=True)}
     if best.score <= 0 or not _is_credible(chosen, values, labels, config):
         return SequenceResult()
-    upwards = _best_score_upwards(points, values, labels, inside, statistics, config)
+    enough = best.score - config.direction_margin * len(best.nodes)
+    upwards = _best_score_upwards(points, values, labels, inside, statistics, config, enough)
     margins, rivals = _rivals(solved, best)
     if variant is not None:
         rivals.insert(0, variant)
@@ -210,11 +211,13 @@ def _best_score_upwards(
     inside: Inside | None,
     statistics: OffsetStatistics,
     config: SequenceConfig,
+    enough: float,
 ) -> float:
-    """Score of the best chain in the same places turned upside down."""
+    """Score of the best chain in the same places turned upside down; a bound if it is `enough`."""
     turned = inside and (lambda points: inside(points * (1, 1, -1)))
     chains = build_chain_graph(points * (1, 1, -1), values, labels, turned, statistics, config)
-    return float(best_paths(chains.graph).through.max())
+    bound = score_bound(chains.graph)
+    return bound if bound <= enough else best_score(chains.graph)
 
 
 def _checked(

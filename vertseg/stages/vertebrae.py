@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,13 @@ class Search:
 
     def chain(self, doubts: Doubts = NO_DOUBTS) -> SequenceResult:
         """The best chain, of whole and of cut vertebrae."""
+        return self._solved(doubts) if doubts else self._without_doubts
+
+    @cached_property
+    def _without_doubts(self) -> SequenceResult:
+        return self._solved(NO_DOUBTS)
+
+    def _solved(self, doubts: Doubts) -> SequenceResult:
         return solve_sequence(
             self.points_lps_mm,
             self.scores,
