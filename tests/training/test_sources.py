@@ -1,6 +1,7 @@
 """What is drawn from which source, without an atlas."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from vertseg.training.data.real import HELD_OUT
 from vertseg.training.data.real_pool import FOLDER, REPORT, PoolCase, write_case
 from vertseg.training.loop.provenance import provenance
 from vertseg.training.presets import TOY
-from vertseg.training.recipe import recipe_for
-from vertseg.training.sources import Sources
+from vertseg.training.recipe import recipe_for, recipes_for
+from vertseg.training.sources import SourceGrids, Sources
 
 STAGES = ("vertebrae", "segmentation")
 
@@ -92,3 +93,44 @@ def test_nothing_to_train_on_is_said(tmp_path):
         Sources(None, recipe, tmp_path)
     with pytest.raises(ConfigurationError, match="leave a fold out"):
         Sources(None, recipe, tmp_path, fold=1)
+
+
+FINE = replace(TOY.segmentation, level_spacing_mm=((3, 1.5), (4, 1.5), (20, 3.0)), spacing_mm=2.5)
+
+
+def test_a_stage_with_a_fine_grid_has_a_recipe_for_its_levels():
+    common, fine = recipes_for("segmentation", FINE)
+    assert fine.levels == {3, 4} and 20 in common.levels and not common.levels & fine.levels
+    assert fine.source_spacing_mm == pytest.approx(1.5 / 1.15)
+    assert common.source_spacing_mm == recipe_for("segmentation", FINE).source_spacing_mm
+    assert (common.name, fine.name) == ("segmentation", "segmentation-fine")
+    assert len(recipes_for("segmentation", TOY.segmentation)) == 1
+    assert len(recipes_for("vertebrae", TOY.vertebrae)) == 1
+
+
+def neck_pool(folder, recipes):
+    for recipe in recipes:
+        spacing = recipe.source_spacing_mm
+        phantom = make_phantom(("C3", "C6"), spacing, 0, field_mm=(110.0, 110.0))
+        points = {c.label: phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids}
+        mask, whole = phantom.vertebra_mask(), frozenset(points)
+        case = PoolCase("n", "n", 0, recipe.name, spacing, points, True, whole, phantom.hu, mask)
+        write_case(folder, case)
+    (folder / FOLDER / REPORT).write_text(json.dumps({"cases": []}))
+
+
+def test_every_level_is_drawn_on_its_own_grid(tmp_path):
+    recipes = recipes_for("segmentation", FINE)
+    neck_pool(tmp_path, recipes)
+    sources = SourceGrids(None, recipes, tmp_path)
+    seen = {(grid, source.wanted) for grid, source in drawn(sources, 60)}
+    assert {(1, 3), (1, 4), (0, 5), (0, 6)} <= seen and {w for g, w in seen if g} == {3, 4}
+    sample = sources.draw(np.random.default_rng(0))
+    assert sample["labels"].shape == recipes[0].source_size
+
+
+def test_a_pool_without_the_fine_grid_makes_samples_of_all_levels_on_the_common_one(tmp_path):
+    recipes = recipes_for("segmentation", FINE)
+    neck_pool(tmp_path, recipes[:1])
+    seen = {(g, source.wanted) for g, source in drawn(SourceGrids(None, recipes, tmp_path), 60)}
+    assert {(0, 3), (0, 4), (0, 5), (0, 6)} <= seen and not any(grid for grid, _ in seen)

@@ -79,23 +79,26 @@ def main(words: Sequence[str] | None = None) -> None:
 def _phantoms(arguments: argparse.Namespace) -> None:
     from vertseg.training.factory.phantoms import make_pool
     from vertseg.training.presets import find_preset
-    from vertseg.training.recipe import recipe_for
+    from vertseg.training.recipe import recipes_for
 
     config = getattr(find_preset(arguments.preset), arguments.stage)
-    make_pool(recipe_for(arguments.stage, config), arguments.pool, arguments.count)
+    for recipe in recipes_for(arguments.stage, config):
+        make_pool(recipe, arguments.pool, arguments.count)
 
 
 def _pack(arguments: argparse.Namespace) -> None:
     from vertseg.training.factory.packed import pack_bodies
     from vertseg.training.presets import find_preset
-    from vertseg.training.recipe import recipe_for
+    from vertseg.training.recipe import recipes_for
     from vertseg.training.sources import Sources
 
     config = getattr(find_preset(arguments.preset), arguments.stage)
-    recipe = recipe_for(arguments.stage, config)
-    draw, most = Sources(arguments.data, recipe).posed, int(1e6 * arguments.most_mb)
-    count = pack_bodies(recipe, draw, arguments.pool, arguments.count, arguments.seed, most)
-    print(f"{count} bodies in {arguments.pool}")
+    recipes = recipes_for(arguments.stage, config)
+    most = int(1e6 * arguments.most_mb) // len(recipes)
+    for recipe in recipes:
+        draw, share = Sources(arguments.data, recipe).posed, arguments.count // len(recipes)
+        count = pack_bodies(recipe, draw, arguments.pool, share, arguments.seed, most)
+        print(f"{count} bodies of the {recipe.name} grid in {arguments.pool}")
 
 
 def _sheet(arguments: argparse.Namespace) -> None:

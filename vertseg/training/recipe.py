@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from models.presets import StageConfig
+from models.presets import VERTEBRA_CHANNELS, StageConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Recipe:
         gain, shift_hu: limits of the random change of intensities.
         augmentation: strength of everything random that is done to a source: 1 in full, 0 none,
             so that the sample is what the network is given when it is used (see `strength.py`).
+        levels: labels that samples are made of; none stands for all (segmentation stage).
+        grid: name of the source grid, where the stage has several; see `recipes_for`.
     """
 
     stage: str
@@ -38,6 +40,17 @@ class Recipe:
     gain: float = 0.15
     shift_hu: float = 40.0
     augmentation: float = 1.0
+    levels: frozenset[int] = frozenset()
+    grid: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the stage and its source grid, as in the files of a pool."""
+        return f"{self.stage}-{self.grid}" if self.grid else self.stage
+
+    def wanted(self, labels: Iterable[int]) -> list[int]:
+        """Those of `labels` that samples are made of."""
+        return [label for label in labels if not self.levels or label in self.levels]
 
 
 def recipe_for(stage: str, config: StageConfig, augmentation: float = 1.0) -> Recipe:
@@ -52,6 +65,30 @@ def recipe_for(stage: str, config: StageConfig, augmentation: float = 1.0) -> Re
     recipe = Recipe(stage, config, config.size, spacing, (a, b, c), *limits)
     return replace(recipe, augmentation=augmentation)
 
+
+def recipes_for(stage: str, config: StageConfig, augmentation: float = 1.0) -> tuple[Recipe, ...]:
+    """The recipes of a stage, one for each source grid.
+
+    A stage that cuts some vertebrae out on a much finer grid than the others has a second one for
+    them: on the common one the thin bone of the neck would be as coarse as in thick slices.
+    """
+    common = recipe_for(stage, config, augmentation)
+    limit = _FINE * config.spacing_mm
+    fine = {label: mm for label, mm in config.level_spacing_mm if mm <= limit}
+    others = frozenset(VERTEBRA_CHANNELS) - fine.keys()
+    if stage != "segmentation" or not fine or not others:
+        return (common,)
+    spacing = max(fine.values()) / _FINE_SOURCE
+    return (
+        replace(common, levels=others),
+        replace(common, levels=frozenset(fine), source_spacing_mm=spacing, grid="fine"),
+    )
+
+
+_FINE = 0.8
+"""Spacing of a fine grid, at most, as a share of the stage's own."""
+_FINE_SOURCE = 1.15
+"""How much finer its source grid is, as that of thoracic vertebrae."""
 
 _RECIPES = {
     "spine": (1.33, 1.25, (8.0, 0.15, 30.0, 10.0)),
@@ -76,6 +113,7 @@ class SourceVolume:
         unnamed: labels of landmarks whose name is doubtful.
         doubtful: label -> where a vertebra may or may not be seen.
         mask: of a real scan: uint8 labels on the same grid, where there are some.
+        bones: of painted labels: the same before implants were set into them, where there are some.
     """
 
     volume: np.ndarray
@@ -85,3 +123,4 @@ class SourceVolume:
     unnamed: frozenset[int] = frozenset()
     doubtful: Mapping[int, np.ndarray] = field(default_factory=dict)
     mask: np.ndarray | None = None
+    bones: np.ndarray | None = None

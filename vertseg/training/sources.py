@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vertseg.training.data.real import (
     load_masks,
     load_scans,
 )
-from vertseg.training.data.real_pool import is_real_pool
+from vertseg.training.data.real_pool import holds_cases, is_real_pool
 from vertseg.training.factory.atlas import PACKED, Atlas, load_atlas
 from vertseg.training.factory.bodies import draw_body
 from vertseg.training.factory.courses import Course, read_courses, split_by_patient
@@ -40,6 +40,9 @@ _SHARES = {
 
 Without an atlas there are neither bodies nor grafts, and the others take their share.
 """
+
+_FINE_SHARE = 0.35
+"""Share of the samples that a second, fine source grid makes."""
 
 
 class Sources:
@@ -86,6 +89,8 @@ class Sources:
             courses = split_by_patient(read_courses(data))[held_back]
             self._posing = courses, load_atlas(packed or data / "atlas")
         self._packed = load_packed(recipe, pool) if pool is not None and data is None else []
+        if recipe.grid and real is not None and real is pool and not holds_cases(pool, recipe.name):
+            real = None  # prepared before there was this grid, or none of its levels is in view
         self.volumes = self._load(real, pool, fold, held_back)
         shares = {k: s for k, s in _SHARES[recipe.stage].items() if self.volumes.get(k)}
         bodies = "packed" if self._packed else "body"
@@ -108,14 +113,20 @@ class Sources:
         only_fold = held_back and fold is not None
         if real is not None and (not held_back or only_fold or self._posing is None):
             load = load_labelled_scans if stage == "segmentation" else load_scans
-            found["scan"] = load(real, spacing, fold=fold, only_fold=only_fold, **self._kept_out)
+            scans = load(real, spacing, fold=fold, only_fold=only_fold, **self._kept_out)
+            found["scan"] = self._with_levels(scans)
         if held_back and (self._posing is not None or found.get("scan")):
             return found
         if pool is not None:
             found["phantom"] = load_pool(self._recipe, pool)
         if real is not None and self._posing is not None and _SHARES[stage]["graft"]:
-            found["graft"] = load_masks(real, spacing, fold=fold, **self._kept_out)
+            masks = load_masks(real, spacing, fold=fold, **self._kept_out)
+            found["graft"] = self._with_levels(masks)
         return found
+
+    def _with_levels(self, volumes: list[RealVolume]) -> list[RealVolume]:
+        """Those that show a level that samples are made of."""
+        return [volume for volume in volumes if self._recipe.wanted(volume.landmarks)]
 
     def draw(self, rng: np.random.Generator) -> Draw:
         """One training sample."""
@@ -162,14 +173,66 @@ class Sources:
         return draw_body(self._recipe, *self._posing, rng, graft)
 
 
+class SourceGrids:
+    """The sources of a stage on all of its source grids (see `recipe.recipes_for`).
+
+    Args:
+        data, pool, fold, held_back, hold_out: as `Sources` takes them.
+        recipes: of the stage; one for which there is nothing is left out, and then the first one
+            makes samples of all levels.
+
+    Raises:
+        ConfigurationError: as of `Sources`.
+    """
+
+    def __init__(
+        self,
+        data: Path | None,
+        recipes: Sequence[Recipe],
+        pool: Path | None = None,
+        fold: int | None = None,
+        held_back: bool = False,
+        hold_out: Collection[str] | None = None,
+    ) -> None:
+        first, *others = recipes
+        others = [r for r in others if data is not None or _has_files(pool, r)]
+        if not others:
+            first = replace(first, levels=frozenset())
+        self._parts = [
+            Sources(data, recipe, pool, fold, held_back, hold_out) for recipe in (first, *others)
+        ]
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """One training sample."""
+        return self.sample(self.source(rng), rng)
+
+    def source(self, rng: np.random.Generator) -> tuple[int, SourceVolume]:
+        """A part of a body, of a phantom or of a scan, and the number of its grid."""
+        fine = len(self._parts) > 1 and rng.random() < _FINE_SHARE
+        return int(fine), self._parts[fine].source(rng)
+
+    def sample(self, source: tuple[int, SourceVolume], rng: np.random.Generator) -> Draw:
+        """A sample of a source, which may serve for several."""
+        grid, volume = source
+        return self._parts[grid].sample(volume, rng)
+
+
+def _has_files(pool: Path | None, recipe: Recipe) -> bool:
+    """Whether a pool holds packed bodies, phantoms or prepared cases for a recipe."""
+    if pool is None:
+        return False
+    patterns = (f"bodies.{recipe.name}.*.npz", f"{recipe.name}.*.npz")
+    return holds_cases(pool, recipe.name) or any(any(pool.glob(p)) for p in patterns)
+
+
 def make_draw(
     data: Path | None,
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     pool: Path | None = None,
     fold: int | None = None,
     hold_out: Collection[str] | None = None,
     reuse: int = 1,
 ) -> DrawSample:
-    """The training samples of `Sources`, about `reuse` of each source."""
-    sources = Sources(data, recipe, pool, fold, hold_out=hold_out)
+    """The training samples of `SourceGrids`, about `reuse` of each source."""
+    sources = SourceGrids(data, recipes, pool, fold, hold_out=hold_out)
     return Reuse(sources, reuse).draw if reuse > 1 else sources.draw

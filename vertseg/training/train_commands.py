@@ -136,18 +136,18 @@ def _train(arguments: argparse.Namespace) -> None:
 def _refined(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Recipe, samples and samples held back of the project's own training."""
     from vertseg.training.loop.workers import Portable
-    from vertseg.training.recipe import recipe_for
-    from vertseg.training.sources import Sources, make_draw
+    from vertseg.training.recipe import recipe_for, recipes_for
+    from vertseg.training.sources import SourceGrids, make_draw
 
     stage = getattr(preset, arguments.stage)
-    recipe = recipe_for(arguments.stage, stage, arguments.augmentation)
-    where = (arguments.data, recipe, arguments.pool, arguments.fold)
+    how = (arguments.stage, stage, arguments.augmentation)
+    where = (arguments.data, recipes_for(*how), arguments.pool, arguments.fold)
     make = partial(make_draw, *where, hold_out=arguments.hold_out, reuse=arguments.reuse)
     draw = Portable(make) if arguments.workers > 1 else make()
     held_back = None
     if arguments.validate_every:
-        held_back = Sources(*where, held_back=True).draw
-    return recipe, draw, held_back
+        held_back = SourceGrids(*where, held_back=True).draw
+    return recipe_for(*how), draw, held_back
 
 
 def _published(preset: Preset, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:

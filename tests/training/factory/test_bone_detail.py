@@ -1,5 +1,7 @@
 """Short ribs, shifted sizes, hollow and dense bone: what may change and what may not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -12,7 +14,7 @@ from vertseg.training.factory.marrow import behind_bodies, vary_bone
 from vertseg.training.factory.outline import seen_share
 from vertseg.training.factory.pose import Body
 from vertseg.training.factory.soft_tissue import breathe, trim_ribs
-from vertseg.training.factory.tissue import CEMENT, DENSE, JOINT, MARROW
+from vertseg.training.factory.tissue import CEMENT, DENSE, JOINT, MARROW, METAL
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.recipe import recipe_for
 from vertseg.training.sample.appearance import NoiseBank
@@ -115,13 +117,16 @@ def draw(source):
     return draw_sample(RECIPE, source, NoiseBank(RECIPE.source_size), np.random.default_rng(3))
 
 
-def test_the_mask_of_a_label_map_holds_marrow_and_cement():
+@pytest.mark.parametrize("implant", [CEMENT, METAL])
+def test_the_mask_of_a_label_map_holds_marrow_and_what_is_implanted(implant):
     labels, points = block_spine()
-    labels[22:28, 27:33, 43:48] = CEMENT
     source = draw_vertebra(
         RECIPE, [RealVolume("p", labels, {19: points[19]})], np.random.default_rng(1)
     )
-    whole = np.isin(source.volume, [19, CEMENT])
+    whole, volume = source.volume == 19, source.volume.copy()
+    x, y, z = (int(v) for v in source.landmarks[19])
+    volume[x - 2 : x + 2, y - 12 : y + 40, z - 2 : z + 2] = implant  # enters and leaves the body
+    source = replace(source, volume=volume, bones=source.volume)
     share = seen_share(whole, RECIPE.source_spacing_mm)
     assert (draw(source)["mask"][whole] > 127).all()
     np.testing.assert_allclose(draw(source)["mask"] / 255, share, atol=0.003)

@@ -12,7 +12,9 @@ RECIPE = recipe_for("spine", PRESETS["default"].spine)
 def draw(rng: np.random.Generator) -> SourceVolume:
     volume = np.kron(rng.integers(0, 90, (4, 4, 4)), np.ones((4, 5, 6))).astype(np.uint8)
     points = {label: rng.uniform(0, 16, 3) for label in range(int(rng.integers(1, 4)))}
-    return SourceVolume(volume, points, rng.uniform(0, 16, 3), int(rng.integers(25)))
+    bones = np.where(rng.random(volume.shape) < 0.01, 7, volume).astype(np.uint8)
+    centre, wanted = rng.uniform(0, 16, 3), int(rng.integers(25))
+    return SourceVolume(volume, points, centre, wanted, bones=bones)
 
 
 def test_bodies_come_back_as_they_were(tmp_path) -> None:
@@ -22,6 +24,7 @@ def test_bodies_come_back_as_they_were(tmp_path) -> None:
     for number, body in enumerate(found):
         wanted = draw(np.random.default_rng((7, number)))
         np.testing.assert_array_equal(body.volume, wanted.volume)
+        np.testing.assert_array_equal(body.bones, wanted.bones)
         assert body.landmarks.keys() == wanted.landmarks.keys() and body.wanted == wanted.wanted
         for label, point in wanted.landmarks.items():
             np.testing.assert_allclose(body.landmarks[label], point, rtol=1e-6)

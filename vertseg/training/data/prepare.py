@@ -40,7 +40,7 @@ from vertseg.training.data.real_files import (
     whole_vertebrae,
 )
 from vertseg.training.data.real_pool import FOLDER, REPORT, PoolCase, write_case
-from vertseg.training.recipe import Recipe, recipe_for
+from vertseg.training.recipe import Recipe, recipes_for
 from vertseg.training.volumes import ALONG_MM
 
 
@@ -166,7 +166,8 @@ def _write(
     files = []
     for sigma in sorted({c.smoothing_sigma_mm for c in stages.values() if c.published}):
         files += write_native(pool, data, sigma, *whose)
-    recipes = [recipe_for(stage, c) for stage, c in stages.items() if not c.published]
+    refined = {stage: c for stage, c in stages.items() if not c.published}
+    recipes = [recipe for stage, c in refined.items() for recipe in recipes_for(stage, c)]
     volumes = [stage_case(data, recipe, *whose) for recipe in recipes]
     return files + [write_case(pool, volume).name for volume in volumes if volume]
 
@@ -196,15 +197,16 @@ def stage_case(data: CaseData, recipe: Recipe, patient: str, fold: int) -> PoolC
         points = landmarks_in(data.points_lps_mm, data.grid, spacing)
         whole &= frozenset(points)
     volume = hu if hu is not None else labels
-    if volume is None or not points:
+    shown = {label: points[label] for label in recipe.wanted(points)}
+    if volume is None or not shown:
         return None
-    box = _seen(points, volume.shape, recipe)
+    box = _seen(shown, volume.shape, recipe)
     start = np.array([part.start for part in box])
     return PoolCase(
         name=data.name,
         patient=patient,
         fold=fold,
-        stage=stage,
+        stage=recipe.name,
         spacing_mm=spacing,
         points={label: point - start for label, point in points.items()},
         annotated=annotated,

@@ -144,7 +144,7 @@ def draw_vertebra(
     The volumes are label maps, or scans with a mask.
     """
     volume = volumes[rng.integers(len(volumes))]
-    label = int(rng.choice(list(volume.landmarks)))
+    label = int(rng.choice(recipe.wanted(volume.landmarks)))
     shift = np.array(recipe.config.shift_at(label)) / recipe.source_spacing_mm
     centre = volume.landmarks[label] + shift
     outside = 0 if volume.labels is None else AIR_HU

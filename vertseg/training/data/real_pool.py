@@ -55,6 +55,11 @@ def is_real_pool(folder: Path) -> bool:
     return (folder / FOLDER / REPORT).is_file()
 
 
+def holds_cases(folder: Path, stage: str) -> bool:
+    """Whether a pool holds prepared cases for a stage, or for one of its source grids."""
+    return any((folder / FOLDER).glob(f"*.{stage}.npz"))
+
+
 def fold_of_cases(pool: Path) -> dict[str, int]:
     """Case -> fold, from the report of a prepared pool.
 

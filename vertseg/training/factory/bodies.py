@@ -39,11 +39,11 @@ def draw_body(
     if graft is None:
         points = drift(complete(courses[rng.integers(len(courses))], courses, rng), rng)
         anatomy = draw_anatomy(points, atlas, rng, mixed_shapes=mixed)
-        level = int(rng.integers(len(anatomy.labels)))
+        level = _draw_level(recipe, anatomy.labels.tolist(), rng)
     else:
         points = course_of(graft, spacing, courses, rng)
         anatomy = draw_anatomy(points, atlas, rng, "usual", mixed)
-        level = int(rng.choice(list(graft.landmarks))) - 1
+        level = int(rng.choice(recipe.wanted(graft.landmarks))) - 1
     origin, middle = _draw_window(recipe, anatomy, level, rng)
     body = pose(anatomy, atlas, origin, recipe.source_size, spacing)
     labels = breathe(trim_ribs(body, rng), spacing, rng)
@@ -53,11 +53,18 @@ def draw_body(
         labels = insert_graft(labels, graft, start, spacing)
         place |= {k: p - start for k, p in graft.landmarks.items()}
     labels, place = degenerate(labels, place, spacing, rng)
-    labels = implants.insert(labels, place, spacing, rng)
+    bones, labels = labels, implants.insert(labels, place, spacing, rng)
     label = int(anatomy.labels[level])
     if recipe.stage == "segmentation":
         middle = place[label] + np.array(recipe.config.shift_at(label)) / spacing
-    return SourceVolume(labels, place, middle, label)
+    return SourceVolume(labels, place, middle, label, bones=bones)
+
+
+def _draw_level(recipe: Recipe, labels: list[int], rng: np.random.Generator) -> int:
+    """The place in `labels` of one that samples are made of."""
+    wanted = set(recipe.wanted(labels))
+    places = [place for place, label in enumerate(labels) if label in wanted]
+    return places[rng.integers(len(places))]
 
 
 def _draw_window(recipe: Recipe, anatomy: Anatomy, level: int, rng: np.random.Generator):

@@ -43,12 +43,12 @@ def pack_bodies(
         The number of bodies in the pool.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(folder.glob(f"bodies.{recipe.stage}.*.npz"))
+    files = sorted(folder.glob(f"bodies.{recipe.name}.*.npz"))
     done, held = len(files) * _A_FILE, sum(path.stat().st_size for path in files)
     while done < count and held * (done + _A_FILE) <= most_bytes * max(done, 1):
         numbers = range(done, done + _A_FILE)
         bodies = [draw(np.random.default_rng((seed, number))) for number in numbers]
-        path = folder / f"bodies.{recipe.stage}.{done // _A_FILE:04d}.npz"
+        path = folder / f"bodies.{recipe.name}.{done // _A_FILE:04d}.npz"
         np.savez(path, **_arrays(bodies))  # type: ignore[arg-type]
         held += path.stat().st_size
         done += len(bodies)
@@ -59,7 +59,7 @@ def pack_bodies(
 def load_packed(recipe: Recipe, folder: Path) -> list[SourceVolume]:
     """The stage's packed bodies of a pool; none if there are none."""
     found: list[SourceVolume] = []
-    for path in sorted(folder.glob(f"bodies.{recipe.stage}.*.npz")):
+    for path in sorted(folder.glob(f"bodies.{recipe.name}.*.npz")):
         with np.load(path) as data:
             found += _bodies(data)
     return found
@@ -75,7 +75,18 @@ def _arrays(bodies: list[SourceVolume]) -> dict[str, np.ndarray]:
         "points": np.array([p for body in bodies for p in body.landmarks.values()], np.float32),
         "centres": np.array([body.centre for body in bodies], np.float32),
         "wanted": np.array([body.wanted for body in bodies], np.int16),
+        **_implanted(bodies),
     }
+
+
+def _implanted(bodies: list[SourceVolume]) -> dict[str, np.ndarray]:
+    """What lies under the implants: row, voxel in the flat volume, label."""
+    found = []
+    for row, body in enumerate(bodies):
+        if body.bones is not None:
+            at = np.flatnonzero(body.bones != body.volume)
+            found.append(np.stack([np.full(len(at), row), at, body.bones.reshape(-1)[at]], 1))
+    return {"implanted": np.concatenate([np.zeros((0, 3), np.int32), *found]).astype(np.int32)}
 
 
 def _bodies(data: np.lib.npyio.NpzFile) -> list[SourceVolume]:
@@ -84,7 +95,13 @@ def _bodies(data: np.lib.npyio.NpzFile) -> list[SourceVolume]:
     landmarks: list[dict[int, np.ndarray]] = [{} for _ in volumes]
     for (row, label), point in zip(data["owners"], data["points"], strict=True):
         landmarks[row][int(label)] = point.astype(float)
-    return [
-        SourceVolume(volumes[row], points, data["centres"][row].astype(float), int(wanted))
-        for row, (points, wanted) in enumerate(zip(landmarks, data["wanted"], strict=True))
-    ]
+    under = data["implanted"]
+    found = []
+    for row, (points, wanted) in enumerate(zip(landmarks, data["wanted"], strict=True)):
+        bones, own = volumes[row], under[under[:, 0] == row]
+        if len(own):
+            bones = bones.copy()
+            bones.reshape(-1)[own[:, 1]] = own[:, 2]
+        centre = data["centres"][row].astype(float)
+        found.append(SourceVolume(volumes[row], points, centre, int(wanted), bones=bones))
+    return found

@@ -29,7 +29,7 @@ def make_pool(recipe: Recipe, folder: Path, count: int, first_seed: int = 1000) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(first_seed, first_seed + count):
-        path = folder / f"{recipe.stage}.{seed}.npz"
+        path = folder / f"{recipe.name}.{seed}.npz"
         if path.exists():
             continue
         rng = np.random.default_rng(seed)
@@ -37,7 +37,8 @@ def make_pool(recipe: Recipe, folder: Path, count: int, first_seed: int = 1000) 
         fractures = float(rng.choice([0.0, 0.1, 0.3], p=[0.5, 0.3, 0.2]))
         levels, field = ("C1", "sacrum"), (260.0, 250.0)
         if recipe.stage == "segmentation":
-            levels, field, variant = _PARTS[seed % 3], (135.0, 150.0), "usual"
+            part = 0 if recipe.levels and max(recipe.levels) <= 11 else seed % 3
+            levels, field, variant = _PARTS[part], (135.0, 150.0), "usual"
         phantom = make_phantom(
             levels,
             recipe.source_spacing_mm,
@@ -56,11 +57,11 @@ def make_pool(recipe: Recipe, folder: Path, count: int, first_seed: int = 1000) 
 def load_pool(recipe: Recipe, folder: Path) -> list[RealVolume]:
     """The stage's phantoms in `folder`; none if there are none."""
     volumes = []
-    for path in sorted(folder.glob(f"{recipe.stage}.*.npz")):
+    for path in sorted(folder.glob(f"{recipe.name}.*.npz")):
         with np.load(path) as data:
             landmarks = {int(n): p for n, p in zip(data["names"], data["points"], strict=True)}
             volumes.append(RealVolume(path.stem, data["labels"], landmarks))
-    return volumes
+    return [volume for volume in volumes if recipe.wanted(volume.landmarks)]
 
 
 def draw_phantom(
@@ -73,5 +74,5 @@ def draw_phantom(
         source = draw_scan(recipe, phantoms, rng, outside=0)
     spacing = recipe.source_spacing_mm
     labels, landmarks = degenerate(source.volume, dict(source.landmarks), spacing, rng)
-    labels = implants.insert(labels, landmarks, spacing, rng)
-    return replace(source, volume=labels, landmarks=landmarks)
+    bones, labels = labels, implants.insert(labels, landmarks, spacing, rng)
+    return replace(source, volume=labels, landmarks=landmarks, bones=bones)

@@ -128,7 +128,7 @@ def draw_scanner(
     grain = rng.uniform(0.2, 0.8)
     thickness = 1.0
     if rng.random() < (0.3 if real else 0.7):
-        thickness = 1.0 + 4.0 * rng.random() ** 2
+        thickness = 1.0 + 5.0 * rng.random() ** 2
     thick_axis = "z" if rng.random() < 0.8 else "x"
     if thickness_mm is not None:
         thickness, thick_axis = thickness_mm, "z"

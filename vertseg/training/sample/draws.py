@@ -6,12 +6,10 @@ A sample is made from its seed alone, so any one can be made again.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from models.presets import HU_PER_UNIT, VERTEBRA_CHANNELS
 from vertseg.training.factory.marrow import vary_bone
 from vertseg.training.factory.outline import seen_share
-from vertseg.training.factory.tissue import CEMENT
 from vertseg.training.recipe import Recipe, SourceVolume
 from vertseg.training.sample.appearance import NoiseBank, draw_paint, draw_scanner, draw_streaks
 from vertseg.training.sample.axis_matrices import bspline_matrix
@@ -56,13 +54,12 @@ def draw_sample(
 def _wanted_share(source: SourceVolume, spacing_mm: float) -> np.ndarray:
     """Share of each voxel that the marked vertebra takes, uint8 in 255ths.
 
-    Masks of real scans hold what their readers saw; of painted bodies it is where the bone is.
+    Masks of real scans hold what their readers saw; of painted bodies it is where the bone is, and
+    whatever was implanted into it.
     """
     if source.mask is not None:
         return (source.mask == source.wanted) * np.uint8(255)
-    bone = source.volume == source.wanted
-    if (source.volume == CEMENT).any():
-        bone = ndimage.binary_fill_holes(bone)
+    bone = (source.volume if source.bones is None else source.bones) == source.wanted
     return np.rint(255.0 * seen_share(bone, spacing_mm)).astype(np.uint8)
 
 
