@@ -224,6 +224,20 @@ def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monke
     assert len(list(tmp_path.rglob("*_seg-*"))) == 2
 
 
+def test_discs_fill_the_gaps_between_the_bodies_of_a_graft_and_not_those_between_its_arches():
+    volume = np.zeros((30, 60, 60), np.uint8)
+    for label, low in ((22, 34), (23, 6)):
+        volume[5:25, 4:24, low : low + 16] = label  # bodies, 12 mm apart
+        volume[12:18, 40:52, low : low + 16] = label  # spinous processes
+    graft = RealVolume("x", volume, {n: np.array([14.5, 13.5, z]) for n, z in ((22, 42), (23, 14))})
+    body = np.where(volume > 0, volume, np.uint8(Tissue.MUSCLE))
+    body[5:25, 4:52, 22:34] = 22  # what the graft replaces
+    result = insert_graft(body, graft, np.zeros(3, int), 1.0)
+    assert (result[6:24, 5:23, 23:33] == Tissue.DISC).all()
+    assert (result[:, 30:, 22:34] == Tissue.MUSCLE).all()
+    np.testing.assert_array_equal(result[volume > 0], volume[volume > 0])
+
+
 def column(labels, below=0, above=0):
     """A scan with a point every 10 voxels, `below` and `above` them so many voxels more."""
     height = 10 * (len(labels) - 1) + below + above + 1

@@ -92,10 +92,11 @@ def load_masks(
     hold_out: Collection[str] = HELD_OUT,
     fold: int | None = None,
 ) -> list[RealVolume]:
-    """Vertebra masks at `spacing_mm`, nearest label; landmarks of whole vertebrae.
+    """Vertebra masks at `spacing_mm`; landmarks of whole vertebrae.
 
     Args:
-        data: a prepared pool, or a folder with ``masks/`` in BIDS layout.
+        data: a prepared pool, or a folder with ``masks/`` in BIDS layout, and surfaces in
+            ``atlas/`` (see `surfaces.py`).
         spacing_mm: of the stage's source grid.
         hold_out: names of masks that are left out.
         fold: a fold of the pool that is left out; None for none.
@@ -105,8 +106,12 @@ def load_masks(
     """
     if not is_real_pool(data):
         from vertseg.training.data.real_files import read_masks  # late: a pool needs numpy only
+        from vertseg.training.data.surfaces import read_surfaces
 
-        return read_masks(data, spacing_mm, hold_out)
+        return [
+            *read_masks(data, spacing_mm, hold_out),
+            *read_surfaces(data / "atlas", spacing_mm, hold_out),
+        ]
     return [
         RealVolume(case.name, case.labels, _whole(case))
         for case in read_cases(data, spacing_mm, hold_out, fold)

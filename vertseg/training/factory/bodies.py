@@ -16,6 +16,7 @@ from vertseg.training.factory import implants
 from vertseg.training.factory.anatomy import Anatomy, draw_anatomy
 from vertseg.training.factory.atlas import Atlas
 from vertseg.training.factory.courses import LEVELS, Course, complete, drift
+from vertseg.training.factory.marrow import behind_bodies
 from vertseg.training.factory.pose import pose
 from vertseg.training.factory.soft_tissue import breathe, trim_ribs
 from vertseg.training.factory.wear import degenerate
@@ -81,7 +82,8 @@ def _draw_window(recipe: Recipe, anatomy: Anatomy, level: int, rng: np.random.Ge
     return origin, (centre + jitter - origin) / spacing
 
 
-_GAP_MM = 8.0
+_GAP_MM = 14.0
+"""Between two bodies, at most, that a disc fills."""
 
 
 def course_of(graft: RealVolume, spacing_mm: float, donors: list[Course], rng) -> np.ndarray:
@@ -113,6 +115,8 @@ def insert_graft(
     bone = (placed > 0) | ((result >= 1) & (result <= 26))
     closed = ndimage.binary_closing(bone, np.ones((1, 1, max(2, round(_GAP_MM / spacing_mm)))))
     soft = (result == Tissue.MUSCLE) | (result == Tissue.LIGAMENT)
-    result[closed & soft & (own | (labels == Tissue.DISC))] = Tissue.DISC
+    course = {label: point - start for label, point in graft.landmarks.items()}
+    front = behind_bodies(course, labels.shape, spacing_mm) == 0
+    result[closed & soft & front & (own | (labels == Tissue.DISC))] = Tissue.DISC
     result[placed > 0] = placed[placed > 0]
     return result
