@@ -6,6 +6,7 @@ import pytest
 from vertseg.geometry.grid import Grid
 from vertseg.sequence.doubts import Doubts
 from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
+from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 from vertseg.stages.second_look import (
     PlaceMask,
     change_in_words,
@@ -50,6 +51,22 @@ def test_a_small_mask_inside_the_chain_speaks_against_a_vertebra() -> None:
     doubts = doubts_of(chain(20, 21, 22, 23), masks)
     assert doubts.same == frozenset() and set(doubts.against) == {1}  # the last may be cut
     assert not doubts_of(chain(20, 21), {0: ball(0.0), 1: ball(-24.0)})
+
+
+def test_a_mask_is_small_for_its_level() -> None:
+    # C2 is the largest of its neighbours, and the balls are as large as their levels.
+    radii = [10.0 * (REFERENCE_VOLUME_ML[label] / 20.0) ** (1 / 3) for label in (1, 2, 3)]
+    usual = {n: ball(-24.0 * n, radius) for n, radius in enumerate(radii)}
+    assert not doubts_of(chain(1, 2, 3), usual)
+    as_small_as_a_third = {**usual, 1: ball(-24.0, radii[1] * 0.7)}
+    assert set(doubts_of(chain(1, 2, 3), as_small_as_a_third).against) == {1}
+
+
+def test_neighbours_whose_masks_overlap_stay_two_vertebrae() -> None:
+    """Low in a bent neck, at the border of a scan, a mask may take a part of the next vertebra."""
+    masks = {0: ball(0.0), 1: ball(-8.5), 2: ball(-30.0)}
+    assert 0.35 < shared_part(masks[0], masks[1]) < 0.45
+    assert not doubts_of(chain(6, 7, 8), masks)
 
 
 def test_masks_of_the_rival_are_wanted_only_where_it_is_near() -> None:

@@ -17,8 +17,8 @@ from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
 from vertseg.measure.genant import genant_grade
 from vertseg.measure.level_flags import course_flags, direction_flags, level_flags, peak_flags
-from vertseg.measure.reference import REFERENCE_VOLUME_ML
 from vertseg.measure.vertebra import Measurement
+from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result, Vertebra

@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, name_of
-from vertseg.measure.reference import REFERENCE_VOLUME_ML
 from vertseg.measure.vertebra import METAL_HU, sides_touched
 from vertseg.stages.preprocess import resample_to
+from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 from vertseg.stages.segmentation import Response
 from vertseg.training.data.checks import off_label_mm
 
@@ -26,9 +26,9 @@ class Limits:
     """Limits that a mask must keep to.
 
     Attributes:
-        volume: smallest and largest volume as a share of `vertseg.measure.reference`: masks of
-            patients are up to 1.4 times as large, women's vertebrae 0.75 times, and a crushed one
-            loses up to half of its body.
+        volume: smallest and largest volume as a share of `vertseg.stages.reference_volumes`:
+            masks of patients are up to 1.4 times as large, women's vertebrae 0.75 times, and a
+            crushed one loses up to half of its body.
         mean_hu: of the whole mask: from osteoporotic marrow to young or sclerotic bone.
         metal: largest share of voxels above 2500 HU.
         main_part: smallest share of the voxels in one connected part.
