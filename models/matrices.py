@@ -6,12 +6,12 @@ import numpy as np
 
 
 def linear_kernel(distance: np.ndarray) -> np.ndarray:
-    """The triangle kernel of linear interpolation."""
+    """The triangle kernel of linear interpolation, at distances of any shape."""
     return np.maximum(0.0, 1.0 - np.abs(distance))
 
 
 def cubic_kernel(distance: np.ndarray) -> np.ndarray:
-    """The cubic convolution kernel with a = -1/2 (Keys, IEEE TASSP 1981)."""
+    """The cubic convolution kernel with a = -1/2 (Keys, IEEE TASSP 1981), at any shape."""
     d = np.abs(distance)
     inner = 1.5 * d**3 - 2.5 * d**2 + 1.0
     outer = -0.5 * d**3 + 2.5 * d**2 - 4.0 * d + 2.0
@@ -38,7 +38,7 @@ def upsampling_matrix(kernel, radius: int, size: int, factor: int) -> np.ndarray
 
 
 def blur_matrix(size: int, sigma_px: float) -> np.ndarray:
-    """Gaussian blur along an axis of `size` voxels, rows summing to 1, float32."""
+    """Matrix (size, size) that blurs an axis with a Gaussian, rows summing to 1, float32."""
     distance = np.arange(size)[:, None] - np.arange(size)[None, :]
     weights = np.exp(-0.5 * (distance / max(sigma_px, 1e-3)) ** 2)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

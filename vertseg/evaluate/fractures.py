@@ -155,7 +155,7 @@ def _false_positives(pairs: _Pairs) -> float:
 
 
 def proportion(hits: npt.NDArray[np.bool_]) -> Estimate:
-    """Share of True with Wilson's interval; NaN of nothing."""
+    """Share of True in `hits` (n,) with Wilson's interval; NaN of nothing."""
     count = hits.size
     if count == 0:
         return Estimate(float("nan"), float("nan"), float("nan"))

@@ -33,7 +33,7 @@ _IDS = {part.name: part.id for part in PARTS}
 
 
 def true_parts(vertebra: PosedVertebra) -> tuple[Grid, PartArray]:
-    """Grid and true part of each voxel, 0 outside, of a phantom's vertebra, C3 to L6."""
+    """Grid and true part (i, j, k) of each voxel, 0 outside, of a phantom's vertebra, C3 to L6."""
     centre = vertebra.frame.origin
     grid = box_grid(centre - _REACH_MM, centre + _REACH_MM, _STEP_MM)
     patch = cut_patch(grid, vertebra.frame, *vertebra_box(vertebra))

@@ -91,7 +91,7 @@ def unjudged() -> AbstractContextManager[None]:
 def source_of(
     slices: Sequence[Path | DicomFile], planes: int
 ) -> tuple[list[Dataset], npt.NDArray[np.intp]]:
-    """Headers of the series, and for each plane along the normal the number of its frame.
+    """Headers of the series, and (planes,) along the normal the number of each one's frame.
 
     Slices of a file each come in the order of the planes; frames of one file as they are stored.
     """

@@ -148,7 +148,7 @@ def _checked_size(shape: tuple[int, ...], where: str) -> Size:
 
 
 def stored_values(path: str | os.PathLike[str]) -> Iterator[npt.NDArray[Any]]:
-    """The values as stored, flat and in chunks, without a look at what they are; InputError."""
+    """The values as stored, in chunks (n,), without a look at what they are; InputError."""
     where = str(path)
     files_of(path)  # first: the library would follow a header wherever it points
     yield from _chunks(where, len(_information(where).size))

@@ -83,7 +83,7 @@ class Skeleton:
         self.add(patch.slices, bone.label, BoneShape(distance, bone.core_hu, bone.shell_mm))
 
     def distance(self, gap_mm: float) -> Array:
-        """Signed distance of all bones with joint spaces of `gap_mm`."""
+        """Signed distance (x, y, z), mm, of all bones with joint spaces of `gap_mm`."""
         joint = 0.5 * (self.nearest - self.second + np.float32(gap_mm))
         return np.maximum(self.nearest, joint)
 

@@ -74,7 +74,7 @@ class Canvas:
         self._soft = np.float32(0.6 * float(np.prod(grid.spacing)) ** (1 / 3))
 
     def fill(self, slices: Slices, distance: Array, hu: Array | float, label: int) -> None:
-        """Paint the voxels with negative distance; arrays fill `slices` of the volume."""
+        """Paint the voxels with negative distance; arrays (x, y, z) fill `slices` of the volume."""
         share = np.clip(0.5 - distance / (2 * self._soft), 0, 1)
         view = self.hu[slices]
         view += share * (np.asarray(hu, dtype=np.float32) - view)

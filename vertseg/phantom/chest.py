@@ -19,7 +19,7 @@ def _place(spine: Spine, level: float, x: float, y: float) -> FloatArray:
 
 
 def dome_height(patch: Patch, spine: Spine) -> Array:
-    """Signed distance above the diaphragm, about, mm; voxels in LPS mm."""
+    """Signed distance (x, y, z) above the diaphragm, about, mm; `patch` is in LPS mm."""
     heights = []
     for x, level in _DOMES:
         top = _place(spine, level, x, -52.0)
@@ -58,7 +58,7 @@ def _heart(spine: Spine, coat_mm: float = 0.0) -> tuple[Solid, ...]:
 
 
 def lung_distance(patch: Patch, cavity: Array, spine: Spine) -> Array:
-    """Signed distance to the lungs, bones not considered, mm; voxels in LPS mm."""
+    """Signed distance (x, y, z) to the lungs, bones not considered, mm; `patch` is in LPS mm."""
     top = np.float32(spine.point(8.6)[2])
     lung = np.maximum(cavity + np.float32(2.5), -0.8 * dome_height(patch, spine))
     lung = np.maximum(lung, patch.z - top)
@@ -72,8 +72,8 @@ def paint_lungs(
 
     Args:
         canvas: where to paint.
-        lung: signed distance to the lungs.
-        gravity: -1 in front, 1 behind, where lung is denser.
+        lung: signed distance (x, y, z) to the lungs, mm.
+        gravity: (x, y, z), or 1 voxel along some axes: -1 in front, 1 behind, where lung is denser.
         spine: places the vessels.
         rng: draws the vessels.
     """

@@ -31,7 +31,7 @@ def coarse_grid(grid: Grid, steps: Sequence[int]) -> Grid:
 
 
 def upsample(field: Array, size: Sequence[int], steps: Sequence[int]) -> Array:
-    """Linear interpolation from a coarse grid to the full one of `size`.
+    """Linear interpolation of `field` (x, y, z) from a coarse grid to the full one of `size`.
 
     Axes of length 1 stay so (the field does not change along them).
     """

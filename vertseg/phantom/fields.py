@@ -31,12 +31,15 @@ class Solid(Protocol):
         ...
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm at the points (x, y, z)."""
+        """Signed distance in mm at points; x, y and z are arrays of any shapes that broadcast."""
         ...
 
 
 def smooth_min(a: Array, b: Array, width: float) -> Array:
-    """Union of two solids whose seam is filleted over `width` mm (polynomial smooth minimum)."""
+    """Union of two solids whose seam is filleted over `width` mm (polynomial smooth minimum).
+
+    `a` and `b` are signed distances, mm, in arrays of one shape, and so is the result.
+    """
     if width <= 0:
         return np.minimum(a, b)
     overlap = np.maximum(np.float32(width) - np.abs(a - b), 0)
@@ -44,7 +47,7 @@ def smooth_min(a: Array, b: Array, width: float) -> Array:
 
 
 def smooth_max(a: Array, b: Array, width: float) -> Array:
-    """Intersection of two solids whose edge is rounded over `width` mm."""
+    """Intersection of two solids whose edge is rounded over `width` mm, see `smooth_min`."""
     return -smooth_min(-a, -b, width)
 
 
@@ -79,12 +82,12 @@ class Ellipsoid:
     axes: tuple[Vector, Vector, Vector] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the ellipsoid, mm."""
+        """Corners (3,) of the box of the ellipsoid, mm."""
         half = np.sqrt(((np.asarray(self.axes) * np.asarray(self.radii)[:, None]) ** 2).sum(0))
         return np.asarray(self.centre) - half, np.asarray(self.centre) + half
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         u, v, w = _rotate(x, y, z, self.centre, np.asarray(self.axes))
         ru, rv, rw = (np.float32(radius) for radius in self.radii)
         return _ellipsoid(u, v, w, ru, rv, rw)
@@ -100,12 +103,12 @@ class Plate:
     rounding: float = 1.5
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the plate, mm."""
+        """Corners (3,) of the box of the plate, mm."""
         half = (np.abs(np.asarray(self.axes)) * np.asarray(self.half)[:, None]).sum(0)
         return np.asarray(self.centre) - half, np.asarray(self.centre) + half
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         radius = min(self.rounding, *self.half)
         parts = _rotate(x, y, z, self.centre, np.asarray(self.axes))
         q = [np.abs(p) - np.float32(h - radius) for p, h in zip(parts, self.half, strict=True)]
@@ -133,7 +136,7 @@ class Limb:
         return min(*self.radii_start, *self.radii_end) if self.cap is None else self.cap
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the rod, mm (generous)."""
+        """Corners (3,) of a generous box of the rod, mm."""
         start, end = np.asarray(self.start), np.asarray(self.end)
         along, thin, wide = self._directions()
         cap = np.abs(along) * self._cap()
@@ -145,7 +148,7 @@ class Limb:
         return _limb_axes(self.start, self.end, self.thin)
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         length = np.float32(np.linalg.norm(np.subtract(self.end, self.start)))
         t, u, v = _rotate(x, y, z, self.start, self._directions())
         fraction = np.clip(t / length, 0, 1)
@@ -171,7 +174,7 @@ class Prism:
     reach: float
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the rod, mm."""
+        """Corners (3,) of the box of the rod, mm."""
         return (
             np.array([-self.half_width, self.front, -self.reach]),
             np.array([self.half_width, self.back, self.reach]),

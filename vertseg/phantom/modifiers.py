@@ -18,11 +18,11 @@ class Shell:
     thickness: float
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the solid, mm."""
+        """Corners (3,) of the box of the solid, mm."""
         return self.solid.bounds()
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         half = np.float32(0.5 * self.thickness)
         return np.abs(self.solid.distance(x, y, z) + half) - half
 
@@ -35,11 +35,11 @@ class Shrunk:
     depth: float
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the solid, mm."""
+        """Corners (3,) of the box of the solid, mm."""
         return self.solid.bounds()
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         return self.solid.distance(x, y, z) + np.float32(self.depth)
 
 
@@ -52,11 +52,11 @@ class Difference:
     fillet: float = 2.0
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the solid, mm."""
+        """Corners (3,) of the box of the solid, mm."""
         return self.solid.bounds()
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm, see `Solid`."""
         distance = self.solid.distance(x, y, z)
         for cut in self.cuts:
             distance = smooth_max(distance, -cut.distance(x, y, z), self.fillet)

@@ -17,7 +17,7 @@ JOINT_GAP_MM = 0.9
 
 
 def paint_envelopes(canvas: Canvas, body: Envelopes, subject: Subject, blotch: Array) -> None:
-    """Paint couch, skin, fat, muscle and the fat of the body cavity."""
+    """Paint couch, skin, fat, muscle and fat of the cavity, which `blotch` (x, y, z) varies."""
     canvas.cavity = body.cavity
     whole = (slice(None), slice(None), slice(None))
     canvas.fill(whole, _couch_shell(canvas, body.couch), subject.table_hu, Tissue.TABLE)
@@ -43,7 +43,14 @@ def _couch_shell(canvas: Canvas, height: Array) -> Array:
 
 
 def mottle(canvas: Canvas, subject: Subject, blotch: Array, streaks: Array, bone: Array) -> None:
-    """Uneven soft tissue: fat streaks in muscle, stool, and slow changes elsewhere."""
+    """Uneven soft tissue: fat streaks in muscle, stool, and slow changes elsewhere.
+
+    Args:
+        canvas: where to paint.
+        subject: how much fat there is.
+        blotch, streaks: (x, y, z) slow and fine texture, about -1 to 1.
+        bone: (x, y, z) signed distance to bone, mm.
+    """
     muscle = canvas.labels == Tissue.MUSCLE
     threshold = 2.0 - subject.fat_streaks - 1.0 * np.clip(1 - bone / 6, 0, 1)
     fat = np.clip(1.6 * (streaks + 0.4 * blotch - threshold), 0, 1.0) * 80

@@ -59,7 +59,7 @@ class Patch:
         return tuple(s.stop - s.start for s in self.slices)
 
     def at(self, window: Slices) -> tuple[Array, Array, Array]:
-        """Coordinates inside a window of the patch."""
+        """Coordinates x, y, z inside a window; their shapes broadcast to the window's."""
         return _part(self.x, window), _part(self.y, window), _part(self.z, window)
 
     def window(self, lower: ArrayLike, upper: ArrayLike) -> Slices | None:
@@ -68,7 +68,7 @@ class Patch:
         return _index_box(points, self.shape)
 
     def fuse(self, solids: Iterable[Solid], fillet: float = 2.0, margin: float = 5.0) -> Array:
-        """Signed distance of a union; each solid is evaluated in its own box only.
+        """Signed distance (x, y, z), mm, of a union; each solid is evaluated in its own box only.
 
         Args:
             solids: in the frame of the patch.

@@ -124,7 +124,7 @@ class Torso:
         return _columns(_MUSCLE if name == "muscle" else _CAVITY, level) * girth
 
     def distance(self, patch: Patch, name: Envelope) -> Array:
-        """Signed distance to an envelope at the voxels of a patch in LPS mm."""
+        """Signed distance (x, y, z), mm, to an envelope at the voxels of a patch in LPS mm."""
         table = self._tables[name]
         row = np.clip((patch.z - self._z0) / _STEP_MM, 0, table.shape[1] - 1).astype(np.int32)
         middle_x, middle_y, half_x, half_y = (column.astype(np.float32)[row] for column in table)

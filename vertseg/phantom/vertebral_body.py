@@ -64,7 +64,7 @@ class VertebralBody:
         )
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Box of the body, mm."""
+        """Corners (3,) of the box of the body, mm."""
         half = np.array(
             [
                 max(self.half_width) + self.lip,
@@ -78,12 +78,12 @@ class VertebralBody:
         return -half, half
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm."""
+        """Signed distance in mm at points, see `vertseg.phantom.fields.Solid`."""
         side, plate = self.wall_and_plate(x, y, z)
         return smooth_max(side, plate, 2.2)
 
     def wall_and_plate(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-        """Signed distances to the side wall and to the nearer end plate, mm."""
+        """Signed distances to side wall and nearer end plate, mm, each of the points' shape."""
         level = np.clip(z / np.float32(self.height), -0.6, 0.6)
         middle = np.maximum(1 - 4 * level * level, 0)
         rim = np.exp(-(((0.5 - np.abs(level)) * self.height / 2.5) ** 2)) * self.lip

@@ -139,7 +139,7 @@ class KerasForward:
         return np.array(self._compiled(batch), np.float32)  # a copy that may be changed
 
     def on_cpu(self, batch: Float32Array) -> Float32Array:
-        """The same on the CPU, whatever the device is."""
+        """The same maps (n, x, y, z, channels) on the CPU, whatever the device is."""
         import keras
 
         with keras.device("cpu:0"):

@@ -33,7 +33,7 @@ class Forward(Protocol):
         """Maps (n, x, y, z, outputs) from inputs (n, x, y, z, inputs)."""
 
     def on_cpu(self, batch: Float32Array) -> Float32Array:
-        """The same on the CPU, whatever the device is."""
+        """The same maps (n, x, y, z, channels) on the CPU, whatever the device is."""
 
 
 class StageNetwork:

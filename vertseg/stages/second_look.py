@@ -83,7 +83,7 @@ class SecondLook:
         self._places = {vertebra.label: vertebra.place for vertebra in chain.vertebrae}
 
     def add(self, label: int, response: Float32Array, grid: Grid) -> None:
-        """Take in the response of a vertebra of the chain."""
+        """Take in the response (x, y, z) of a vertebra of the chain."""
         self._put(self._places[label], response, grid)
 
     def decide(self) -> tuple[SequenceResult, str]:

@@ -60,7 +60,7 @@ def load_weights(folder: Path | None = None) -> Weights:
 
 
 def read_variables(path: Path) -> dict[str, list[npt.NDArray[np.float32]]]:
-    """The variables of each layer that has any, by its name, from a weights file of Keras.
+    """The variables of each layer that has any, by its name, in shapes and order of Keras.
 
     Raises:
         OSError: the file is not an HDF5 file.

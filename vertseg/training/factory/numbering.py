@@ -57,7 +57,16 @@ def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator
 
 
 def draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
-    """Usual numbering, or one more or one fewer thoracic or lumbar vertebra."""
+    """Usual numbering, or one more or one fewer thoracic or lumbar vertebra.
+
+    Args:
+        points: (24, 3) centres C1 to L5.
+        rng: draws which.
+        wanted: ``usual``, ``l6``, ``t13``, ``no_t12`` or ``no_l5``; drawn if None.
+
+    Returns:
+        (n,) labels, (n,) rows of the atlas whose shapes they take, (n, 3) points.
+    """
     labels, sources = np.arange(1, 25), np.arange(24)
     kind = rng.choice(["usual", "l6", "t13", "no_t12", "no_l5"], p=[0.84, 0.06, 0.03, 0.04, 0.03])
     kind = wanted or kind

@@ -42,7 +42,7 @@ class NoiseBank:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """All of it, flat, float16; drawn when it is first asked for."""
+        """All of it, (n,) float16; drawn when it is first asked for."""
         rng = np.random.default_rng(self._seed)
         return rng.standard_normal(self._window + _STARTS, dtype=np.float32).astype(np.float16)
 
@@ -60,7 +60,7 @@ class NoiseOnDevice(NoiseBank):
     """The same noise, which the trainer holds on its device: a draw says where windows begin."""
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """See `starts`."""
+        """Where its two windows begin, (2,) int32."""
         return self.starts(rng)
 
 

@@ -279,7 +279,7 @@ def write_case(
     centroids: Sequence[Centroid],
     mask: np.ndarray | None = None,
 ) -> None:
-    """Writes a scan to `folder`/rawdata and its truth to `folder`/derivatives (BIDS).
+    """Writes HU and mask (i, j, k) to `folder`/rawdata and `folder`/derivatives (BIDS).
 
     The scan comes last, so that a scan that is there has its truth.
     """

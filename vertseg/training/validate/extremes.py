@@ -27,23 +27,23 @@ _SCOLIOSIS: Bend = {"C7": 0.0, "T4": 0.5, "T11": -0.5, "L2": 0.25, "L4": 0.0}
 
 
 def hyperlordosis(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The course with a deeper lumbar lordosis: L5 lies further behind L4."""
+    """The course (24, 3) with a deeper lumbar lordosis: L5 lies further behind L4."""
     return _bent(points, _LORDOSIS, rng.uniform(*_LORDOSIS_DEG), _sagittal)
 
 
 def hyperkyphosis(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The course with a larger thoracic kyphosis; neck and loin turn back."""
+    """The course (24, 3) with a larger thoracic kyphosis; neck and loin turn back."""
     return _bent(points, _KYPHOSIS, rng.uniform(*_KYPHOSIS_DEG), _sagittal)
 
 
 def scoliosis(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The course with a thoracic curve to a side, and half as large a lumbar one to the other."""
+    """The course (24, 3) with a thoracic curve, and half as large a lumbar one opposite."""
     side = rng.choice([-1.0, 1.0])
     return _bent(points, _SCOLIOSIS, side * rng.uniform(*_SCOLIOSIS_DEG), _coronal)
 
 
 def tall_c2(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The course with a tall C2: its centre lies further from both neighbours."""
+    """The course (24, 3) with a tall C2: its centre lies further from both neighbours."""
     steps = np.diff(points, axis=0)
     steps[:2] *= rng.uniform(*_TALL_C2)
     return _along(points, steps)
