@@ -1,10 +1,11 @@
-"""Screws, rods, cement and fillings of teeth, drawn into a label volume."""
+"""Implants, cement and fillings of teeth, drawn into a label volume."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from vertseg.phantom import Tissue
+from vertseg.training.factory.instrumentation import instrument
 from vertseg.training.factory.tissue import CALCIFICATION, CEMENT, GAS, METAL
 from vertseg.training.volumes import box_around
 
@@ -18,13 +19,13 @@ def insert(
 ) -> np.ndarray:
     """`labels` (x, y, z) with random implants around `landmarks` (voxels), fillings, bowel gas.
 
-    Screws and rods come in one body of ten, or as `instrumented` says.
+    Screws, rods and plates come in one body of ten, or as `instrumented` says.
     """
     labels = labels.copy()
     rows = sorted((p for p in landmarks.values()), key=lambda p: -p[2])
     metal = rng.random() < 0.10 if instrumented is None else instrumented
     if metal and len(rows) > 4:
-        _instrument(labels, rows, spacing_mm, rng)
+        instrument(labels, landmarks, spacing_mm, rng)
     if rng.random() < 0.05:
         for _ in range(int(rng.integers(1, 4))):
             point = rows[int(rng.integers(len(rows)))]
@@ -44,21 +45,6 @@ def insert(
     return labels
 
 
-def _instrument(labels, rows, spacing_mm: float, rng) -> None:
-    first = int(rng.integers(0, len(rows) - 2))
-    chosen = rows[first : first + int(rng.integers(2, 7))]
-    heads: dict[int, list[np.ndarray]] = {-1: [], 1: []}
-    for point in chosen:
-        for side in (-1, 1):
-            head = point + np.array([side * 16.0, 34.0, 3.0]) / spacing_mm
-            tip = point + np.array([side * 6.0, -10.0, 0.0]) / spacing_mm
-            _segment(labels, tip, head, rng.uniform(2, 3.5) / spacing_mm, METAL)
-            heads[side].append(head)
-    for side in (-1, 1):
-        for a, b in zip(heads[side][:-1], heads[side][1:], strict=True):
-            _segment(labels, a, b, 2.9 / spacing_mm, METAL)
-
-
 def _fill_teeth(labels, axis_point, spacing_mm: float, rng) -> None:
     """Metal along the jaw, about as high as C2."""
     rows = np.arange(labels.shape[2])
@@ -68,17 +54,6 @@ def _fill_teeth(labels, axis_point, spacing_mm: float, rng) -> None:
         return
     for point in jaw[rng.integers(len(jaw), size=int(rng.integers(1, 8)))]:
         _ball(labels, point, rng.uniform(1.5, 4.0) / spacing_mm, METAL, rng)
-
-
-def _segment(labels, a, b, radius: float, value: int) -> None:
-    radius = max(radius, 0.6)
-    box, points = box_around(labels.shape, np.minimum(a, b) - radius, np.maximum(a, b) + radius)
-    if points is None:
-        return
-    axis = b - a
-    t = np.clip(np.tensordot(axis, points - a[:, None, None, None], 1) / (axis @ axis), 0, 1)
-    nearest = a[:, None, None, None] + t * axis[:, None, None, None]
-    labels[box][((points - nearest) ** 2).sum(0) <= radius**2] = value
 
 
 def _ball(labels, centre, radius: float, value: int, rng) -> None:

@@ -42,7 +42,7 @@ def vary_bone(
     dense = rng.choice([0.0, 0.0, 0.5])
     for label, point in landmarks.items():
         if label > 2 and rng.random() < veins:
-            wall = _posterior_wall(labels, label, point, spacing_mm)
+            wall = posterior_wall(labels, label, point, spacing_mm)
             if wall is not None:
                 radii = rng.uniform((2.5, 3.0, 1.5), (6.0, 11.0, 4.0)) / spacing_mm
                 _replace(labels, label, wall, radii)
@@ -89,7 +89,7 @@ def _open_joints(labels, bones: np.ndarray, behind: np.ndarray, rng: np.random.G
             labels[tuple(places)] = JOINT
 
 
-def _posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) -> np.ndarray | None:
+def posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) -> np.ndarray | None:
     """Where the line backwards from the centre leaves the body; None if it does not."""
     x, y, z = np.rint(point).astype(int)
     if not (0 <= x < labels.shape[0] and 0 <= z < labels.shape[2] and 0 <= y < labels.shape[1]):

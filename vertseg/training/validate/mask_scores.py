@@ -24,8 +24,8 @@ from vertseg.stages.network import StageNetwork
 from vertseg.stages.segmentation import segment_vertebrae
 from vertseg.training.data.real_files import isotropic, label_volume, whole_vertebrae
 
-METAL_HU = 1900.0
-"""Brighter than any bone: what is, in a vertebra, is metal."""
+METAL_HU = 1700.0
+"""Metal in a vertebra is as bright; its bone hardly ever is."""
 
 
 @dataclass(frozen=True)
