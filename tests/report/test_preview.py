@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, fake_result, phantom_scan
+from vertseg.geometry.lines import Lines
 from vertseg.io.case import Case
 from vertseg.io.image import Image
 from vertseg.labels import VERTEBRAE, colour_of
@@ -142,19 +143,27 @@ def test_centroids_that_were_given_are_told() -> None:
     assert scan_in_words(given).endswith("LPS, centroids given")
 
 
-def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch) -> None:
+@pytest.mark.parametrize("tilt", [0.0, 0.2])
+def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch, tilt) -> None:
     """Only what is shown is sampled, so that a preview takes less than a second."""
     sampled = []
-    take = ndimage.map_coordinates
+    point_by_point, by_lines = ndimage.map_coordinates, Lines._mean_lines
 
     def count(array, index, *arguments, **options):
         sampled.append(index[0].size)
-        return take(array, index, *arguments, **options)
+        return point_by_point(array, index, *arguments, **options)
 
-    monkeypatch.setattr("vertseg.report.reformat.ndimage.map_coordinates", count)
+    def count_lines(lines, array, shifts):
+        sampled.append(len(lines.first) * array.shape[2] * len(shifts))
+        return by_lines(lines, array, shifts)
+
+    monkeypatch.setattr("vertseg.geometry.lines.ndimage.map_coordinates", count)
+    monkeypatch.setattr(Lines, "_mean_lines", count_lines)
     hu = np.zeros((300, 300, 250), np.int16)
     hu[0] = 50
-    image = Image.from_array(hu, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    affine[:2, :2] @= [[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]]
+    image = Image.from_array(hu, affine)
     report = report_of(fake_result(image, {}))
     sampled.clear()
     picture = render_preview(image, np.zeros(image.grid.size, np.uint8), report)

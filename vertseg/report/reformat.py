@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from vertseg.geometry.grid import FloatArray, Grid
+from vertseg.geometry.lines import Lines
+from vertseg.geometry.monotone import MonotoneCurve
 from vertseg.io.image import Image
 
 Plane = Literal["sagittal", "coronal"]
@@ -95,10 +96,7 @@ class Course:
         if len(self._heights) == 1:
             place = np.broadcast_to(self._places[0], (*z.shape, 3)).copy()
         else:
-            from scipy.interpolate import PchipInterpolator  # a fifth of all that is imported
-
-            curve = PchipInterpolator(self._heights, self._places, axis=0)
-            place = np.asarray(curve(np.clip(z, low, high)))
+            place = MonotoneCurve(self._heights, self._places)(np.clip(z, low, high))
             place += self._lead(z - high, -1) + self._lead(low - z, 0)
         place[..., 2] = z
         return place
@@ -145,20 +143,16 @@ def reformat(
     columns = max(1, round(frame.width_mm / pixel_mm))
     z = frame.top_mm - (np.arange(rows) + 0.5) * pixel_mm
     across = frame.left_mm + (np.arange(columns) + 0.5) * pixel_mm
-    points = np.repeat(course.at(z)[:, None, :], columns, axis=1)
-    points[..., axis] = across
-    inside = image.grid.contains(points)
-    index = np.moveaxis(image.grid.lps_to_index(points), -1, 0)
-    del points
-    seen = ndimage.map_coordinates(labels, index, np.uint8, order=0, mode="constant")
+    points = course.at(z)
+    points[:, axis] = across[0]
+    ahead = np.zeros(3)
+    ahead[axis] = pixel_mm
+    lines = Lines.of(image.grid, points, ahead, columns)
     depth = np.zeros(3)
     depth[1 - axis] = 1.0
-    shift = (np.linalg.inv(image.grid.affine_lps)[:3, :3] @ depth)[:, None, None]
-    values = np.zeros((rows, columns), np.float32)
-    for step in np.diff(_SLAB_MM, prepend=0.0):
-        index += step * shift
-        values += ndimage.map_coordinates(image.array, index, np.float32, order=1, mode="nearest")
-    return View(_windowed(values / len(_SLAB_MM), image), seen, inside)
+    shift = np.linalg.inv(image.grid.affine_lps)[:3, :3] @ depth
+    values = lines.mean(image.array, np.outer(_SLAB_MM, shift))
+    return View(_windowed(values, image), lines.nearest(labels), lines.inside())
 
 
 def _windowed(values: npt.NDArray[Any], image: Image) -> npt.NDArray[np.uint8]:
