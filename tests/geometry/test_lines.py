@@ -38,7 +38,8 @@ def test_values_are_those_of_scipy(axes, tilt) -> None:
         [ndimage.map_coordinates(array, m, float, order=1, mode="nearest") for m in moved], axis=0
     )
     np.testing.assert_allclose(lines.mean(array, shifts), expected, atol=1e-3)
-    inside = np.all([(m > -0.5) & (m < n - 0.5) for m, n in zip(index, grid.size, strict=True)], axis=0)
+    sizes = np.reshape(grid.size, (3, 1, 1))
+    inside = ((index > -0.5) & (index < sizes - 0.5)).all(axis=0)
     assert 0.2 < inside.mean() < 0.9
     np.testing.assert_array_equal(lines.inside(), inside)
     labels = rng.integers(1, 25, grid.size).astype(np.uint8)

@@ -13,6 +13,7 @@ from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import read_centroids
 from vertseg.io.image import Image
 from vertseg.measure.angles import spine_angles
+from vertseg.measure.body import measure_body
 from vertseg.measure.genant import genant_grade
 from vertseg.measure.place import axial_axis, place_row
 from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae, sides_touched
@@ -191,3 +192,12 @@ def test_the_axial_slice_and_the_box_count_voxels_of_the_stored_scan(codes) -> N
     assert row["axial_slice"] == (3, 4, 5)[axis]
     assert (row["box_first"], row["box_last"]) == ([1, 2, 5], [3, 8, 5])
     assert place_row(tuple(point), None, grid)["box_first"] is None
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 7])
+def test_a_mask_too_thin_for_a_body_has_none(depth: int) -> None:
+    grid = Grid.axis_aligned((0.0, 0.0, 0.0), (60, 60, 60), 1.0)
+    mask = np.zeros(grid.size, bool)
+    mask[10:50, 30 - depth // 2 : 30 - depth // 2 + depth, 15:45] = True
+    frame = SpineFrame.along((0.5, 0.2, 0.0), (0.0, 0.0, 1.0))
+    assert measure_body(mask, grid, frame) is None

@@ -1,7 +1,8 @@
 """Smooth curves through points that never swing beyond them.
 
-The derivatives are those of Fritsch and Butland (SIAM J. Sci. Stat. Comput. 1984;5:300-304): scipy's
-``PchipInterpolator`` gives the same values, and is a fifth of all that a run would import.
+The slopes are those of Fritsch and Butland (SIAM J. Sci. Stat. Comput. 1984;5:300-304).
+``scipy.interpolate.PchipInterpolator`` gives the same values, but its import takes longer than a
+preview.
 """
 
 from __future__ import annotations

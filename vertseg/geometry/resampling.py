@@ -5,8 +5,8 @@ value, points further out take the `outside` value. Smoothing acts along the sou
 with the edge continued, as ``scipy.ndimage.gaussian_filter(mode="nearest")`` does.
 
 Where the axes of both grids are parallel, smoothing and interpolation along one axis are one small
-sparse matrix, and three products do it all, a few planes at a time. Else the source is smoothed slab by
-slab and sampled.
+sparse matrix, and three products do it all, a few planes at a time. Else the source is smoothed
+slab by slab and sampled.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ and not the distance of six points, which lean on osteophytes and rounded edges.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ _REACH_MM = np.array([34.0, 36.0, 30.0])  # left, back, up: half the sides of th
 _BEYOND_MM = 10.0  # sampled beyond the walls and end plates, once it is known where they are
 _MEDIAN_BAND_MM = 4.0
 _MIDDLE_BAND_MM = 3.0
+_MEDIAN_SHARE, _MEDIAN_LEAST_MM = 0.12, 2.0  # half the band in which heights are measured
 _HEIGHT_BANDS = {"anterior": (0.10, 0.25), "middle": (0.42, 0.58), "posterior": (0.75, 0.90)}
 _RUNS_ON_MM = 3.0  # beyond the side wall: this line is in a process
 _END_PLATE_SHARE = 0.75  # of width and depth, on which the planes are fitted
@@ -91,42 +93,49 @@ def _measure_once(
     step_mm: float,
     reach_mm: FloatArray,
 ) -> Body | None:
-    axes, inside = sample_mask(mask, grid, frame, step_mm, reach_mm)
-    left, back, up = axes
-    median, level = np.abs(left) <= _MEDIAN_BAND_MM, np.abs(up) <= _MIDDLE_BAND_MM
-    walls = _median_edges(inside[np.ix_(median, np.arange(len(back)), level)], 1, back)
+    block = _Block(mask, grid, frame, step_mm, reach_mm)
+    left, back, up = block.axes
+    everywhere = (-np.inf, np.inf)
+    median, level = (-_MEDIAN_BAND_MM, _MEDIAN_BAND_MM), (-_MIDDLE_BAND_MM, _MIDDLE_BAND_MM)
+    walls = _median_edges(block.sample((median, everywhere, level))[1], 1, back)
     if walls is None:
         return None
     front, depth = walls[0], walls[1] - walls[0]
-    forward = (back >= front + 0.35 * depth) & (back <= front + 0.55 * depth)
-    sides = _side_walls(inside[np.ix_(np.arange(len(left)), forward, level)], left)
+    if not _plausible("depth", depth):
+        return None
+    forward = (front + 0.35 * depth, front + 0.55 * depth)
+    sides = _side_walls(block.sample((everywhere, forward, level))[1], left)
     if sides is None:
         return None
     middle, width = (sides[0] + sides[1]) / 2, sides[1] - sides[0]
-    if not (_plausible("depth", depth) and _plausible("width", width)):
+    if not _plausible("width", width):
         return None
+    half = max(0.5 * _END_PLATE_SHARE * width, _MEDIAN_SHARE * width, _MEDIAN_LEAST_MM)
+    plates = ((middle - half, middle + half), (front, front + depth), everywhere)
+    (left, back, _), inside = block.sample(plates)
     share = 2.0 / _END_PLATE_SHARE
     across = np.add.outer(
         (share * (left - middle) / width) ** 2, (share * (back - front - depth / 2) / depth) ** 2
     )
     lower, upper = _edges(inside, 2, up)
-    return _assemble(frame, axes, (middle, front, width, depth), across <= 1.0, (lower, upper))
+    axes, sizes = (left, back), (middle, front, width, depth)
+    return _assemble(frame, axes, sizes, across <= 1.0, (lower, upper))
 
 
 def _assemble(
     frame: SpineFrame,
-    axes: tuple[FloatArray, FloatArray, FloatArray],
+    axes: tuple[FloatArray, FloatArray],
     walls: tuple[float, float, float, float],
     on_plate: npt.NDArray[np.bool_],
     plates: tuple[FloatArray, FloatArray],
 ) -> Body | None:
     """The body from its walls and the (left, back) maps of its end plates' heights."""
-    left, back, _ = axes
+    left, back = axes
     middle, front, width, depth = walls
     lower, upper = plates
     planes = [_fit_plane(plate, on_plate, left, back) for plate in plates]
     heights = []
-    median = np.abs(left - middle) <= max(0.12 * width, 2.0)
+    median = np.abs(left - middle) <= max(_MEDIAN_SHARE * width, _MEDIAN_LEAST_MM)
     for start, stop in _HEIGHT_BANDS.values():
         band = (back >= front + start * depth) & (back <= front + stop * depth)
         heights.append(_median_of((upper - lower)[np.ix_(median, band)]))
@@ -159,20 +168,50 @@ def sample_mask(
     Returns:
         Positions in mm along left, back and up, and the mask there, 0 to 1.
     """
-    counts = np.round(reach_mm / step_mm).astype(int)
-    left, back, up = (np.arange(-n, n + 1) * step_mm for n in counts)
-    to_index = np.linalg.inv(grid.affine_lps)[:3, :3] @ frame.axes_lps.T
-    first = grid.lps_to_index(frame.to_lps(-counts * step_mm))
-    # float32: a mask has no finer edge, and a block takes half the memory.
-    inside = ndimage.affine_transform(
-        mask.astype(np.float32),
-        to_index * step_mm,
-        first,
-        output_shape=tuple(2 * counts + 1),
-        output=np.float32,
-        order=1,
-    )
-    return (left, back, up), inside
+    return _Block(mask, grid, frame, step_mm, reach_mm).sample(((-np.inf, np.inf),) * 3)
+
+
+class _Block:
+    """A block of samples in a frame, of which parts are sampled as they are needed.
+
+    The arguments are those of `sample_mask`.
+    """
+
+    def __init__(
+        self,
+        mask: npt.NDArray[np.bool_],
+        grid: Grid,
+        frame: SpineFrame,
+        step_mm: float,
+        reach_mm: FloatArray,
+    ) -> None:
+        # float32: a mask has no finer edge, and a block takes half the memory.
+        self._mask = mask.astype(np.float32)
+        counts = np.round(reach_mm / step_mm).astype(int)
+        left, back, up = (np.arange(-n, n + 1) * step_mm for n in counts)
+        self.axes = (left, back, up)
+        self._first = grid.lps_to_index(frame.to_lps(-counts * step_mm))
+        self._steps = np.linalg.inv(grid.affine_lps)[:3, :3] @ frame.axes_lps.T * step_mm
+
+    def sample(
+        self, ranges: Sequence[tuple[float, float]]
+    ) -> tuple[tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.float32]]:
+        """Positions between the ends of ranges in mm along left, back and up, and samples there."""
+        starts, parts = [], []
+        for positions, (low, high) in zip(self.axes, ranges, strict=True):
+            chosen = np.flatnonzero((positions >= low) & (positions <= high))
+            starts.append(chosen[0] if chosen.size else 0)
+            parts.append(positions[chosen])
+        left, back, up = parts
+        inside = ndimage.affine_transform(
+            self._mask,
+            self._steps,
+            self._first + self._steps @ starts,
+            output_shape=(left.size, back.size, up.size),
+            output=np.float32,
+            order=1,
+        )
+        return (left, back, up), inside
 
 
 def _edges(
@@ -217,6 +256,8 @@ def _side_walls(
 
 def _nearest(distances: FloatArray) -> float:
     """Median of the distances that are not much longer than the short ones; NaN without any."""
+    if not distances.size:  # no sample lies in a band that thin
+        return np.nan
     known = np.where(np.isfinite(distances), distances, np.inf)
     short = float(np.partition(known, known.size // 5)[known.size // 5])
     return float(np.median(known[known <= short + _RUNS_ON_MM])) if short < np.inf else np.nan

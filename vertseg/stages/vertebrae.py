@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from models.matrices import linear_kernel
 from models.presets import StageConfig
@@ -203,12 +204,24 @@ def _mean_over_scales(
         scaled = Grid.axis_aligned(grid.centre_lps_mm, grid.size, spacing)
         return _symmetric(network, resample(image, scaled, network.config.smoothing_sigma_mm))
 
-    total, count = np.float32(0), np.zeros(grid.size, np.float32)
+    count = np.zeros(grid.size, np.float32)
+    total = np.zeros((*grid.size, len(network.config.labels)), np.float32)
     for scale, seen in zip(SCALES, mapped_ahead(response_at, SCALES, CALLS_AT_ONCE), strict=True):
         x, y, z = (rescaling_matrix(n, scale) for n in grid.size)
-        total = total + np.einsum("ai,bj,ck,ijkl->abcl", x, y, z, seen, optimize=True)
+        total += _along_axes(seen, x, y, z)
         count += np.einsum("a,b,c->abc", x.sum(1), y.sum(1), z.sum(1))
     return np.asarray(total / count[..., None], np.float32)
+
+
+def _along_axes(
+    maps: Float32Array, x: Float32Array, y: Float32Array, z: Float32Array
+) -> Float32Array:
+    """Maps (i, j, k, labels) multiplied by matrices (i, i), (j, j), (k, k) that are mostly 0."""
+    size, labels = len(maps), maps.shape[3]
+    along_x = sparse.csr_array(x) @ maps.reshape(size, -1)
+    along_yz = sparse.kron(sparse.csr_array(y), sparse.csr_array(z), format="csr")
+    planes = [along_yz @ plane for plane in along_x.reshape(size, -1, labels)]
+    return np.stack(planes).reshape(maps.shape)
 
 
 def rescaling_matrix(size: int, scale: float) -> Float32Array:
