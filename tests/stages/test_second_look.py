@@ -72,7 +72,7 @@ def test_neighbours_whose_masks_overlap_stay_two_vertebrae() -> None:
 def test_masks_of_the_rival_are_wanted_only_where_it_is_near() -> None:
     rival = Rival({0: 21, 1: 22, 5: 23}, "")
     assert places_in_question(chain(20, 21, rival=rival), [0, 1]) == []
-    near = SequenceResult(chain(20, 21).vertebrae, margin=1.0, rival=rival)
+    near = chain(20, 21, rival=rival, level_shift_possible=True)
     assert places_in_question(near, [0, 1]) == [(5, 23)]
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vertseg.geometry.grid import FloatArray
-from vertseg.labels import label_of, name_of, region_of
+from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
-from vertseg.sequence.config import SequenceConfig
+from vertseg.sequence.anchors import shows_landmark, sure_margin
 from vertseg.sequence.offsets import load_statistics
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _ABSENT_LEVELS = {
 
 def level_flags(result: Result) -> Iterator[Flag]:
     """Levels that may be shifted or cannot be counted, gaps in the chain, unusual numbering."""
+    numbers = [vertebra.label for vertebra in result.vertebrae]
     if result.level_shift_possible:
         sentence = (
             f"The levels are uncertain: {result.rival} (margin {result.margin:.1f}, flagged below "
-            f"{SequenceConfig().shift_margin:g}). Check by counting from C2, the last rib or the "
+            f"{sure_margin(numbers):g}). Check by counting from C2, the last rib or the "
             "sacrum."
         )
         yield Flag("level_shift", "check", (), sentence)
-    numbers = [vertebra.label for vertebra in result.vertebrae]
     if numbers and not shows_landmark(numbers):
         sentence = (
             "Neither dens, first rib, last rib nor sacrum is in view, so levels cannot be counted: "
@@ -58,17 +58,6 @@ def level_flags(result: Result) -> Iterator[Flag]:
         if label_of(variant) in numbers:
             sentence = f"{variant} was found, which few people have: check by counting ribs."
             yield Flag("numbering_variant", "check", (variant,), sentence)
-
-
-def shows_landmark(numbers: Sequence[int]) -> bool:
-    """Whether a chain of labels holds something to count from.
-
-    That is C1 or C2 (the dens), T1 (the first rib), a thoracic above a lumbar vertebra (the last
-    rib), or L5 or L6 (the sacrum).
-    """
-    regions = {region_of(number) for number in numbers}
-    own = {label_of(name) for name in ("C1", "C2", "T1", "L5", "L6")}
-    return bool(own & set(numbers)) or {"thoracic", "lumbar"} <= regions
 
 
 def direction_flags(result: Result) -> Iterator[Flag]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.geometry.centroid import Centroid
+from vertseg.sequence.anchors import sure_margin
 from vertseg.sequence.best_path import BestPaths, Path, best_paths, best_score, score_bound
 from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.doubts import NO_DOUBTS, Doubts
@@ -89,7 +90,7 @@ class SequenceResult:
         rival: the best chain that labels some place otherwise.
         further_rivals: the best chains that label otherwise some place besides the first, the last
             or both; they count where the border of the scan cuts these.
-        level_shift_possible: whether the margin is below `SequenceConfig.shift_margin`.
+        level_shift_possible: whether the margin is below `vertseg.sequence.anchors.sure_margin`.
         upside_down_possible: whether the chain is hardly better than the best one upside down,
             see `SequenceConfig.direction_margin`.
         gaps: labels of vertebrae inside the chain that were not detected.
@@ -289,7 +290,7 @@ def _result(
         score=best.score,
         margin=rival.margin,
         rival=rival,
-        level_shift_possible=rival.margin < config.shift_margin,
+        level_shift_possible=rival.margin < sure_margin({v.label for v in vertebrae}, config),
         upside_down_possible=upside_down,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
@@ -320,7 +321,7 @@ def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> Sequ
                 vertebrae=tuple(kept),
                 margin=rival.margin,
                 rival=replace(rival, description=words),
-                level_shift_possible=rival.margin < SequenceConfig().shift_margin,
+                level_shift_possible=rival.margin < sure_margin({v.label for v in kept}),
             )
     return replace(chain, vertebrae=tuple(kept))
 

@@ -23,7 +23,6 @@ from vertseg.geometry.boxes import filled_box
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.image import Image
-from vertseg.sequence.config import SequenceConfig
 from vertseg.sequence.doubts import Doubts
 from vertseg.sequence.solve import FoundVertebra, SequenceResult
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
@@ -151,7 +150,7 @@ def places_in_question(chain: SequenceResult, seen: Iterable[int]) -> list[tuple
         chain: the chosen chain, with its rival.
         seen: places that have masks.
     """
-    if chain.rival is None or chain.margin >= SequenceConfig().shift_margin:
+    if chain.rival is None or not chain.level_shift_possible:
         return []
     known = set(seen)
     return [(place, label) for place, label in chain.rival.labels.items() if place not in known]
