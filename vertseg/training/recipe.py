@@ -93,7 +93,7 @@ _FINE_SOURCE = 1.15
 _RECIPES = {
     "spine": (1.33, 1.25, (8.0, 0.15, 30.0, 10.0)),
     "vertebrae": (1.6, 1.3, (10.0, 0.16, 18.0, 6.0)),
-    "segmentation": (1.3, 1.15, (12.0, 0.12, 3.0, 3.0)),
+    "segmentation": (1.3, 1.15, (18.0, 0.12, 3.0, 3.0)),
 }
 """Finer source grid, how far it reaches, and rotation, scale, translation, elastic limits."""
 
