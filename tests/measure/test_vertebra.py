@@ -96,6 +96,17 @@ def test_thick_slices_give_no_heights_but_a_density() -> None:
     assert row.trabecular_hu == pytest.approx(CORE_HU, abs=1)
 
 
+@pytest.mark.parametrize(("hole", "held"), [(2, True), (4, False)])
+def test_a_small_hole_at_the_centroid_does_not_count(hole: int, held: bool) -> None:
+    frame = SpineFrame.along([0.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    image, labels = scan_of([frame], AFFINES["upright"], (120, 125, 110))
+    i, j, k = np.rint(image.grid.lps_to_index((0.0, 0.0, 0.0))).astype(int)
+    reach = np.ceil(hole / np.array(image.grid.spacing)).astype(int) - 1
+    labels[tuple(slice(c - r, c + r + 1) for c, r in zip((i, j, k), reach, strict=True))] = 0
+    (row,) = measure_vertebrae(image, labels, [Centroid(20, (0.0, 0.0, 0.0))])
+    assert row.centroid_in_mask == held
+
+
 def test_a_vertebra_without_mask_is_all_none() -> None:
     image, labels = scan_of([], AFFINES["upright"], (20, 20, 20))
     (row,) = measure_vertebrae(image, labels, [Centroid(20, (0.0, 0.0, 0.0))])

@@ -233,7 +233,7 @@ def test_flags_of_masks_and_bone(image) -> None:
     assert "The mask of L1 is small" in flags(volume_ml=12.0)["volume"].sentence
     all_small = flags_of(image, vertebrae, [sound(label, 12.0) for label in (20, 21, 22, 23, 24)])
     assert "The masks of L1–L5 are small" in all_small["volume"].sentence
-    assert "large" in flags(volume_ml=95.0)["volume"].sentence
+    assert "large" in flags(volume_ml=115.0)["volume"].sentence
     assert "volume" not in flags(volume_ml=12.0, touches_border="S")
     assert "cut_off" in flags(touches_border="S") and "cut_off" not in flags(touches_border="L")
     assert flags(volume_ml=0.0)["mask_empty"].vertebrae == ("L1",)

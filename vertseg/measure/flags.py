@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vertseg.stages.result import Result, Vertebra
 
 _LARGEST_OFFSET_MM = 10.0
-_VOLUME_RATIO = (0.45, 2.1)
-_VOLUME_AGAINST_OTHERS = (0.6, 1.6)
+_VOLUME_RATIO = (0.4, 2.4)
+_VOLUME_AGAINST_OTHERS = (0.5, 1.8)
 _LOW_TRABECULAR_HU = 100.0
 _DENSITY_LEVELS = tuple(label_of(name) for name in ("T12", "L1", "L2"))
 _METAL_ML = 0.2

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from vertseg.stages.borders import PADDING_HU
 METAL_HU = 2500
 """No bone is as dense as this; enamel and metal are."""
 
+_NEAR_BY_MM = np.array([p for p in product((-2, -1, 0, 1, 2), repeat=3) if np.hypot.reduce(p) <= 2])
 _WITHOUT_BODY = (label_of("C1"), label_of("C2"))  # a ring, and a body with the dens on top
 _LARGEST_STEP_MM = 3.0
 _CORE_SHARE = 0.6
@@ -85,7 +87,8 @@ class Measurement:
             where slices are more than 3 mm apart along the spine.
         body: the walls and end plates; None for C1 and C2 and where they cannot be found.
         metal_ml: volume above 2500 HU in the box around the mask.
-        centroid_in_mask: whether the mask holds the voxel of its centroid.
+        centroid_in_mask: whether the mask holds its centroid or a point within 2 mm of it: a small
+            hole in the middle is no reason to doubt the place.
         box: of the mask in voxels of the scan; None without a mask.
     """
 
@@ -253,6 +256,7 @@ def _step_along(grid: Grid, direction_lps: FloatArray) -> float:
 
 
 def _holds(mask: npt.NDArray[np.bool_], grid: Grid, point_lps_mm: Sequence[float]) -> bool:
-    index = np.round(grid.lps_to_index(point_lps_mm)).astype(int)
-    inside = bool(((index >= 0) & (index < np.asarray(grid.size))).all())
-    return inside and bool(mask[tuple(index)])
+    points = np.asarray(point_lps_mm) + _NEAR_BY_MM
+    index = np.round(grid.lps_to_index(points)).astype(int)
+    inside = ((index >= 0) & (index < np.asarray(grid.size))).all(axis=-1)
+    return bool(mask[tuple(index[inside].T)].any())
