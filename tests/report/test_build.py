@@ -212,6 +212,15 @@ def test_levels_in_a_row_are_a_range() -> None:
     assert listed(["T12", "T13", "L2"]) == "T12, T13 and L2"
 
 
+@pytest.mark.parametrize(("step_mm", "asked"), [(10.2, False), (8.0, True)])
+def test_two_millimetres_between_two_centres_of_a_neck_are_no_finding(
+    image, step_mm, asked
+) -> None:
+    # C5 and C6 are 15 mm apart in the mean; 0.72 times that is 11 mm.
+    found = chain(range(2, 9), [18.5, 15.8, 16.0, step_mm, 17.6, 18.8])
+    assert ("spacing" in flags_of(image, found)) == asked
+
+
 def test_levels_that_may_be_others_have_a_question_mark(image) -> None:
     with_last_rib = {label - 1: point for label, point in POINTS.items()}
     sure, doubtful = (

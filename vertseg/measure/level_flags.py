@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vertseg.stages.result import Result, Vertebra
 
 _DISTANCE_RATIO = (0.72, 1.32)
+_DISTANCE_TOLERANCE_MM = 2.0
+"""Of two centres together; in the neck, where 15 mm are usual, it is much."""
+
 _LARGEST_TURN_DEG = 35.0
 _LOW_PEAK = 0.3
 _ABSENT_LEVELS = {
@@ -87,8 +90,9 @@ def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     # One distance alone has nothing to be compared with but the mean of all people.
     scale = float(np.median(list(ratios.values()))) if len(ratios) > 2 else 1.0
     for row, ratio in ratios.items():
-        if not _DISTANCE_RATIO[0] <= ratio / scale <= _DISTANCE_RATIO[1]:
-            usual = lengths[row] / ratio * scale
+        usual = lengths[row] / ratio * scale
+        low, high = (share * usual for share in _DISTANCE_RATIO)
+        if not low - _DISTANCE_TOLERANCE_MM <= lengths[row] <= high + _DISTANCE_TOLERANCE_MM:
             names = (vertebrae[row].name, vertebrae[row + 1].name)
             sentence = (
                 f"{names[0]} and {names[1]} are {lengths[row]:.0f} mm apart, {usual:.0f} mm would "
