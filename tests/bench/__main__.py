@@ -19,6 +19,8 @@ from typing import Any
 from tests.bench.cases import make_cases
 from tests.bench.reading import as_text as reading_as_text
 from tests.bench.reading import measure_reading
+from tests.bench.start import as_text as start_as_text
+from tests.bench.start import measure_start
 from tests.bench.text import as_text, ratios
 
 
@@ -36,6 +38,8 @@ def main() -> None:
     figures = _with_theory(done) if done else {"cases": {}}
     if options.only in (None, "reading"):
         figures["reading"] = measure_reading(options.work, options.quick, options.repeats)
+    if options.only in (None, "start"):
+        figures["start"] = measure_start(options.work, options.repeats)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     before = json.loads(options.compare.read_text("utf-8")) if options.compare else None
@@ -43,6 +47,8 @@ def main() -> None:
         print(as_text(figures, before))
     if "reading" in figures:
         print(reading_as_text(figures["reading"]))
+    if "start" in figures:
+        print(start_as_text(figures["start"]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="few and coarse scans: tries the benchmark itself")
     add(
         "--only",
-        choices=("lumbar", "whole spine", "mixed folder", "reading"),
+        choices=("lumbar", "whole spine", "mixed folder", "reading", "start"),
         help="one case alone",
     )
     add("--repeats", type=int, default=3, help="runs of each case, of which the middle one counts")

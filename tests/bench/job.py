@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import sys
 import time
@@ -36,7 +35,7 @@ class _Recorder:
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Wall-clock and processor seconds since it was made."""
 
     wall: float = field(default_factory=time.perf_counter)
@@ -60,10 +59,10 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
     shutil.rmtree(output, ignore_errors=True)
     options = Options(input=source, output=output, **changes)
     made: dict[str, Any] = {}
-    clock = _Clock()
+    clock = Clock()
 
     def load(options: Options) -> Any:
-        segmenter = _loaded(options)
+        segmenter = loaded(options)
         made.update(segmenter=segmenter, recorders=_record(segmenter), start_up=clock.read())
         return segmenter
 
@@ -71,7 +70,7 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
     whole = clock.read()
     segmenter, recorders, start_up = made["segmenter"], made["recorders"], made["start_up"]
     job = {kind: whole[kind] - start_up[kind] for kind in whole}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    peak = peak_bytes()
     if outcome.exit_code:
         raise SystemExit(f"{source}: exit code {outcome.exit_code}")
     seconds: dict[str, float] = {}
@@ -99,7 +98,13 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
     }
 
 
-def _loaded(options: Options) -> Any:
+def peak_bytes() -> int:
+    """Most memory that this process has held; the system's own figure counts its parent, too."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) << 10
+
+
+def loaded(options: Options) -> Any:
     """The segmenter, each of whose networks has run once."""
     segmenter = load_segmenter(options)
     for network in segmenter.networks:
@@ -121,7 +126,7 @@ def _bare(recorder: _Recorder) -> dict[str, float]:
         shape: np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         for shape in set(recorder.shapes)
     }
-    shapes, clock = list(recorder.shapes), _Clock()
+    shapes, clock = list(recorder.shapes), Clock()
     forwards = mapped_ahead(lambda shape: recorder.forward(inputs[shape]), shapes, CALLS_AT_ONCE)
     for _ in forwards:
         pass

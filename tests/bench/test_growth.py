@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
-from tests.bench.growth import exponent, picture, table
+from tests.bench.growth import exponent, table
+from tests.bench.growth_picture import picture
 
 
 def rows(power: float) -> list[dict[str, float]]:
-    values = {"vertebrae": 5, "processor_s": 1, "peak_gib": 1.5, "beyond_input_gib": 1}
-    return [{"size": size, "seconds": 0.01 * size**power, **values} for size in (100, 200, 400)]
+    values = {"vertebrae": 5, "seconds": 1, "peak_gib": 1.5, "beyond_input_gib": 1}
+    return [
+        {"size": size, "megavoxels": size**2, "processor_s": 0.01 * size**power, **values}
+        for size in (100, 200, 400)
+    ]
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_exponent(power) -> None:
-    assert exponent(rows(power)) == pytest.approx(power)
-    assert f"power of {power:.2f}" in table("slices", rows(power))
+    assert exponent(rows(power), "size") == pytest.approx(power)
+    assert exponent(rows(power), "megavoxels") == pytest.approx(power / 2)
+    assert f"slices to the power of {power:.2f}" in table("slices", rows(power))
 
 
 def test_picture_has_a_line_for_each_series() -> None:

@@ -20,7 +20,7 @@ from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 from vertseg.sequence.solve import FoundVertebra, Numbering, SequenceResult
 from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage, Stages
-from vertseg.stages.at_once import crops_at_once
+from vertseg.stages.at_once import CALLS_AT_ONCE, crops_at_once
 from vertseg.stages.borders import without_cut_masks
 from vertseg.stages.device import choose_device
 from vertseg.stages.fine import FineMask
@@ -28,6 +28,7 @@ from vertseg.stages.modes import Mode, preset_for
 from vertseg.stages.result import Result, Vertebra
 from vertseg.stages.second_look import SecondLook
 from vertseg.stages.weights import load_weights
+from vertseg.system.threads import mapped_ahead
 from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
@@ -87,9 +88,11 @@ class Segmenter:
         self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
         from vertseg.stages.network import StageNetwork
 
-        self._spine = StageNetwork(loaded, Stage.SPINE, self.device)
-        self._vertebrae = StageNetwork(loaded, Stage.VERTEBRAE, self.device)
-        self._segmentation = StageNetwork(loaded, Stage.SEGMENTATION, self.device)
+        # OpenVINO compiles networks side by side; Keras has settings that all of them share.
+        at_once = CALLS_AT_ONCE if self.device.backend == "openvino" else 1
+        self._spine, self._vertebrae, self._segmentation = mapped_ahead(
+            lambda stage: StageNetwork(loaded, stage, self.device), Stage, at_once
+        )
         self._keep_heatmaps = keep_heatmaps
         self._fine_mask = fine_mask
         self._numbering = Numbering(numbering)

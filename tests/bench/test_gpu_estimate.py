@@ -1,0 +1,23 @@
+"""The estimate for a GPU is the sum of its two parts."""
+
+import pytest
+
+from tests.bench.gpu_estimate import as_text, estimate
+
+CASE = {
+    "scans": 2,
+    "flop": 4e12,
+    "job_s": {"wall": 5.0, "processor": 9.0},
+    "bare_s": {"spine": {"processor": 1.0}, "segmentation": {"processor": 4.0}},
+}
+
+
+def test_networks_and_host_add_up() -> None:
+    worst, best = estimate(CASE, 100e12, threads=2)
+    assert worst == pytest.approx(2e12 / 1e12 + 1.0)
+    assert best == pytest.approx(2e12 / 5e12 + 1.0)
+
+
+def test_says_that_it_is_an_estimate() -> None:
+    text = as_text({"mixed folder": CASE}, threads=2)
+    assert text.startswith("ESTIMATE, not measured") and "mixed folder" in text
