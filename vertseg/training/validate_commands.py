@@ -16,7 +16,7 @@ slice thickness and metal. Quick, and nothing is written, so that weights can be
 
 
 def add_validate_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``cases``, ``validate``, ``parts`` and ``masks`` to a command line."""
+    """Add ``cases``, ``validate``, ``parts``, ``names`` and ``masks`` to a command line."""
     cases = commands.add_parser("cases", help="write synthetic scans of held-out spine courses")
     cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     cases.add_argument("--to", type=Path, required=True)
@@ -41,6 +41,11 @@ def add_validate_commands(commands: argparse._SubParsersAction) -> None:
     _add_weights(parts)
     parts.add_argument("--only", nargs="+", metavar="NAME", help="scans to take, without sub-")
     parts.set_defaults(run=_parts)
+    names = commands.add_parser("names", help="scores of names alone, of scans with points")
+    names.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
+    names.add_argument("--work", type=Path, required=True, help="folder for predictions")
+    _add_weights(names)
+    names.set_defaults(run=_names)
     masks = commands.add_parser(
         "masks",
         help="scores of masks from true centroids",
@@ -75,6 +80,12 @@ def _validate(arguments: argparse.Namespace) -> None:
     a = arguments
     print(validate(a.data, a.work, a.weights, a.count, a.folds))
     print(f"\n## parts of phantoms, from true masks\n\n{parts_table()}")
+
+
+def _names(arguments: argparse.Namespace) -> None:
+    from vertseg.training.validate.run import validate_names
+
+    print(validate_names(arguments.scans, arguments.work, arguments.weights))
 
 
 def _parts(arguments: argparse.Namespace) -> None:

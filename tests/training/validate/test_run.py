@@ -99,6 +99,20 @@ def test_only_held_out_scans_are_scored_and_all_is_right(data, tmp_path, monkeyp
     assert "| >= 8 | 1 | 0 |" in real and "chest" not in text
 
 
+def test_names_alone_are_scored_without_a_segmentation(data, tmp_path, monkeypatch):
+    calls = []
+
+    def main(arguments):
+        calls.append(arguments)
+        return program(("sub-lfcp",))(arguments)
+
+    monkeypatch.setattr(module.cli, "main", main)
+    text = module.validate_names(data / "ct", tmp_path / "work")
+    assert [call[-2:] for call in calls] == [["--stages", "spine,vertebrae"]]
+    assert "| all names right | 1 of 2 (50.0 %) |" in text and "Not asked: sub-lfcp" in text
+    assert "| vertebrae with a wrong name, and not asked | 5 of 12 (41.7 %) |" in text
+
+
 def test_each_real_scan_is_scored_by_weights_that_have_not_seen_it(data, tmp_path, monkeypatch):
     never = {"a": ["taichi", "thorax4mm"], "b": ["lfcp", "taichi"], "c": ["lfcp"]}
     scan(data / "ct/rawdata/sub-thorax4mm", "sub-thorax4mm")

@@ -85,14 +85,8 @@ def validate(
         predictions = work / "predictions" / name
         _run(work / name / "rawdata", predictions, weights, [])
         scores = evaluate(work / name, predictions, count_missing=True)[0]
-        parts += [f"## {name}", as_markdown(average(scores), scores)]
-        if name == "real":
-            parts += seen_in_training(weights)
-        if (work / name / MARKS).exists():
-            marks = json.loads((work / name / MARKS).read_text(encoding="utf-8"))
-            parts += [by_mark(scores, marks)]
-        parts += [by_margin(scores, _margins(predictions))]
-        parts += [whole_scans(scores, read_flags(predictions))]
+        parts += [f"## {name}", *(seen_in_training(weights) if name == "real" else ())]
+        parts += _tables_of_names(scores, work / name, predictions)
         if masks := read_mask_scores(work / name, predictions, scores):
             parts += [f"### {name}, masks", mask_tables(masks)]
         parts += _from_truth(work, name, weights)
@@ -100,6 +94,37 @@ def validate(
     if folds is not None:
         parts += in_folds(data, work, folds)
     return "\n\n".join(parts)
+
+
+def validate_names(scans: Path, work: Path, weights: Path | None = None) -> str:
+    """Tables in Markdown of how scans with points are found and named, without segmenting them.
+
+    The segmentation only tells, besides, which vertebrae at the ends are cut. Vertebrae whose level
+    is doubtful in a scan are left out.
+
+    Args:
+        scans: scans with centroids, found as by `vertseg.evaluate`.
+        work: folder for predictions; what is there already is used again.
+        weights: folder of weights; the bundled ones if None.
+
+    Raises:
+        ConfigurationError: the program did not run.
+    """
+    predictions = work / "predictions" / scans.resolve().name
+    _run(scans / "rawdata", predictions, weights, ["--stages", "spine,vertebrae"])
+    scores = evaluate(scans, predictions, count_missing=True)[0]
+    scores = [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
+    return "\n\n".join(["## names", *_tables_of_names(scores, scans, predictions)])
+
+
+def _tables_of_names(scores: Sequence[VertebraScore], scans: Path, predictions: Path) -> list[str]:
+    """Tables by region, by what is hard about a scan where that is known, by margin and by flag."""
+    tables = [as_markdown(average(scores), scores)]
+    if (scans / MARKS).exists():
+        marks = json.loads((scans / MARKS).read_text(encoding="utf-8"))
+        tables += [by_mark(scores, marks)]
+    tables += [by_margin(scores, _margins(predictions))]
+    return [*tables, whole_scans(scores, read_flags(predictions))]
 
 
 def validate_parts(
