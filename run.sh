@@ -155,7 +155,7 @@ check() {
     say "mypy"
     "$PY" -m mypy || failed+=" mypy"
     say "pytest"
-    TF_CPP_MIN_LOG_LEVEL=3 "$PY" -m pytest "$@" || failed+=" pytest"
+    TF_CPP_MIN_LOG_LEVEL=3 "$PY" -m pytest --durations=10 "$@" || failed+=" pytest"
     [ -z "$failed" ] || fail "failed:$failed"
 }
 
