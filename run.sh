@@ -152,10 +152,16 @@ check() {
     "$PY" -m ruff format --check --quiet . || failed+=" format"
     say "import rules"
     PYTHONPATH="$ROOT" "$VENV/bin/lint-imports" --no-logo || failed+=" import-rules"
-    say "mypy"
-    "$PY" -m mypy || failed+=" mypy"
-    say "pytest"
+    say "pytest, and mypy beside it"
+    local types mypy
+    types="$(mktemp)"
+    "$PY" -m mypy >"$types" 2>&1 &
+    mypy=$!
     TF_CPP_MIN_LOG_LEVEL=3 "$PY" -m pytest --durations=10 "$@" || failed+=" pytest"
+    say "mypy"
+    wait "$mypy" || failed+=" mypy"
+    cat "$types"
+    rm -f "$types"
     [ -z "$failed" ] || fail "failed:$failed"
 }
 
