@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.small_spines import LABELS, write_scan
+from tests.support.tiny_preset import TINY, write_preset
 from vertseg import cli
 from vertseg.evaluate import evaluate
-from vertseg.phantom import make_phantom, write_phantom
+from vertseg.phantom import make_phantom
 from vertseg.training.__main__ import main
 from vertseg.training.factory.packed import pack_bodies
 from vertseg.training.factory.phantoms import draw_phantom, load_pool
 from vertseg.training.loop import checkpoint
 from vertseg.training.loop.methods import build_optimizer
 from vertseg.training.loop.trainer import StageTrainer
-from vertseg.training.presets import TOY
 from vertseg.training.recipe import recipe_for
 
-TRAINED_ON, UNSEEN = range(11, 17), range(31, 33)
-STEPS = {"spine": "250", "vertebrae": "600", "segmentation": "700"}
+TRAINED_ON, UNSEEN = range(6), range(31, 33)
+CURVE_STEPS = 12
+STEPS = {"spine": "100", "vertebrae": "250", "segmentation": "200"}
 
 _BARE = """
 import sys
@@ -54,34 +56,30 @@ def options(**values):
             (f"--{key.replace('_', '-')}", str(value))]  # fmt: skip
 
 
-def make_data(folder, seeds):
-    """Lumbar phantoms in the layout of VerSe'19."""
-    for seed in seeds:
-        phantom = make_phantom(("T12", "sacrum"), 2.0, seed, field_mm=(140.0, 140.0))
-        write_phantom(phantom, folder / f"phantom{seed}.nii.gz")
-    return folder
-
-
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its time is for one backend")
-def test_a_trained_chain_finds_all_vertebrae_of_unseen_phantoms(tmp_path):
+def test_a_trained_chain_finds_all_vertebrae_of_unseen_scans(tmp_path):
     pool, runs, weights = tmp_path / "pool", tmp_path / "runs", tmp_path / "weights"
-    data = make_data(tmp_path / "data", TRAINED_ON)
-    main(["prepare", "--data", str(data), "--to", str(pool), "--preset", "toy"])
+    preset = write_preset(tmp_path / "tiny.json")
+    for seed in TRAINED_ON:
+        write_scan(tmp_path / "data", f"scan{seed}", seed)
+    main(["prepare", "--data", str(tmp_path / "data"), "--to", str(pool), "--preset", str(preset)])
     how = options(
-        preset="toy", augmentation=0.3, rate=4e-3, warmup=30, ema=0.98, workers=2,
+        preset=preset, augmentation=0.3, rate=4e-3, warmup=20, ema=0.97,
         pool=pool, runs=runs, minutes=99, validate_every=0, precision="float32",
     )  # fmt: skip
     for stage, steps in STEPS.items():
         main(["train", stage, *how, "--steps", steps])
-    main(["export", "--runs", str(runs), "--to", str(weights), "--name", "toy"])
-    unseen, out = make_data(tmp_path / "unseen", UNSEEN), tmp_path / "out"
+    main(["export", "--runs", str(runs), "--to", str(weights), "--name", "tiny"])
+    unseen, out = tmp_path / "unseen", tmp_path / "out"
+    for seed in UNSEEN:
+        write_scan(unseen, f"scan{seed}", seed)
     files = options(input=unseen, output=out, weights=weights, device="cpu")
     assert cli.main(files) == 0
     scores, absent = evaluate(unseen, out)
     annotated = [score for score in scores if score.annotated]
-    assert not absent and len(annotated) == 6 * len(UNSEEN)
+    assert not absent and len(annotated) == len(LABELS) * len(UNSEEN)
     assert all(score.identified for score in annotated), scores
-    assert np.mean([score.dice for score in annotated]) >= 0.85, scores
+    assert min(score.dice for score in annotated) >= 0.9, scores
 
 
 def phantom_pool(folder, spacing_mm):
@@ -91,7 +89,7 @@ def phantom_pool(folder, spacing_mm):
     names = [c.label for c in phantom.centroids]
     folder.mkdir()
     np.savez(folder / "vertebrae.1000.npz", labels=phantom.labels, names=names, points=points)
-    recipe = recipe_for("vertebrae", TOY.vertebrae)
+    recipe = recipe_for("vertebrae", TINY.vertebrae)
     pack_bodies(
         recipe, lambda rng: draw_phantom(recipe, load_pool(recipe, folder), rng), folder, 20
     )
@@ -100,7 +98,7 @@ def phantom_pool(folder, spacing_mm):
 
 def losses_of(folder):
     rows = [line.split(",") for line in (folder / "vertebrae.csv").read_text().split()]
-    assert [int(row[0]) for row in rows] == [*range(1, 21)]
+    assert [int(row[0]) for row in rows] == [*range(1, CURVE_STEPS + 1)]
     return np.array([float(row[1]) for row in rows])
 
 
@@ -110,18 +108,18 @@ def losses_of(folder):
 )
 def test_jax_on_a_bare_machine_follows_the_same_curve(tmp_path):
     """From one checkpoint, in batches, with the samples of both made by their own graphs."""
-    recipe = recipe_for("vertebrae", TOY.vertebrae)
+    recipe = recipe_for("vertebrae", TINY.vertebrae)
     pool = phantom_pool(tmp_path / "pool", recipe.source_spacing_mm)
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
-    trainer = StageTrainer(TOY, recipe)
+    trainer = StageTrainer(TINY, recipe)
     optimizer = build_optimizer(trainer.method, 1e-3, 0.998)
     optimizer.build(trainer.trainable_variables)
     checkpoint.save(trainer, optimizer, here, 0)
     shutil.copytree(here, there)
     how = options(
-        preset="toy", steps=20, batch=2, row_every=1, minutes=9999, precision="float32",
-        rate=2e-3, warmup=5, validate_every=10, workers=2, pool=pool,
+        preset=write_preset(tmp_path / "p.json"), precision="float32", steps=CURVE_STEPS, batch=2,
+        rate=2e-3, warmup=5, row_every=1, validate_every=6, minutes=9999, workers=2, pool=pool,
     )  # fmt: skip
     how = ["train", "vertebrae", *how]
     environment = os.environ | {
@@ -137,6 +135,6 @@ def test_jax_on_a_bare_machine_follows_the_same_curve(tmp_path):
     mine, other = losses_of(here), losses_of(there)
     np.testing.assert_allclose(other[:10], mine[:10], rtol=0.002)
     np.testing.assert_allclose(other, mine, rtol=0.03)  # rounding grows from step to step
-    assert mine[-5:].mean() < 0.9 * mine[:5].mean()
+    assert mine[-4:].mean() < 0.9 * mine[:4].mean()
     for folder in (here, there):
         assert len(list(folder.glob("vertebrae.0000*.png"))) == 2
