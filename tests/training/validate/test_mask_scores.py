@@ -53,7 +53,7 @@ def test_tables_tell_necks_thick_slices_and_metal_apart():
     rows = [
         row(3, 1.0, 0.9),
         row(3, 5.0, 0.7),
-        row(4, 2.99999, 0.8),
+        row(4, 2.99999, 0.8, metal=12.0, missed=12.0),  # some bright voxels
         row(20, 1.5000001, 0.96, metal=200.0),
         row(21, 5.0, 0.94, metal=600.0, missed=60.0, case="b"),
     ]

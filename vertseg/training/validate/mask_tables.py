@@ -18,6 +18,9 @@ SLICES = (
 )
 """Name of each class of slices; above which spacing in mm it begins, and its largest one."""
 
+LEAST_METAL_MM3 = 50.0
+"""Of what counts as an implant in a vertebra; a few bright voxels are noise or a calcification."""
+
 _HEAD = ("masks", "dice", "hausdorff mm", "hausdorff95 mm", "volume error %")
 _REGIONS = ("cervical", "thoracic", "lumbar")
 
@@ -27,7 +30,7 @@ Kind = tuple[str, Callable[[MaskScore], bool]]
 def mask_tables(rows: Sequence[MaskScore]) -> str:
     """All tables in Markdown: by kind of scan, by level, and metal that masks leave out."""
     tables = [by_kind(rows), by_level(rows)]
-    if any(row.metal_mm3 for row in rows):
+    if any(_has_implant(row) for row in rows):
         tables.append(at_metal(rows))
     return "\n\n".join(tables)
 
@@ -39,7 +42,7 @@ def by_kind(rows: Sequence[MaskScore]) -> str:
     for name, above, most in SLICES:
         kinds.append((name, _in_slices(above, most)))
         kinds += [(f"{name}, {region}", _in_slices(above, most, region)) for region in _REGIONS]
-    kinds += [("metal inside", lambda row: row.metal_mm3 > 0)]
+    kinds.append(("metal inside", _has_implant))
     chosen = ((name, [row for row in rows if is_one(row)]) for name, is_one in kinds)
     return markdown_table(("", *_HEAD), (_means(name, own) for name, own in chosen if own))
 
@@ -56,7 +59,7 @@ def at_metal(rows: Sequence[MaskScore]) -> str:
     """Metal within true vertebrae, and how much of it their masks leave out."""
     lines = []
     for region in (*_REGIONS, "all"):
-        own = [r for r in rows if r.metal_mm3 and region in (r.vertebra.region, "all")]
+        own = [r for r in rows if _has_implant(r) and region in (r.vertebra.region, "all")]
         if own:
             metal, missed = sum(r.metal_mm3 for r in own), sum(r.missed_mm3 for r in own)
             worst = max(own, key=lambda row: row.missed_mm3)
@@ -65,6 +68,10 @@ def at_metal(rows: Sequence[MaskScore]) -> str:
             lines.append((region, str(len(own)), f"{metal:.0f}", f"{missed:.0f}", share, where))
     head = ("holes at implants", "vertebrae", "metal mm3", "missed mm3", "missed %", "largest mm3")
     return markdown_table(head, lines)
+
+
+def _has_implant(row: MaskScore) -> bool:
+    return row.metal_mm3 >= LEAST_METAL_MM3
 
 
 def _in_region(region: str) -> Callable[[MaskScore], bool]:
