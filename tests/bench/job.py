@@ -83,6 +83,8 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
         "scans": len(outcome.written),
         "vertebrae": sum(len(report["vertebrae"]) for report in outcome.written),
         "largest_voxels": voxels,
+        "input_bytes": _bytes_in(source),
+        "output_bytes": _bytes_in(output),
         "precision": segmenter.device.precision,
         "backend": segmenter.device.backend,
         "device": f"{segmenter.device.name}, {segmenter.device.precision}, "
@@ -96,6 +98,10 @@ def measure(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
         "peak_beyond_input_bytes": peak - 2 * voxels,
         "flop": _flop(segmenter, recorders),
     }
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def peak_bytes() -> int:
