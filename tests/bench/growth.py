@@ -16,12 +16,14 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from tests.bench.__main__ import run_child
 from tests.bench.cases import write_finer
 from tests.bench.growth_picture import picture
 from vertseg.phantom import make_phantom
+from vertseg.phantom.generate import Phantom
 
 _LEVELS = {3: ("L3", "L5"), 6: ("T12", "L5"), 12: ("T6", "L5"), 24: ("C1", "L5")}
 _SLICES = (100, 250, 500, 1000, 2000)
@@ -87,27 +89,32 @@ def exponent(rows: Rows, key: str) -> float:
     return math.log(last["processor_s"] / before["processor_s"]) / math.log(last[key] / before[key])
 
 
+@lru_cache(maxsize=1)
+def _body(levels: tuple[str, str], across_mm: float) -> Phantom:
+    return make_phantom(levels, 2.0, 2, field_mm=(across_mm, across_mm), noise_hu=0.0)
+
+
 def _vertebrae(folder: Path, count: int) -> None:
     """More and more of one spine."""
-    phantom = make_phantom(_LEVELS[count], 2.0, 2, field_mm=(180.0, 180.0), noise_hu=0.0)
+    phantom = _body(_LEVELS[count], 180.0)
     write_finer(phantom, folder / "scan.nii.gz", [2 * n for n in phantom.grid.size])
 
 
 def _slices(folder: Path, count: int) -> None:
     """The same body in thinner and thinner slices."""
-    phantom = make_phantom(("T10", "L5"), 2.0, 2, field_mm=(180.0, 180.0), noise_hu=0.0)
+    phantom = _body(("T10", "L5"), 180.0)
     write_finer(phantom, folder / "scan.nii.gz", (256, 256, count))
 
 
 def _across(folder: Path, count: int) -> None:
     """The same body in smaller and smaller pixels."""
-    phantom = make_phantom(("T10", "L5"), 2.0, 2, field_mm=(360.0, 360.0), noise_hu=0.0)
+    phantom = _body(("T10", "L5"), 360.0)
     write_finer(phantom, folder / "scan.nii.gz", (count, count, 150))
 
 
 def _scans(folder: Path, count: int) -> None:
     """The same scan again and again."""
-    phantom = make_phantom(("L3", "L5"), 2.0, 2, field_mm=(150.0, 150.0), noise_hu=0.0)
+    phantom = _body(("L3", "L5"), 150.0)
     write_finer(phantom, folder / "scan0.nii.gz", phantom.grid.size)
     for number in range(1, count):
         shutil.copy(folder / "scan0.nii.gz", folder / f"scan{number}.nii.gz")

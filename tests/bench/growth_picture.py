@@ -41,6 +41,7 @@ class _Panel:
     ) -> None:
         self._draw, self._rows, self._key = draw, rows, key
         self._title = f"{_LINES[key]} over {name}"
+        self._title += " (grey: as voxels)" if key == "processor_s" else ""
         left, top = corner[0] + _LEFT, corner[1] + _TOP
         self._box = (left, top, corner[0] + _WIDTH - 24, corner[1] + _HEIGHT - 40)
         self._sizes = [row["size"] for row in rows]
@@ -81,10 +82,14 @@ class _Panel:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between two positive numbers."""
+    """Round numbers between two positive ones, at least three where there are so many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    values = [step * 10.0**power for power in powers for step in (1, 2, 5)]
-    return [value for value in values if low <= value <= high]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 3, 4, 5, 6, 7, 8, 9)):
+        values = [round(step * 10.0**power, 9) for power in powers for step in steps]
+        shown = [value for value in values if low <= value <= high]
+        if len(shown) > 2:
+            break
+    return shown
 
 
 def _share(value: float, low: float, high: float) -> float:
