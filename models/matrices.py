@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+Kernel = Callable[[np.ndarray], np.ndarray]
+"""Weights at distances of any shape."""
 
 
 def linear_kernel(distance: np.ndarray) -> np.ndarray:
@@ -18,7 +23,7 @@ def cubic_kernel(distance: np.ndarray) -> np.ndarray:
     return np.where(d < 1, inner, np.where(d < 2, outer, 0.0))
 
 
-def phase_weights(kernel, radius: int, factor: int) -> np.ndarray:
+def phase_weights(kernel: Kernel, radius: int, factor: int) -> np.ndarray:
     """Weights (factor, 2 * radius + 1) of the input samples i - radius ... i + radius.
 
     Output sample ``factor * i + p`` lies at input position ``i + (p + 1/2) / factor - 1/2``
@@ -28,7 +33,7 @@ def phase_weights(kernel, radius: int, factor: int) -> np.ndarray:
     return kernel(position[:, None] - np.arange(-radius, radius + 1)[None, :])
 
 
-def upsampling_matrix(kernel, radius: int, size: int, factor: int) -> np.ndarray:
+def upsampling_matrix(kernel: Kernel, radius: int, size: int, factor: int) -> np.ndarray:
     """Matrix (factor * size, size) that enlarges one axis; the border is repeated outwards."""
     matrix = np.zeros((size, factor, size), np.float32)
     for offset, column in enumerate(phase_weights(kernel, radius, factor).T):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
+
+from vertseg.geometry.boxes import Box
 
 ALONG_MM = 90.0
 """How far above or below a vertebra a window may be centred."""
 
 
-def box_around(shape, low, high):
+def box_around(
+    shape: Sequence[int], low: npt.ArrayLike, high: npt.ArrayLike
+) -> tuple[Box, np.ndarray | None]:
     """Slices of the box from `low` to `high` (voxels) cut to `shape`, and its voxels (3, ...).
 
-    The second is None where nothing of the box lies inside.
+    The box is empty, and the second is None, where nothing of it lies inside.
     """
-    low = np.maximum(np.floor(low), 0).astype(int)
-    high = np.minimum(np.ceil(high) + 1, shape).astype(int)
-    if (high <= low).any():
-        return None, None
-    axes = [np.arange(low[a], high[a], dtype=np.float32) for a in range(3)]
-    box = tuple(slice(int(low[a]), int(high[a])) for a in range(3))
-    return box, np.stack(np.meshgrid(*axes, indexing="ij"))
+    first = np.maximum(np.floor(low), 0).astype(int)
+    stop = np.minimum(np.ceil(high) + 1, shape).astype(int)
+    if (stop <= first).any():
+        return (slice(0, 0), slice(0, 0), slice(0, 0)), None
+    axes = [np.arange(first[a], stop[a], dtype=np.float32) for a in range(3)]
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
+    return (i, j, k), np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def window(volume: np.ndarray, start: np.ndarray, size, outside: int) -> np.ndarray:
+def window(volume: np.ndarray, start: np.ndarray, size: Sequence[int], outside: int) -> np.ndarray:
     """The `size` voxels of `volume` (x, y, z) from `start` on, `outside` beyond its border."""
     low, high = np.maximum(start, 0), np.minimum(start + np.array(size), volume.shape)
     part = np.full(size, outside, volume.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +135,9 @@ def _draw_processes(shapes: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
     return pitch, _STRETCH[shapes] * np.exp(np.clip(stretch, -0.3, 0.3))
 
 
-def _draw_similarities(points, choices, atlas: Atlas, rng: np.random.Generator) -> list[np.ndarray]:
+def _draw_similarities(
+    points: np.ndarray, choices: Sequence[np.ndarray], atlas: Atlas, rng: np.random.Generator
+) -> list[np.ndarray]:
     """Matrices (n, 3, 3) for each choice of atlas levels (n,), with the same turns and sizes."""
     n = len(points)
     target_frames, target_step = _frames(points, _smooth_noise(n, 4.0, rng))

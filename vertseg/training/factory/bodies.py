@@ -68,7 +68,9 @@ def _draw_level(recipe: Recipe, labels: list[int], rng: np.random.Generator) -> 
     return places[rng.integers(len(places))]
 
 
-def _draw_window(recipe: Recipe, anatomy: Anatomy, level: int, rng: np.random.Generator):
+def _draw_window(
+    recipe: Recipe, anatomy: Anatomy, level: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Origin of the source grid in mm, a whole number of voxels, and the voxel to centre on."""
     spacing, centres = recipe.source_spacing_mm, anatomy.centres_lps_mm
     centre, jitter = centres[level].copy(), np.zeros(3)
@@ -86,7 +88,9 @@ _GAP_MM = 14.0
 """Between two bodies, at most, that a disc fills."""
 
 
-def course_of(graft: RealVolume, spacing_mm: float, donors: list[Course], rng) -> np.ndarray:
+def course_of(
+    graft: RealVolume, spacing_mm: float, donors: list[Course], rng: np.random.Generator
+) -> np.ndarray:
     """Centres of C1 ... L5 (24, 3) in mm of the mask's grid; those not shown come from `donors`."""
     points = np.full((LEVELS, 3), np.nan)
     for label, point in graft.landmarks.items():

@@ -45,7 +45,9 @@ def insert(
     return labels
 
 
-def _fill_teeth(labels, axis_point, spacing_mm: float, rng) -> None:
+def _fill_teeth(
+    labels: np.ndarray, axis_point: np.ndarray, spacing_mm: float, rng: np.random.Generator
+) -> None:
     """Metal along the jaw, about as high as C2."""
     rows = np.arange(labels.shape[2])
     rows = rows[np.abs(rows - axis_point[2]) * spacing_mm < 20.0]
@@ -56,7 +58,9 @@ def _fill_teeth(labels, axis_point, spacing_mm: float, rng) -> None:
         _ball(labels, point, rng.uniform(1.5, 4.0) / spacing_mm, METAL, rng)
 
 
-def _ball(labels, centre, radius: float, value: int, rng) -> None:
+def _ball(
+    labels: np.ndarray, centre: np.ndarray, radius: float, value: int, rng: np.random.Generator
+) -> None:
     radii = radius * rng.uniform(0.6, 1.4, 3)
     box, points = box_around(labels.shape, centre - radii, centre + radii)
     if points is None:

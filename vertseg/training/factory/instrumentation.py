@@ -156,6 +156,6 @@ def segment(labels: Labels, start: FloatArray, end: FloatArray, radius: float) -
     if points is None:
         return
     axis, away = end - start, points - start[:, None, None, None]
-    along = np.clip(np.tensordot(axis, away, 1) / max(axis @ axis, 1e-9), 0, 1)
+    along = np.clip(np.tensordot(axis, away, 1) / max(float(axis @ axis), 1e-9), 0, 1)
     away -= along * axis[:, None, None, None]
     labels[box][(away**2).sum(0) <= radius**2] = METAL

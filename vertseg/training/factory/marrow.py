@@ -66,7 +66,9 @@ def vary_bone(
     return labels
 
 
-def _open_joints(labels, bones: np.ndarray, behind: np.ndarray, rng: np.random.Generator) -> None:
+def _open_joints(
+    labels: np.ndarray, bones: np.ndarray, behind: np.ndarray, rng: np.random.Generator
+) -> None:
     """Turns a layer of voxels where two of `bones` touch into cartilage, in place.
 
     Vertebrae have joints at their arches, (y, z) where `behind`; what joins their bodies is fused.
@@ -89,7 +91,9 @@ def _open_joints(labels, bones: np.ndarray, behind: np.ndarray, rng: np.random.G
             labels[tuple(places)] = JOINT
 
 
-def posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) -> np.ndarray | None:
+def posterior_wall(
+    labels: np.ndarray, label: int, point: np.ndarray, spacing_mm: float
+) -> np.ndarray | None:
     """Where the line backwards from the centre leaves the body; None if it does not."""
     x, y, z = np.rint(point).astype(int)
     if not (0 <= x < labels.shape[0] and 0 <= z < labels.shape[2] and 0 <= y < labels.shape[1]):
@@ -100,7 +104,9 @@ def posterior_wall(labels, label: int, point: np.ndarray, spacing_mm: float) -> 
     return np.array([x, y + int(np.argmin(line)), z], float)
 
 
-def _replace(labels, label: int, centre: np.ndarray, radii: np.ndarray, by: int = MARROW) -> None:
+def _replace(
+    labels: np.ndarray, label: int, centre: np.ndarray, radii: np.ndarray, by: int = MARROW
+) -> None:
     """Replaces the ellipsoid's part of `label`, in place."""
     box, points = box_around(labels.shape, centre - radii, centre + radii)
     if points is None:
@@ -120,7 +126,13 @@ def behind_bodies(
     return np.clip(depth / 5.0, 0.0, 1.0).astype(np.float32)
 
 
-def _depths(landmarks, size, spacing_mm: float, neck_mm: float, below_mm: float) -> np.ndarray:
+def _depths(
+    landmarks: Mapping[int, np.ndarray],
+    size: tuple[int, int, int],
+    spacing_mm: float,
+    neck_mm: float,
+    below_mm: float,
+) -> np.ndarray:
     """How far each (y, z) lies behind the course, less `neck_mm` in the neck, `below_mm` below."""
     chain = [label for label in ORDER_CRANIAL_TO_CAUDAL[::-1] if label in landmarks]
     points = np.array([landmarks[label] for label in chain])

@@ -56,7 +56,9 @@ def mix_shapes(labels: np.ndarray, sources: np.ndarray, rng: np.random.Generator
     return shapes
 
 
-def draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | None):
+def draw_numbering(
+    points: np.ndarray, rng: np.random.Generator, wanted: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Usual numbering, or one more or one fewer thoracic or lumbar vertebra.
 
     Args:
@@ -81,7 +83,9 @@ def draw_numbering(points: np.ndarray, rng: np.random.Generator, wanted: str | N
     return labels, sources, _fit_length(points, len(labels))
 
 
-def _insert(labels, sources, level: int, label: int, at: int):
+def _insert(
+    labels: np.ndarray, sources: np.ndarray, level: int, label: int, at: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Doubles the atlas level `level`; the extra label stands at row `at`."""
     return np.insert(labels, at, label), np.insert(sources, level, level)
 

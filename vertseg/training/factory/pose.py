@@ -7,9 +7,11 @@ al., JMIV 2009), and a smooth random warp makes each body another one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.phantom import Tissue
@@ -43,7 +45,13 @@ class Body:
     landmarks: dict[int, np.ndarray]
 
 
-def pose(anatomy: Anatomy, atlas: Atlas, origin_lps_mm, size, spacing_mm: float) -> Body:
+def pose(
+    anatomy: Anatomy,
+    atlas: Atlas,
+    origin_lps_mm: npt.ArrayLike,
+    size: Sequence[int],
+    spacing_mm: float,
+) -> Body:
     """The atlas under `anatomy` on the grid given by `origin_lps_mm`, `size` and `spacing_mm`."""
     origin = np.asarray(origin_lps_mm, float)
     field, weights, behind_mm, own = _fields(anatomy, atlas, origin, size, spacing_mm)
@@ -70,7 +78,9 @@ def _field_mm(spacing_mm: float) -> float:
     return 8.0 if spacing_mm < 4.0 else 14.0
 
 
-def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
+def _fields(
+    anatomy: Anatomy, atlas: Atlas, origin: np.ndarray, size: Sequence[int], spacing_mm: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Callable[[int], np.ndarray]]:
     """Atlas positions (3, nx, ny, nz) on a coarse grid, by blending and by each level's own map.
 
     Returns:
@@ -114,7 +124,9 @@ def _fields(anatomy: Anatomy, atlas: Atlas, origin, size, spacing_mm: float):
     return field + warp, weights, behind, own
 
 
-def _reshaped(aside, behind, pitch, stretch) -> np.ndarray:
+def _reshaped(
+    aside: np.ndarray, behind: np.ndarray, pitch: np.ndarray | float, stretch: np.ndarray | float
+) -> np.ndarray:
     """What sloping and stretching the processes adds to atlas positions: y and z in mm.
 
     It grows behind the arches up to the tips, and fades towards the skin and the ribs.
@@ -166,7 +178,7 @@ def _warp(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
     return total
 
 
-def _sample(atlas: Atlas, field: np.ndarray, box, spacing_mm: float) -> np.ndarray:
+def _sample(atlas: Atlas, field: np.ndarray, box: Sequence[slice], spacing_mm: float) -> np.ndarray:
     """Nearest atlas label at every voxel of `box`; the coarse field is interpolated linearly."""
     matrices = _linear_matrices(box, field.shape[1:], spacing_mm)
     size = [part.stop - part.start for part in box]
@@ -185,7 +197,9 @@ def _sample(atlas: Atlas, field: np.ndarray, box, spacing_mm: float) -> np.ndarr
     return labels
 
 
-def _linear_matrices(box, coarse, spacing_mm: float) -> list[np.ndarray]:
+def _linear_matrices(
+    box: Sequence[slice], coarse: Sequence[int], spacing_mm: float
+) -> list[np.ndarray]:
     """Matrices from a coarse grid to the voxels of `box`, one per axis."""
     matrices = []
     for part, count in zip(box, coarse, strict=True):
@@ -217,7 +231,14 @@ def _without_vertebrae(
     return result
 
 
-def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing_mm: float):
+def _posed_box(
+    anatomy: Anatomy,
+    atlas: Atlas,
+    level: int,
+    origin: np.ndarray,
+    size: Sequence[int],
+    spacing_mm: float,
+) -> tuple[slice, ...]:
     """The voxels that a posed vertebra can lie in; none if it lies outside."""
     shape = int(anatomy.shapes[level])
     box = atlas.boxes[shape] or (slice(0, 0),) * 3
@@ -234,7 +255,14 @@ def _posed_box(anatomy: Anatomy, atlas: Atlas, level: int, origin, size, spacing
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _settle(anatomy, atlas, field, origin, step_mm: float, level: int) -> np.ndarray:
+def _settle(
+    anatomy: Anatomy,
+    atlas: Atlas,
+    field: np.ndarray,
+    origin: np.ndarray,
+    step_mm: float,
+    level: int,
+) -> np.ndarray:
     """The patient point that the field sends to the centre of `level` in the atlas."""
     wanted = atlas.centres_lps_mm[anatomy.shapes[level]]
     back = np.linalg.inv(anatomy.to_shape[level])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
@@ -47,7 +49,14 @@ def degenerate(
 class _Segment:
     """Two neighbours and the disc between them; changes `labels` in place."""
 
-    def __init__(self, labels, upper: int, lower: int, landmarks, spacing_mm: float) -> None:
+    def __init__(
+        self,
+        labels: np.ndarray,
+        upper: int,
+        lower: int,
+        landmarks: Mapping[int, np.ndarray],
+        spacing_mm: float,
+    ) -> None:
         self.upper, self.lower = upper, lower
         self.top, self.bottom = landmarks[upper], landmarks[lower]
         self.step_px = float(np.linalg.norm(self.top - self.bottom))
@@ -84,7 +93,7 @@ class _Segment:
         thickness = np.abs(self.along[disc]).mean() * 2.0 if disc.any() else 0.15
         self._osteophytes(rng, float(thickness), bridging=bool(rng.random() < 0.4))
 
-    def _osteophytes(self, rng, half_disc: float, bridging: bool) -> None:
+    def _osteophytes(self, rng: np.random.Generator, half_disc: float, bridging: bool) -> None:
         """Bone at the rim, from the end plates on; `half_disc`: their distance from the middle."""
         body = 0.62 * self.step_mm
         angle = np.arctan2(self.aside, self.ahead)

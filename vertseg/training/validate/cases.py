@@ -7,7 +7,7 @@ by ``predict.py``, scores by ``python -m vertseg.evaluate``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from vertseg.labels import name_of
 from vertseg.stages.borders import HALF_BODY
 from vertseg.system.atomic import write_json
 from vertseg.training.factory import implants
-from vertseg.training.factory.anatomy import draw_anatomy
+from vertseg.training.factory.anatomy import Anatomy, draw_anatomy
 from vertseg.training.factory.atlas import Atlas, load_atlas
 from vertseg.training.factory.courses import Course, complete, read_courses, split_by_patient
 from vertseg.training.factory.marrow import vary_bone
 from vertseg.training.factory.outline import outlined
-from vertseg.training.factory.pose import pose
+from vertseg.training.factory.pose import Body, pose
 from vertseg.training.factory.soft_tissue import ANY_LENGTH, breathe, trim_ribs
 from vertseg.training.factory.wear import degenerate
 from vertseg.training.recipe import Recipe
@@ -205,7 +205,9 @@ def make_case(
     return _sliced(which.subject(number), marks, hu, body, thickness, rng)
 
 
-def _box(anatomy, field, spacing: float, rng) -> tuple[np.ndarray, tuple[int, int, int]]:
+def _box(
+    anatomy: Anatomy, field: tuple[str, str, float], spacing: float, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Origin and size of the field of view: around some levels, cut anywhere between them."""
     first, last, width = field
     names = [name_of(int(label)) for label in anatomy.labels]
@@ -220,7 +222,13 @@ def _box(anatomy, field, spacing: float, rng) -> tuple[np.ndarray, tuple[int, in
     return low, (int(size[0]), int(size[1]), int(size[2]))
 
 
-def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) -> np.ndarray:
+def _scan(
+    labels: np.ndarray,
+    landmarks: Mapping[int, np.ndarray],
+    spacing: float,
+    thickness: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """HU of `labels`, blurred along z over `thickness`."""
     config = replace(PRESETS["default"].vertebrae, smoothing_sigma_mm=0.0)
     size = labels.shape
@@ -237,7 +245,14 @@ def _scan(labels: np.ndarray, landmarks, spacing: float, thickness: float, rng) 
     return np.asarray(keras.ops.convert_to_numpy(hu), np.float32)
 
 
-def _sliced(name: str, marks, hu: np.ndarray, body, thickness: float, rng) -> FactoryCase:
+def _sliced(
+    name: str,
+    marks: tuple[str, ...],
+    hu: np.ndarray,
+    body: Body,
+    thickness: float,
+    rng: np.random.Generator,
+) -> FactoryCase:
     """The case on the scanner's own grid: fine in the plane, `thickness` between the slices."""
     step = (float(rng.uniform(0.9, 1.2)), float(rng.uniform(0.9, 1.2)), thickness)
     size = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,12 @@ def draw_sheet(data: Path, count: int = 24, seed: int = 0) -> Pillow.Image:
     return Pillow.fromarray(np.concatenate(blocks, axis=1))
 
 
-def _views(recipe: Recipe, draw, bank: NoiseBank, rng: np.random.Generator) -> np.ndarray:
+def _views(
+    recipe: Recipe,
+    draw: Callable[[np.random.Generator], SourceVolume],
+    bank: NoiseBank,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """The three planes of one volume in a row, RGB."""
     source = draw(rng)
     sample = draw_sample(recipe, source, bank, rng)
@@ -122,7 +127,13 @@ def contours(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where((inner > 0)[..., None], rgb, drawn)
 
 
-def _dots(rgb: np.ndarray, points, middle: np.ndarray, axis: int, size) -> None:
+def _dots(
+    rgb: np.ndarray,
+    points: Mapping[int, np.ndarray],
+    middle: np.ndarray,
+    axis: int,
+    size: Sequence[int],
+) -> None:
     """Points near the plane, in the colours of their labels."""
     across, along = [a for a in range(3) if a != axis]
     for label, at in points.items():
