@@ -198,7 +198,7 @@ def test_flags_of_the_chain(image) -> None:
     bent = list(chain([20, 21, 22]))
     bent[2] = Vertebra(22, (33.0, 0.0, -32.0), 0.9, voxels=100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
-    assert "margin 0.5, flagged below 5" in shifted["level_shift"].sentence
+    assert "(margin 0.5 nats)" in shifted["level_shift"].sentence
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
     assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}
     assert flags_of(image, (), stages=SPINE_ONLY) == {}  # a spine whose vertebrae were not sought

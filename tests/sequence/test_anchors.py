@@ -45,3 +45,19 @@ def test_a_chain_that_loses_its_landmark_at_the_border_is_judged_anew() -> None:
     whole = SequenceResult(found, margin=4.0, rival=rival)
     assert not with_vertebrae(whole, found).level_shift_possible
     assert with_vertebrae(whole, found[:-1]).level_shift_possible
+
+
+@pytest.mark.parametrize(
+    ("margin", "is_variant", "open_"),
+    [(2.9, False, True), (3.5, False, False), (3.5, True, True), (4.1, True, False)],
+)
+def test_a_near_variant_leaves_the_count_open_whatever_landmark_is_in_view(
+    margin, is_variant, open_
+) -> None:
+    found = tuple(
+        FoundVertebra(label, (0.0, 0.0, -20.0 * row), 0.8, mass=0.8, margin=margin, place=row)
+        for row, label in enumerate(labels_between("T1", "L5"))
+    )
+    rival = Rival({v.place: v.label - 1 for v in found[:8]}, "", margin, is_variant)
+    kept = with_vertebrae(SequenceResult(found, margin=margin, rival=rival), found[1:])
+    assert kept.level_shift_possible == open_

@@ -144,10 +144,11 @@ def test_where_the_count_stays_open_the_usual_numbering_is_written() -> None:
     assert found_labels(written) == labels
     assert written.rival is not None and list(written.rival.labels.values()) == variant
     assert written.margin == pytest.approx(written.score - free.score) and written.margin < 0
-    assert written.level_shift_possible
+    assert written.level_shift_possible and written.rival.is_variant
     forbidden = solve_sequence(points, scores, inside=inside, numbering=Numbering.USUAL)
     assert found_labels(forbidden) == labels
     assert forbidden.rival is not None and list(forbidden.rival.labels.values()) != variant
+    assert not forbidden.rival.is_variant
 
 
 @pytest.mark.parametrize("numbering", Numbering)

@@ -11,7 +11,7 @@ import numpy as np
 from vertseg.geometry.grid import FloatArray
 from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
-from vertseg.sequence.anchors import shows_landmark, sure_margin
+from vertseg.sequence.anchors import shows_landmark
 from vertseg.sequence.offsets import load_statistics
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ def level_flags(result: Result) -> Iterator[Flag]:
     numbers = [vertebra.label for vertebra in result.vertebrae]
     if result.level_shift_possible:
         sentence = (
-            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f}, flagged below "
-            f"{sure_margin(numbers):g}). Check by counting from C2, the last rib or the "
-            "sacrum."
+            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f} nats). Check by "
+            "counting from C2, the last rib or the sacrum."
         )
         yield Flag("level_shift", "check", (), sentence)
     if numbers and not shows_landmark(numbers):

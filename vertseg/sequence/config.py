@@ -68,7 +68,8 @@ class SequenceConfig:
             in nats per vertebra, is reported as doubtful. Of ten real scans none had less than
             4.0, and of seven mirrored from top to bottom none had more than 2.0.
         variant_margin: a numbering variant is chosen if it is better than the best chain of usual
-            numbering by at least this; otherwise that one is, and the variant is its rival.
+            numbering by at least this; otherwise that one is, and the variant is its rival. It is
+            named as a possible shift, too, where it is worse by less than this.
         shift_margin: a smaller margin to the best rival labelling is reported as a possible shift.
         last_rib_shift_margin: the same where neither dens, first rib nor sacrum is in view. Of 43
             windows of six vertebrae, 23 real ones that were not trained on and 20 synthetic ones,

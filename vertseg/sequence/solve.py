@@ -71,11 +71,13 @@ class Rival:
         labels: place -> label, for all places of the rival chain.
         description: what is different, in words.
         margin: nats between the chain and this one, see `FoundVertebra.margin`.
+        is_variant: whether it has a numbering variant.
     """
 
     labels: dict[int, int]
     description: str
     margin: float = 0.0
+    is_variant: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class SequenceResult:
         rival: the best chain that labels some place otherwise.
         further_rivals: the best chains that label otherwise some place besides the first, the last
             or both; they count where the border of the scan cuts these.
-        level_shift_possible: whether the margin is below `vertseg.sequence.anchors.sure_margin`.
+        level_shift_possible: whether the margin is below `vertseg.sequence.anchors.sure_margin`, or
+            the rival has a numbering variant and the margin is below `variant_margin`.
         upside_down_possible: whether the chain is hardly better than the best one upside down,
             see `SequenceConfig.direction_margin`.
         gaps: labels of vertebrae inside the chain that were not detected.
@@ -149,7 +152,7 @@ def solve_sequence(
     chains = build_chain_graph(points, values, labels, inside, statistics, config, doubts)
     if numbering == Numbering.USUAL:
         chains = without_variants(chains)
-    solved = best_paths(chains.graph)
+    every, solved = chains, best_paths(chains.graph)
     best = _best(solved)
     variant = None
     if numbering == Numbering.AUTO and not _is_usual(chains, best):
@@ -166,6 +169,7 @@ def solve_sequence(
     margins, rivals = _rivals(solved, best)
     if variant is not None:
         rivals.insert(0, variant)
+    unusual = [not _is_usual(every, path) for path in rivals]
     vertebrae = []
     for row, (_, state), margin in zip(rows, best.nodes, margins, strict=True):
         label = STATES[state]
@@ -175,7 +179,7 @@ def solve_sequence(
         vertebrae.append(
             FoundVertebra(label, (x, y, z), own, mass=sure, margin=margin, place=int(row))
         )
-    return _result(tuple(vertebrae), best, rivals, upwards, chains, config)
+    return _result(tuple(vertebrae), best, rivals, unusual, upwards, chains, config)
 
 
 def _best(solved: BestPaths) -> Path:
@@ -272,13 +276,17 @@ def _result(
     vertebrae: tuple[FoundVertebra, ...],
     best: Path,
     rivals: Sequence[Path],
+    unusual: Sequence[bool],
     upwards: float,
     chains: ChainGraph,
     config: SequenceConfig,
 ) -> SequenceResult:
     """Put the result together with its gaps and warnings."""
     links = [chains.links[chains.link_of_edge[edge]] for edge in best.edges]
-    rival, *further = (_as_rival(path, vertebrae, best, chains) for path in rivals)
+    rival, *further = (
+        _as_rival(path, is_variant, vertebrae, best, chains)
+        for path, is_variant in zip(rivals, unusual, strict=True)
+    )
     warnings = unusual_links(links)
     # One vertebra has no direction.
     upside_down = best.score - upwards < config.direction_margin * len(vertebrae)
@@ -290,7 +298,7 @@ def _result(
         score=best.score,
         margin=rival.margin,
         rival=rival,
-        level_shift_possible=rival.margin < sure_margin({v.label for v in vertebrae}, config),
+        level_shift_possible=_is_near(rival, vertebrae, config),
         upside_down_possible=upside_down,
         gaps=tuple(label for link in links for label in link.skipped),
         scale=float(chains.poses.scales[best.pose // len(chains.poses.rotations)]),
@@ -300,10 +308,21 @@ def _result(
 
 
 def _as_rival(
-    path: Path, vertebrae: Sequence[FoundVertebra], best: Path, chains: ChainGraph
+    path: Path,
+    is_variant: bool,
+    vertebrae: Sequence[FoundVertebra],
+    best: Path,
+    chains: ChainGraph,
 ) -> Rival:
     labels = {int(chains.places[place]): STATES[state] for place, state in path.nodes}
-    return Rival(labels, describe_rival(vertebrae, labels), best.score - path.score)
+    words = describe_rival(vertebrae, labels)
+    return Rival(labels, words, best.score - path.score, is_variant)
+
+
+def _is_near(rival: Rival, vertebrae: Sequence[FoundVertebra], config: SequenceConfig) -> bool:
+    """Whether a rival leaves the levels open; of a variant no landmark but the ribs tells."""
+    enough = sure_margin({v.label for v in vertebrae}, config)
+    return rival.margin < (max(enough, config.variant_margin) if rival.is_variant else enough)
 
 
 def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> SequenceResult:
@@ -321,7 +340,7 @@ def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> Sequ
                 vertebrae=tuple(kept),
                 margin=rival.margin,
                 rival=replace(rival, description=words),
-                level_shift_possible=rival.margin < sure_margin({v.label for v in kept}),
+                level_shift_possible=_is_near(rival, kept, SequenceConfig()),
             )
     return replace(chain, vertebrae=tuple(kept))
 
