@@ -6,7 +6,7 @@ VERTSEG_DAMAGED_FILES sets how many are tried.
 from __future__ import annotations
 
 import os
-import resource
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -26,17 +26,13 @@ from vertseg.io.dicom_read import read_series
 from vertseg.io.read import read_image
 
 COUNT = int(os.environ.get("VERTSEG_DAMAGED_FILES", "400"))
-SECONDS_OF_ONE = 2.0
+SECONDS_OF_ONE = 20.0
+"""Processor time of the thread that reads, for what takes milliseconds: more is a hang."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("damaged")
-
-
-def processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def thorough(count: int):
@@ -79,7 +75,7 @@ def test_signalling_nan_in_the_header(place) -> None:
 def test_reading_a_damaged_file(place, content) -> None:
     path = place / "a.nii.gz"
     path.write_bytes(content)
-    start = processor_seconds()
+    start = time.thread_time()
     try:
         image = read_image(path)
     except InputError as error:
@@ -87,7 +83,7 @@ def test_reading_a_damaged_file(place, content) -> None:
     else:
         assert np.isfinite(image.array).all() and np.isfinite(image.grid.affine_lps).all()
         assert image.array.nbytes < 64 << 20
-    assert processor_seconds() - start < SECONDS_OF_ONE
+    assert time.thread_time() - start < SECONDS_OF_ONE
 
 
 @thorough(max(COUNT // 20, 20))

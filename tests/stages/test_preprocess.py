@@ -215,18 +215,27 @@ def big_image(matrix: np.ndarray) -> Image:
     return Image(flat.reshape(size, order="F"), grid, small.stored)
 
 
+def seconds_of_a_sum(image: Image) -> float:
+    """Processor seconds that it takes to read every voxel once."""
+    start = time.process_time()
+    for k in range(image.grid.size[2]):
+        image.array[:, :, k].astype(np.float32).sum()
+    return time.process_time() - start
+
+
 @pytest.mark.parametrize(
-    ("kind", "size", "spacing", "seconds"),
+    ("kind", "size", "spacing"),
     [
-        ("parallel", (64, 64, 128), 8.0, 4),
-        ("parallel", (80, 80, 64), 1.5, 4),
-        ("oblique", (80, 80, 64), 1.5, 6),
+        ("parallel", (64, 64, 128), 8.0),
+        ("parallel", (80, 80, 64), 1.5),
+        ("oblique", (80, 80, 64), 1.5),
     ],
 )
-def test_large_scans_need_little_memory_and_time(kind, size, spacing, seconds) -> None:
+def test_large_scans_need_little_memory_and_few_looks_at_each_voxel(kind, size, spacing) -> None:
     turn = np.eye(3) if kind == "parallel" else matrices()["oblique"] / [0.8, 1.1, 1.7]
     image = big_image(turn @ np.diag([-0.7, -0.7, 1.0]))
     target = Grid.axis_aligned((5.0, -7.0, 11.0), size, spacing)
+    once = seconds_of_a_sum(image)
     tracemalloc.start()
     start = time.process_time()
     found = resample(image, target)
@@ -234,4 +243,4 @@ def test_large_scans_need_little_memory_and_time(kind, size, spacing, seconds) -
     tracemalloc.stop()
     assert found.shape == size
     assert peak < 200 << 20  # the scan itself takes 300 MiB, in float64 1200
-    assert took < seconds
+    assert took < 25 * once
