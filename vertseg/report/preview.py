@@ -131,7 +131,7 @@ def write_preview(
 ) -> None:
     """Draw the preview of a mask (i, j, k) and write it as PNG; raises OutputError."""
     packed = io.BytesIO()
-    render_preview(image, labels, report).save(packed, "PNG", compress_level=4)
+    render_preview(image, labels, report).save(packed, "PNG", compress_level=3)
     with atomic_writer(path) as stream:
         stream.write(packed.getvalue())
 
