@@ -45,6 +45,8 @@ def add_validate_commands(commands: argparse._SubParsersAction) -> None:
     names.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
     names.add_argument("--work", type=Path, required=True, help="folder for predictions")
     _add_weights(names)
+    names.add_argument("--numbering", choices=("auto", "usual", "any"), default="auto",
+                       help="how numbering variants are treated")  # fmt: skip
     names.set_defaults(run=_names)
     masks = commands.add_parser(
         "masks",
@@ -85,7 +87,8 @@ def _validate(arguments: argparse.Namespace) -> None:
 def _names(arguments: argparse.Namespace) -> None:
     from vertseg.training.validate.run import validate_names
 
-    print(validate_names(arguments.scans, arguments.work, arguments.weights))
+    a = arguments
+    print(validate_names(a.scans, a.work, a.weights, a.numbering))
 
 
 def _parts(arguments: argparse.Namespace) -> None:

@@ -107,8 +107,9 @@ def test_names_alone_are_scored_without_a_segmentation(data, tmp_path, monkeypat
         return program(("sub-lfcp",))(arguments)
 
     monkeypatch.setattr(module.cli, "main", main)
-    text = module.validate_names(data / "ct", tmp_path / "work")
-    assert [call[-2:] for call in calls] == [["--stages", "spine,vertebrae"]]
+    text = module.validate_names(data / "ct", tmp_path / "work", numbering="any")
+    (options,) = (call[-4:] for call in calls)
+    assert options == ["--stages", "spine,vertebrae", "--numbering", "any"]
     assert "| all names right | 1 of 2 (50.0 %) |" in text and "Not asked: sub-lfcp" in text
     assert "| vertebrae with a wrong name, and not asked | 5 of 12 (41.7 %) |" in text
 

@@ -96,7 +96,9 @@ def validate(
     return "\n\n".join(parts)
 
 
-def validate_names(scans: Path, work: Path, weights: Path | None = None) -> str:
+def validate_names(
+    scans: Path, work: Path, weights: Path | None = None, numbering: str = "auto"
+) -> str:
     """Tables in Markdown of how scans with points are found and named, without segmenting them.
 
     The segmentation only tells, besides, which vertebrae at the ends are cut. Vertebrae whose level
@@ -106,12 +108,14 @@ def validate_names(scans: Path, work: Path, weights: Path | None = None) -> str:
         scans: scans with centroids, found as by `vertseg.evaluate`.
         work: folder for predictions; what is there already is used again.
         weights: folder of weights; the bundled ones if None.
+        numbering: how variants are treated, see `vertseg.sequence.solve.Numbering`.
 
     Raises:
         ConfigurationError: the program did not run.
     """
     predictions = work / "predictions" / scans.resolve().name
-    _run(scans / "rawdata", predictions, weights, ["--stages", "spine,vertebrae"])
+    options = ["--stages", "spine,vertebrae", "--numbering", numbering]
+    _run(scans / "rawdata", predictions, weights, options)
     scores = evaluate(scans, predictions, count_missing=True)[0]
     scores = [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
     return "\n\n".join(["## names", *_tables_of_names(scores, scans, predictions)])
