@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from vertseg.errors import ConfigurationError
-from vertseg.geometry.boxes import empty_labels, label_boxes
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.grid import PointLps
 from vertseg.io.heatmap import Heatmap, KeepHeatmap
 from vertseg.io.image import Image
-from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
-from vertseg.sequence.solve import FoundVertebra, Numbering, SequenceResult
-from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage, Stages
+from vertseg.sequence.solve import Numbering, SequenceResult
+from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, Stage
 from vertseg.stages.at_once import CALLS_AT_ONCE, crops_at_once
 from vertseg.stages.borders import without_cut_masks
 from vertseg.stages.device import choose_device
 from vertseg.stages.fine import FineMask
+from vertseg.stages.found import Found, chain_of, result_of, with_fine
 from vertseg.stages.modes import Mode, preset_for
-from vertseg.stages.result import Result, Vertebra
+from vertseg.stages.result import Result
 from vertseg.stages.second_look import SecondLook
 from vertseg.stages.weights import load_weights
 from vertseg.system.threads import mapped_ahead
@@ -34,7 +31,6 @@ from vertseg.system.timing import timed
 if TYPE_CHECKING:
     from vertseg.stages.network import StageNetwork
     from vertseg.stages.segmentation import OnResponse
-    from vertseg.stages.vertebrae import Search
 
 Progress = Callable[[str, int, int], None]
 
@@ -120,8 +116,8 @@ class Segmenter:
             labels = self._segment(image, chain, report, seconds, fine)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
-        result = _result(image, found, labels, ALL_STAGES, seconds, self._shortages)
-        return _with_fine(result, fine)
+        result = result_of(image, found, labels, ALL_STAGES, seconds, self._shortages)
+        return with_fine(result, fine)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds the spine of `image` without naming its vertebrae, see `__call__`.
@@ -130,7 +126,7 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds, spine_only=True)
-        return _result(image, found, None, SPINE_ONLY, seconds, self._shortages)
+        return result_of(image, found, None, SPINE_ONLY, seconds, self._shortages)
 
     def find(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
@@ -139,7 +135,7 @@ class Segmenter:
         """
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
-        return _result(image, found, None, FIND, seconds, self._shortages)
+        return result_of(image, found, None, FIND, seconds, self._shortages)
 
     def segment(
         self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
@@ -152,11 +148,11 @@ class Segmenter:
             on_progress: see `__call__`.
         """
         report, seconds = self._start(on_progress)
-        chain = _chain_of(centroids)
+        chain = chain_of(centroids)
         fine: list[FineMask] = []
         labels = self._segment(image, chain, report, seconds, fine)
-        result = _result(image, _Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
-        return _with_fine(result, fine)
+        result = result_of(image, Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
+        return with_fine(result, fine)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
         for network in self.networks:
@@ -208,7 +204,7 @@ class Segmenter:
 
     def _find(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool = False
-    ) -> _Found:
+    ) -> Found:
         from vertseg.stages.spine import find_spine
         from vertseg.stages.vertebrae import search_vertebrae
 
@@ -221,7 +217,7 @@ class Segmenter:
         course = spine.course_lps_mm() if spine is not None else ()
         if spine is None or spine_only:
             chain = SequenceResult(warnings=()) if spine is not None else SequenceResult()
-            return _Found(chain, course, tuple(kept))
+            return Found(chain, course, tuple(kept))
         with timed(seconds, Stage.VERTEBRAE):
             search = search_vertebrae(
                 image,
@@ -233,11 +229,11 @@ class Segmenter:
                 self._numbering,
             )
             chain = search.whole()
-        return _Found(chain, course, tuple(kept), search)
+        return Found(chain, course, tuple(kept), search)
 
     def _find_as_published(
         self, image: Image, report: Progress, seconds: dict[str, float], spine_only: bool
-    ) -> _Found:
+    ) -> Found:
         from vertseg.stages.published import find_spine_xy, find_vertebrae_at
 
         kept: list[Heatmap] = []
@@ -245,11 +241,11 @@ class Segmenter:
             spine_xy = find_spine_xy(image, self._spine, self._keeper(kept, Stage.SPINE))
             report(Stage.SPINE, 1, 1)
         if spine_xy is None:
-            return _Found(SequenceResult(), (), tuple(kept))
+            return Found(SequenceResult(), (), tuple(kept))
         low, high = image.grid.bounds_lps_mm()
         course = ((*spine_xy, float(high[2])), (*spine_xy, float(low[2])))
         if spine_only:
-            return _Found(SequenceResult(warnings=()), course, tuple(kept))
+            return Found(SequenceResult(warnings=()), course, tuple(kept))
         with timed(seconds, Stage.VERTEBRAE):
             chain = find_vertebrae_at(
                 image,
@@ -259,7 +255,7 @@ class Segmenter:
                 lambda done, total: report(Stage.VERTEBRAE, done, total),
                 self._keeper(kept, Stage.VERTEBRAE, self._vertebrae.config.labels),
             )
-        return _Found(chain, course, tuple(kept))
+        return Found(chain, course, tuple(kept))
 
     def _keeper(
         self, kept: list[Heatmap], stage: str, labels: tuple[int, ...] = ()
@@ -267,23 +263,6 @@ class Segmenter:
         if not self._keep_heatmaps:
             return None
         return lambda array, grid: kept.append(Heatmap(stage, array.copy(), grid, labels))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The output of the first two stages."""
-
-    chain: SequenceResult
-    course: tuple[PointLps, ...] = ()
-    heatmaps: tuple[Heatmap, ...] = ()
-    search: Search | None = None
-    second_look: str = ""
-
-
-def _with_fine(result: Result, fine: Sequence[FineMask]) -> Result:
-    """The result with the mask at 1 mm, if there is one, of the vertebrae that are listed."""
-    listed = [vertebra.label for vertebra in result.vertebrae]
-    return replace(result, fine=fine[0].only(listed)) if fine else result
 
 
 def _checked_overlap(overlap: int | None, tile: int) -> int | None:
@@ -295,64 +274,3 @@ def _checked_overlap(overlap: int | None, tile: int) -> int | None:
             remedy="Leave the option out to use the value of the weights' preset.",
         )
     return overlap
-
-
-def _chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
-    """Given centroids as a chain of which no network has said how sure it is."""
-    ordered = sorted(centroids, key=lambda c: ORDER_CRANIAL_TO_CAUDAL.index(c.label))
-    found = (
-        FoundVertebra(c.label, c.point_lps_mm, mass=math.nan, margin=math.inf, place=place)
-        for place, c in enumerate(ordered)
-    )
-    warnings = () if ordered else ("no vertebra is in the centroid file",)
-    return SequenceResult(tuple(found), warnings=warnings)
-
-
-def _result(
-    image: Image,
-    found: _Found,
-    found_labels: npt.NDArray[np.uint8] | None,
-    stages: Stages,
-    seconds: dict[str, float],
-    shortages: tuple[str, ...],
-) -> Result:
-    chain = found.chain
-    labels = empty_labels(image.grid) if found_labels is None else found_labels
-    voxels = {label: int((labels[b] == label).sum()) for label, b in label_boxes(labels).items()}
-    vertebrae = tuple(
-        Vertebra(
-            *(v.label, v.point_lps_mm, v.score),
-            voxels=voxels.get(v.label, 0),
-            margin=float(v.margin),
-        )
-        for v in chain.vertebrae
-    )
-    empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]
-    warnings = chain.warnings + shortages
-    if chain.level_shift_possible and chain.rival:
-        warnings = (f"levels are uncertain: {chain.rival.description}", *warnings)
-    if found.second_look:
-        warnings += (found.second_look,)
-    if empty:
-        warnings += (f"no voxels were segmented for {', '.join(empty)}",)
-    return Result(
-        image=image,
-        labels=labels,
-        vertebrae=vertebrae,
-        status="ok" if vertebrae or (found.course and stages == SPINE_ONLY) else "no_spine",
-        warnings=warnings,
-        seconds=seconds,
-        margin=float(chain.margin) if chain.rival else math.inf,
-        rival=chain.rival.description if chain.rival else "",
-        rival_labels=tuple(
-            chain.rival.labels.get(v.place) if chain.rival else None for v in chain.vertebrae
-        ),
-        level_shift_possible=chain.level_shift_possible,
-        upside_down_possible=chain.upside_down_possible,
-        second_look=found.second_look,
-        gaps=chain.gaps,
-        left_out=chain.left_out,
-        stages=stages,
-        spine_lps_mm=found.course,
-        heatmaps=found.heatmaps,
-    )
