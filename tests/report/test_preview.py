@@ -147,7 +147,7 @@ def test_centroids_that_were_given_are_told() -> None:
 def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch, tilt) -> None:
     """Only what is shown is sampled, so that a preview takes less than a second."""
     sampled = []
-    point_by_point, by_lines = ndimage.map_coordinates, Lines._mean_lines
+    point_by_point, by_lines = ndimage.map_coordinates, Lines.mean_lines
 
     def count(array, index, *arguments, **options):
         sampled.append(index[0].size)
@@ -158,7 +158,7 @@ def test_a_large_scan_costs_no_more_than_its_picture(monkeypatch, tilt) -> None:
         return by_lines(lines, array, shifts)
 
     monkeypatch.setattr("vertseg.geometry.lines.ndimage.map_coordinates", count)
-    monkeypatch.setattr(Lines, "_mean_lines", count_lines)
+    monkeypatch.setattr(Lines, "mean_lines", count_lines)
     hu = np.zeros((300, 300, 250), np.int16)
     hu[0] = 50
     affine = np.diag([-1.0, -1.0, 2.0, 1.0])

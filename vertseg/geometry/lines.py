@@ -75,11 +75,11 @@ class Lines:
             return self._mean_aslant(array, shifts)
         (before, _), (after, share) = _shares(self._along, self.size[axis])
         start, stop = int(before.min()), int(after.max()) + 1
-        lines = self._mean_lines(np.moveaxis(array, axis, -1)[..., start:stop], shifts)
+        lines = self.mean_lines(np.moveaxis(array, axis, -1)[..., start:stop], shifts)
         lower, upper = lines[:, before - start], lines[:, after - start]
         return lower + (upper - lower) * share.astype(np.float32)
 
-    def _mean_lines(self, array: npt.NDArray[Any], shifts: FloatArray) -> Float32Array:
+    def mean_lines(self, array: npt.NDArray[Any], shifts: FloatArray) -> Float32Array:
         """(n, a) whole lines of voxels of an array (b, c, a) whose last axis the lines follow."""
         total = np.zeros((len(self.first), array.shape[2]), np.float32)
         for shift in shifts:

@@ -28,7 +28,7 @@ def drawn(spine, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_screws_pass_the_pedicles_into_the_bodies(spine, seed, monkeypatch):
-    monkeypatch.setattr(module, "_PLATE_SHARE", 0.0)
+    monkeypatch.setattr(module, "PLATE_SHARE", 0.0)
     labels, points = spine
     metal = drawn(spine, seed)
     held = [label for label in points if (metal & (labels == label)).sum() > 8]
@@ -43,7 +43,7 @@ def test_screws_pass_the_pedicles_into_the_bodies(spine, seed, monkeypatch):
 
 
 def test_plates_lie_on_the_front_of_bodies(monkeypatch):
-    monkeypatch.setattr(module, "_PLATE_SHARE", 1.0)
+    monkeypatch.setattr(module, "PLATE_SHARE", 1.0)
     phantom = make_phantom(("C3", "C7"), SPACING_MM, 2, field_mm=(120.0, 130.0), noise_hu=0.0)
     points = {c.label: phantom.grid.lps_to_index(c.point_lps_mm) for c in phantom.centroids}
     metal = drawn((phantom.labels, points), 1)

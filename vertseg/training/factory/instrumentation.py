@@ -16,7 +16,7 @@ from vertseg.training.volumes import box_around
 Labels = npt.NDArray[np.uint8]
 Landmarks = Mapping[int, FloatArray]
 
-_PLATE_SHARE = 0.5
+PLATE_SHARE = 0.5
 """Of implants within C3-C7."""
 
 _PEDICLE_MM = ((4.0, 22.0), (1.0, 5.0), (-8.0, 14.0))
@@ -54,7 +54,7 @@ def instrument(
     first = seen[rng.integers(len(seen))] - int(rng.integers(count))
     first = min(max(first, 0), len(chain) - count)
     chosen = {label: landmarks[label] for label in chain[first : first + count]}
-    plated = all(2 < label <= 7 for label in chosen) and rng.random() < _PLATE_SHARE
+    plated = all(2 < label <= 7 for label in chosen) and rng.random() < PLATE_SHARE
     (_plate if plated else _screws_and_rods)(labels, chosen, spacing_mm, rng)
 
 
