@@ -3,8 +3,9 @@
 The published networks (preset ``paper``) run by this program, with random weights: the cost does
 not depend on them. With ``--spine-segment`` the PyTorch networks of that package, too, in
 float32 on the same threads, each on what its authors give it; it is installed for this beside the
-program (``pip install spine-segment``). All take turns, so that whatever else the machine does
-meets all of them; medians count.
+program (``pip install spine-segment``, tried with 0.1.6; with PyTorch, as the registry has it, it
+takes 5 GB). All take turns, so that whatever else the machine does meets all of them; medians
+count. The large networks have 1.5 TFLOP a crop: ``--repeats 1`` is enough for them on few cores.
 """
 
 from __future__ import annotations
