@@ -109,6 +109,11 @@ class Average:
     scan_sd: float
 
 
+def without_mask(score: VertebraScore) -> VertebraScore:
+    """A score of the centroid alone, for results that have no masks."""
+    return replace(score, dice=NAN, hausdorff_mm=NAN, hausdorff95_mm=NAN, volume_error=NAN)
+
+
 def score_case(name: str, reference: Annotation, prediction: Annotation) -> list[VertebraScore]:
     """Scores of every vertebra that is annotated or predicted, in the order of labels.
 

@@ -26,7 +26,7 @@ from vertseg.errors import ConfigurationError
 from vertseg.evaluate import evaluate
 from vertseg.evaluate.cases import read_pair
 from vertseg.evaluate.chest_ct import SampleError, fetch_chest_ct
-from vertseg.evaluate.scores import VertebraScore, average
+from vertseg.evaluate.scores import VertebraScore, average, without_mask
 from vertseg.evaluate.tables import as_markdown
 from vertseg.geometry.centroid import Centroid
 from vertseg.io.annotations import find_case_files
@@ -116,7 +116,7 @@ def validate_names(
     predictions = work / "predictions" / scans.resolve().name
     options = ["--stages", "spine,vertebrae", "--numbering", numbering]
     _run(scans / "rawdata", predictions, weights, options)
-    scores = evaluate(scans, predictions, count_missing=True)[0]
+    scores = [without_mask(s) for s in evaluate(scans, predictions, count_missing=True)[0]]
     scores = [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
     return "\n\n".join(["## names", *_tables_of_names(scores, scans, predictions)])
 
