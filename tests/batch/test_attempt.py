@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,15 @@ def system(tmp_path: Path, kills: int, boot: str = "one") -> None:
     (tmp_path / "boot").write_text(f"{boot}\n")
 
 
-def killed_in(folders, calls: int, number: int = signal.SIGKILL) -> None:
-    """A run that ends at once at that call of the networks."""
+def killed_in(folders, calls: int, number: int = signal.SIGKILL, written: str = "") -> None:
+    """A run that ends at once at that call of the networks, if need be when a scan is written."""
     seen = []
 
     def kill(_) -> None:
         seen.append(1)
         if len(seen) == calls:
+            while written and not is_written(folders[1], written):
+                time.sleep(0.01)
             os.kill(os.getpid(), number)
 
     def work() -> int:
@@ -49,13 +52,17 @@ def killed_in(folders, calls: int, number: int = signal.SIGKILL) -> None:
     assert ended(forked(work)) == (0, number)
 
 
+def is_written(output: Path, name: str) -> bool:
+    return (output / f"{name}_report.json").exists() and not (output / f".{name}.lock").exists()
+
+
 def run(folders, **changes):
     segmenter = FakeSegmenter(POINTS)
     return run_batch(Options(*folders, **changes), lambda _: segmenter), segmenter
 
 
 def test_a_scan_for_which_memory_did_not_suffice_is_told_by_the_next_run(tmp_path, folders) -> None:
-    killed_in(folders, 2)
+    killed_in(folders, 2, written="a")
     system(tmp_path, 4)
     outcome, segmenter = run(folders)
     assert outcome.exit_code == 2
