@@ -41,7 +41,6 @@ class _Panel:
     ) -> None:
         self._draw, self._rows, self._key = draw, rows, key
         self._title = f"{_LINES[key]} over {name}"
-        self._title += " (grey: as voxels)" if key == "processor_s" else ""
         left, top = corner[0] + _LEFT, corner[1] + _TOP
         self._box = (left, top, corner[0] + _WIDTH - 24, corner[1] + _HEIGHT - 40)
         self._sizes = [row["size"] for row in rows]
@@ -66,6 +65,7 @@ class _Panel:
         self._draw.rectangle(self._box, outline=_GREY)
         if self._linear:
             self._draw.line(self._points(self._linear), _GREY, 1)
+            self._draw.text((left + 10, top + 8), "grey: as voxels", _GREY, font(15))
         points = self._points(self._values)
         self._draw.line(points, colour, 3)
         for x, y in points:
