@@ -97,11 +97,12 @@ def whole_vertebrae(labels: np.ndarray) -> dict[int, np.ndarray]:
     """
     centres = {}
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or label not in VERTEBRA_CHANNELS or _touches_border(box, labels.shape):
+        if box is None or label not in VERTEBRA_CHANNELS or touches_border(box, labels.shape):
             continue
         centres[label] = body_centre(labels[box] == label, label) + [s.start for s in box]
     return centres
 
 
-def _touches_border(box: Sequence[slice], shape: Sequence[int]) -> bool:
+def touches_border(box: Sequence[slice], shape: Sequence[int]) -> bool:
+    """Whether a box of voxels reaches the end of an array of that shape."""
     return any(s.start == 0 or s.stop == n for s, n in zip(box, shape, strict=True))

@@ -22,7 +22,12 @@ from vertseg.io.read import read_image
 from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.segmentation import segment_vertebrae
-from vertseg.training.data.real_files import isotropic, label_volume, whole_vertebrae
+from vertseg.training.data.real_files import (
+    isotropic,
+    label_volume,
+    touches_border,
+    whole_vertebrae,
+)
 
 METAL_HU = 1700.0
 """Metal in a vertebra is as bright; its bone hardly ever is."""
@@ -164,6 +169,5 @@ _CUBIC_MM = 1.0
 def _whole_labels(mask: LabelArray) -> Iterator[int]:
     """Labels that no border of the mask (i, j, k) cuts."""
     for label, box in enumerate(ndimage.find_objects(mask), start=1):
-        ends = zip(box or (), mask.shape, strict=False)
-        if box and all(part.start > 0 and part.stop < size for part, size in ends):
+        if box is not None and not touches_border(box, mask.shape):
             yield label
