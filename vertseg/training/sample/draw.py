@@ -94,15 +94,13 @@ class Deformation(TypedDict):
     """Where the network's grid (X, Y, Z) lies in the source.
 
     Attributes:
-        affine: (3, 4) from `target_grid` to source voxels.
-        target_grid: (3, X, Y, Z) voxels of the network's grid, from its middle.
+        affine: (3, 4) from voxels of the network's grid, counted from its middle, to source voxels.
         elastic: (3, 6, 6, 6) controls of the elastic deformation.
         spline: splines from these controls to the network's voxels.
         sigma_source_px: of the landmarks' Gaussians.
     """
 
     affine: Array
-    target_grid: Array
     elastic: Array
     spline: PerAxis
     sigma_source_px: Array

@@ -94,12 +94,10 @@ def _draw_deformation(
     if recipe.stage != "spine" and rng.random() < 0.5:
         matrix = np.diag([-1.0, 1.0, 1.0]) @ matrix
     shift = source.centre + rng.normal(0, 1, 3) * 0.3 * recipe.translation_mm / ratio / 3
-    axes = [np.arange(n) - 0.5 * (n - 1) for n in recipe.size]
     amplitude = rng.uniform(0, recipe.elastic_mm) / recipe.source_spacing_mm
     controls = rng.uniform(-1, 1, (3, *(_ELASTIC_CONTROLS,) * 3)) * amplitude
     return {
         "affine": np.concatenate([matrix, shift[:, None]], axis=1).astype(np.float32),
-        "target_grid": np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32),
         "elastic": controls.astype(np.float32),
         "spline": PerAxis(*(bspline_matrix(n, _ELASTIC_CONTROLS) for n in recipe.size)),
         "sigma_source_px": np.float32(recipe.config.sigma_px * ratio),

@@ -54,8 +54,10 @@ def acquire(hu, draw: Appearance):
 
 def coordinates(draw: Rendering):
     """Source voxel coordinates (3, X, Y, Z) of every voxel of the network's grid."""
-    grid = draw["affine"][:, :3] @ ops.reshape(draw["target_grid"], (3, -1))
-    grid = ops.reshape(grid + draw["affine"][:, 3:], ops.shape(draw["target_grid"]))
+    size = [matrix.shape[0] for matrix in draw["spline"]]
+    axes = [ops.arange(n, dtype="float32") - 0.5 * (n - 1) for n in size]
+    voxels = ops.reshape(ops.stack(ops.meshgrid(*axes, indexing="ij")), (3, -1))
+    grid = ops.reshape(draw["affine"][:, :3] @ voxels + draw["affine"][:, 3:], (3, *size))
     controls = draw["elastic"]
     bent = [separable(controls[a], *draw["spline"]) for a in range(3)]
     return grid + ops.stack(bent)
