@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _forwards(device: DeviceInfo, rate: float, toy: bool) -> Iterator[dict[str, Any]]:
     """Milliseconds of the forwards of every network at each batch size."""
-    for preset in [_TOY] if toy else PRESETS.values():
+    for preset in [_TOY] if toy else reversed(PRESETS.values()):
         for stage in Stage:
             config = getattr(preset, stage)
             model = _untrained(preset, stage, device.policy)
