@@ -44,7 +44,10 @@ def add_validate_commands(commands: argparse._SubParsersAction) -> None:
     names = commands.add_parser("names", help="scores of names alone, of scans with points")
     names.add_argument("--scans", type=Path, required=True, help="folder of scans with points")
     names.add_argument("--work", type=Path, required=True, help="folder for predictions")
-    _add_weights(names)
+    of = names.add_mutually_exclusive_group()
+    _add_weights(of)
+    of.add_argument("--folds", type=Path, metavar="FOLDER",
+                    help="folder of weights, each for scans it has not seen")  # fmt: skip
     names.add_argument("--numbering", choices=("auto", "usual", "any"), default="auto",
                        help="how numbering variants are treated")  # fmt: skip
     names.set_defaults(run=_names)
@@ -64,7 +67,7 @@ def add_validate_commands(commands: argparse._SubParsersAction) -> None:
     masks.set_defaults(run=_masks)
 
 
-def _add_weights(parser: argparse.ArgumentParser) -> None:
+def _add_weights(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--weights", type=Path, help="default: the bundled ones")
 
 
@@ -88,7 +91,7 @@ def _names(arguments: argparse.Namespace) -> None:
     from vertseg.training.validate.run import validate_names
 
     a = arguments
-    print(validate_names(a.scans, a.work, a.weights, a.numbering))
+    print(validate_names(a.scans, a.work, a.weights, a.numbering, a.folds))
 
 
 def _parts(arguments: argparse.Namespace) -> None:

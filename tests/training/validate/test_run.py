@@ -126,28 +126,30 @@ def test_each_real_scan_is_scored_by_weights_that_have_not_seen_it(data, tmp_pat
 
     def load_weights(folder):
         names = never[folder.name]
-        held_out = {"spine": names, "vertebrae": [*names, "trunk4mm"], "segmentation": []}
+        spine = [name for name in names if name != "thorax4mm"]
+        held_out = {"spine": spine, "vertebrae": [*names, "trunk4mm"], "segmentation": []}
         return SimpleNamespace(manifest={"held_out": held_out})
 
     monkeypatch.setattr(module, "load_weights", load_weights)
     monkeypatch.setattr(module.cli, "main", program(("sub-lfcp",)))
-    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    text = "\n".join(module.in_folds(data / "ct", tmp_path / "work", tmp_path / "folds"))
     done = {p.parent.parent.name: p.name for p in (tmp_path / "work/folds").glob("*/rawdata/*fcp")}
     assert done == {"b": "sub-lfcp"}  # c has no scan left
+    assert "The spine stage, but not the vertebrae stage, has seen thorax4mm." in text
     assert "| sub-taichi | 6 | 6 | 0 | 0.0 |" in text
     assert "| sub-thorax4mm | 4 | 4 | 0 | 0.0 |" in text  # T11 and T12 may be others there
     assert "| sub-lfcp | 6 | 0 | 6 |" in text and "| >= 0 | 3 | 1 |" in text
     never["b"] = ["taichi"]  # other weights of that name have seen lfcp, whose links are there
-    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    text = "\n".join(module.in_folds(data / "ct", tmp_path / "work", tmp_path / "folds"))
     assert text.count("| sub-lfcp |") == 1 and "| >= 0 | 3 | 1 |" in text  # by c, as shifted
     never["c"] = ["taichi"]
-    text = "\n".join(module.in_folds(data, tmp_path / "work", tmp_path / "folds"))
+    text = "\n".join(module.in_folds(data / "ct", tmp_path / "work", tmp_path / "folds"))
     assert "sub-lfcp" not in text
 
 
 def test_folds_need_weights(data, tmp_path):
     with pytest.raises(ConfigurationError, match="left a scan out"):
-        module.in_folds(data, tmp_path / "work", tmp_path)
+        module.in_folds(data / "ct", tmp_path / "work", tmp_path)
 
 
 def test_shifted_cases_are_counted_by_their_margin(data, tmp_path, monkeypatch):
@@ -190,3 +192,18 @@ def test_scans_that_a_stage_has_seen_are_told(monkeypatch):
         "The vertebrae stage was free to train on totalseg, taichi, thorax1mm.",
         "The segmentation stage was free to train on tptbox.",
     ]
+
+
+def test_names_in_folds_are_found_without_a_segmentation(data, tmp_path, monkeypatch):
+    (tmp_path / "folds/a").mkdir(parents=True)
+    (tmp_path / "folds/a/manifest.json").touch()
+    held_out = {"held_out": {"spine": [], "vertebrae": ["lfcp"]}}
+    monkeypatch.setattr(module, "load_weights", lambda folder: SimpleNamespace(manifest=held_out))
+    calls = []
+    monkeypatch.setattr(module.cli, "main", lambda a: calls.append(a) or program()(a))
+    work, folds = tmp_path / "work", tmp_path / "folds"
+    text = module.validate_names(data / "ct", work, numbering="usual", folds=folds)
+    (given,) = (dict(zip(call[::2], call[1::2], strict=True)) for call in calls)
+    assert given["--weights"] == str(folds / "a")
+    assert given["--stages"] == "spine,vertebrae" and given["--numbering"] == "usual"
+    assert "| sub-lfcp | 6 | 6 | 0 | 0.0 |" in text and "taichi" not in text

@@ -92,12 +92,16 @@ def validate(
         parts += _from_truth(work, name, weights)
         _copy_worst(worst_cases(scores, _WORST), predictions, work / "worst" / name)
     if folds is not None:
-        parts += in_folds(data, work, folds)
+        parts += in_folds(data / "ct", work, folds)
     return "\n\n".join(parts)
 
 
 def validate_names(
-    scans: Path, work: Path, weights: Path | None = None, numbering: str = "auto"
+    scans: Path,
+    work: Path,
+    weights: Path | None = None,
+    numbering: str = "auto",
+    folds: Path | None = None,
 ) -> str:
     """Tables in Markdown of how scans with points are found and named, without segmenting them.
 
@@ -109,12 +113,16 @@ def validate_names(
         work: folder for predictions; what is there already is used again.
         weights: folder of weights; the bundled ones if None.
         numbering: how variants are treated, see `vertseg.sequence.solve.Numbering`.
+        folds: folder with folders of weights; each scan is then named by those that have not seen
+            it (`in_folds`), and the others are left out.
 
     Raises:
-        ConfigurationError: the program did not run.
+        ConfigurationError: the program did not run, or no weights have left a scan out.
     """
-    predictions = work / "predictions" / scans.resolve().name
     options = ["--stages", "spine,vertebrae", "--numbering", numbering]
+    if folds is not None:
+        return "\n\n".join(in_folds(scans, work, folds, options))
+    predictions = work / "predictions" / scans.resolve().name
     _run(scans / "rawdata", predictions, weights, options)
     scores = [without_mask(s) for s in evaluate(scans, predictions, count_missing=True)[0]]
     scores = [s for s in scores if s.label not in UNSURE_LEVELS.get(_name(s.case), ())]
@@ -154,16 +162,18 @@ def validate_parts(
     return "\n\n".join(["## parts", *tables])
 
 
-def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
+def in_folds(scans: Path, work: Path, folds: Path, options: Sequence[str] = ()) -> list[str]:
     """Tables of the real scans with points, each found and named by weights that have not seen it.
 
-    Vertebrae whose level is doubtful in a scan are left out. The segmentation stage, which here
-    only tells what the border cuts, may have seen the scans.
+    That is, by weights whose vertebrae stage has not. A sentence names the scans that the spine
+    stage, which tells no level, has seen. The segmentation stage, which here only tells what the
+    border cuts, may have seen any. Vertebrae whose level is doubtful in a scan are left out.
 
     Args:
-        data: folder with ``ct/``.
+        scans: scans with centroids, found as by `vertseg.evaluate`.
         work: folder for links to the scans and for predictions.
         folds: folder with folders of weights.
+        options: of the program, besides scans and weights.
 
     Raises:
         ConfigurationError: the program did not run, or there are no weights that have not seen
@@ -173,29 +183,34 @@ def in_folds(data: Path, work: Path, folds: Path) -> list[str]:
     margins: dict[str, float] = {}
     flags: dict[str, list[str]] = {}
     taken: set[str] = set()
+    spine_seen: set[str] = set()
     for weights in sorted(path.parent for path in folds.glob(f"*/{MANIFEST}")):
         never = load_weights(weights).manifest.get("held_out", {})
-        unseen = {*never.get("spine", ())} & {*never.get("vertebrae", ())} - taken
-        scans = work / "folds" / weights.name
-        unseen = {name for name in unseen if _link_points(data, scans, name)}
+        unseen = {*never.get("vertebrae", ())} - taken
+        links = work / "folds" / weights.name
+        unseen = {name for name in unseen if _link_points(scans, links, name)}
         if not unseen:
             continue
         taken |= unseen
+        spine_seen |= unseen - {*never.get("spine", ())}
         predictions = work / "predictions_in_folds" / weights.name
-        _run(scans / "rawdata", predictions, weights, [])
-        scores = evaluate(scans, predictions, count_missing=True)[0]
-        for score in scores:
+        _run(links / "rawdata", predictions, weights, options)
+        for score in evaluate(links, predictions, count_missing=True)[0]:
             name = _name(score.case)
             # Not what other weights of this name have left in the folder.
             if name in unseen and score.label not in UNSURE_LEVELS.get(name, ()):
-                found.append(score)
+                found.append(without_mask(score))
         margins |= _margins(predictions)
         flags |= read_flags(predictions)
     if not found:
         raise ConfigurationError("no weights in it have left a scan out", str(folds))
+    sentences = [_spine_seen(spine_seen)] if spine_seen else []
     tables = [as_markdown(average(found), found), by_case(found), by_margin(found, margins)]
-    tables.append(whole_scans(found, flags))
-    return ["## folds", *tables]
+    return ["## folds", *sentences, *tables, whole_scans(found, flags)]
+
+
+def _spine_seen(names: Collection[str]) -> str:
+    return f"The spine stage, but not the vertebrae stage, has seen {', '.join(sorted(names))}."
 
 
 def _name(case: str) -> str:
@@ -241,13 +256,13 @@ def _link_scans(data: Path, folder: Path, names: Collection[str]) -> None:
             _link(source, folder / source.parent.name / source.name)
 
 
-def _link_points(data: Path, folder: Path, name: str) -> bool:
+def _link_points(scans: Path, folder: Path, name: str) -> bool:
     """A scan and its points as links; False if it has none."""
     subject = f"sub-{name}"
-    points = sorted((data / "ct" / "derivatives" / subject).glob("*_ctd.json"))
+    points = sorted((scans / "derivatives" / subject).glob("*_ctd.json"))
     for source in points:
         _link(source, folder / "derivatives" / subject / source.name)
-        _link(data / "ct" / "rawdata" / subject, folder / "rawdata" / subject)
+        _link(scans / "rawdata" / subject, folder / "rawdata" / subject)
     return bool(points)
 
 
