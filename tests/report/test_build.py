@@ -196,8 +196,10 @@ def test_flags_of_the_chain(image) -> None:
     turned = flags_of(image, chain([20, 21]), upside_down_possible=True)
     assert turned["upside_down"].severity == "check"
     bent = list(chain([20, 21, 22]))
-    bent[2] = Vertebra(22, (33.0, 0.0, -32.0), 0.9, voxels=100)
+    bent[2] = Vertebra(22, (30.0, 0.0, bent[1].point_lps_mm[2] - 25.0), 0.9, voxels=100)
     assert flags_of(image, bent)["curvature"].vertebrae == ("L2",)
+    bent[2] = Vertebra(22, (22.0, 0.0, bent[1].point_lps_mm[2] - 25.0), 0.9, voxels=100)
+    assert "curvature" not in flags_of(image, bent)  # 41 degrees, as some spines turn
     assert "(margin 0.5 nats)" in shifted["level_shift"].sentence
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
     assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}

@@ -315,7 +315,7 @@ def _as_rival(
     chains: ChainGraph,
 ) -> Rival:
     labels = {int(chains.places[place]): STATES[state] for place, state in path.nodes}
-    words = describe_rival(vertebrae, labels)
+    words = describe_rival(vertebrae, labels, is_variant)
     return Rival(labels, words, best.score - path.score, is_variant)
 
 
@@ -333,7 +333,7 @@ def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> Sequ
         kept: its vertebrae, possibly without the first and the last.
     """
     for rival in (chain.rival, *chain.further_rivals):
-        words = describe_rival(kept, rival.labels) if rival else ""
+        words = describe_rival(kept, rival.labels, rival.is_variant) if rival else ""
         if rival and words:
             return replace(
                 chain,
@@ -345,11 +345,14 @@ def with_vertebrae(chain: SequenceResult, kept: Sequence[FoundVertebra]) -> Sequ
     return replace(chain, vertebrae=tuple(kept))
 
 
-def describe_rival(vertebrae: Sequence[FoundVertebra], other: Mapping[int, int]) -> str:
+def describe_rival(
+    vertebrae: Sequence[FoundVertebra], other: Mapping[int, int], is_variant: bool = False
+) -> str:
     """In words, which vertebrae a rival chain labels otherwise; empty where it does so with none.
 
     Args:
         vertebrae: of the chosen chain, from the head downwards.
         other: place -> label in the rival chain.
+        is_variant: whether the rival has a numbering variant.
     """
-    return difference({found.place: found.label for found in vertebrae}, other)
+    return difference({found.place: found.label for found in vertebrae}, other, is_variant)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from vertseg.labels import name_of
+from vertseg.labels import label_of, name_of
 from vertseg.sequence.evidence import LABELS
 from vertseg.sequence.links import Link
 
 UPSIDE_DOWN = (
     "the vertebrae would fit about as well upside down: is it a spine, and stored correctly?"
 )
+
+_RARE = frozenset({label_of("T13"), label_of("L6")})
+_ABSENT = {label_of("C7"): ("C6", "T1"), label_of("T12"): ("T11", "L1")}
+"""Levels that few people lack, and the neighbours that then follow each other."""
 
 
 def unusual_links(links: Sequence[Link]) -> list[str]:
@@ -26,21 +30,48 @@ def unusual_links(links: Sequence[Link]) -> list[str]:
     return sentences
 
 
-def difference(chosen: Mapping[int, int], other: Mapping[int, int]) -> str:
-    """In words, which places (place -> label) another chain labels otherwise; empty if none."""
+def difference(
+    chosen: Mapping[int, int], other: Mapping[int, int], is_variant: bool = False
+) -> str:
+    """In words, which places (place -> label) another chain labels otherwise; empty if none.
+
+    Args:
+        chosen: place -> label of the chain.
+        other: the same of the other chain.
+        is_variant: whether that one has a numbering variant; a level that is absent is then named.
+    """
     both = [(label, other[place]) for place, label in chosen.items() if place in other]
     changed = [(label, rival) for label, rival in both if label != rival]
     if not changed:
         return ""
     ours, theirs = (_span([pair[side] for pair in changed]) for side in (0, 1))
-    shifts = {LABELS.index(rival) - LABELS.index(label) for label, rival in changed}
+    shifts = {_levels_between(label, rival) for label, rival in changed}
     whole = "the whole chain: " if len(changed) == len(chosen) > 1 else ""
     direction = ""
     if len(shifts) == 1:
         shift = shifts.pop()
         levels = "one level" if abs(shift) == 1 else f"{abs(shift)} levels"
         direction = f", {levels} {'lower' if shift > 0 else 'higher'}"
-    return f"{whole}{ours} may be {theirs}{direction}"
+    explained = not is_variant or _RARE & {*other.values()}
+    absent = () if explained else _absent_levels({*other.values()})
+    without = "".join(f", with {name_of(label)} absent" for label in absent)
+    return f"{whole}{ours} may be {theirs}{direction}{without}"
+
+
+def _levels_between(label: int, rival: int) -> int:
+    """How many levels `rival` lies below `label`; T13 and L6 count where they are one of both."""
+    first, last = sorted((LABELS.index(label), LABELS.index(rival)))
+    count = last - first - len(_RARE & {*LABELS[first + 1 : last]})
+    return count if LABELS.index(rival) == last else -count
+
+
+def _absent_levels(labels: Collection[int]) -> list[int]:
+    """Which of C7 and T12 a chain lacks between its neighbours."""
+    return [
+        label
+        for label, neighbours in _ABSENT.items()
+        if label not in labels and {label_of(name) for name in neighbours} <= {*labels}
+    ]
 
 
 def _span(labels: Sequence[int]) -> str:
