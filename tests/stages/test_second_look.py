@@ -46,6 +46,13 @@ def test_two_places_with_one_mask_are_one_vertebra() -> None:
     assert doubts_of(chain(1, 2, 3, 4), masks) == Doubts(frozenset({(1, 2)}))
 
 
+def test_c1_stays_where_its_mask_is_that_of_c2() -> None:
+    masks = {0: ball(0.0), 1: ball(-2.0), 2: ball(-24.0)}
+    assert shared_part(masks[0], masks[1]) > 0.8
+    assert not doubts_of(chain(1, 2, 3), masks)
+    assert doubts_of(chain(2, 3, 4), masks).same == {(0, 1)}
+
+
 def test_a_small_mask_inside_the_chain_speaks_against_a_vertebra() -> None:
     masks = {0: ball(0.0), 1: ball(-24.0, 5.0), 2: ball(-48.0), 3: ball(-70.0, 5.0)}
     doubts = doubts_of(chain(20, 21, 22, 23), masks)

@@ -23,6 +23,7 @@ from vertseg.geometry.boxes import filled_box
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.image import Image
+from vertseg.labels import label_of
 from vertseg.sequence.doubts import Doubts
 from vertseg.sequence.solve import FoundVertebra, SequenceResult
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from vertseg.stages.vertebrae import Search
 
 SAME = 0.7
-"""Masks that share so much of the smaller one are of one vertebra."""
+"""Masks that share so much of the smaller one are of one vertebra, but for those of C1 and C2."""
+
+_ATLAS_AND_AXIS = {label_of("C1"), label_of("C2")}
+"""C1's point lies at the dens, so that in a bent neck its mask may be that of C2; no level below
+hangs on these two."""
 
 SMALL = 0.4
 """A mask is small below so much of what the smaller of its neighbours lets expect at its level. Of
@@ -124,10 +129,12 @@ def doubts_of(chain: SequenceResult, masks: Mapping[int, PlaceMask]) -> Doubts:
         masks: place -> its mask, of the chain and of rivals.
     """
     centres = {place: mask.grid.centre_lps_mm for place, mask in masks.items()}
+    top = {v.place for v in chain.vertebrae if v.label in _ATLAS_AND_AXIS}
     same = {
         (a, b)
         for a, b in combinations(sorted(masks), 2)
-        if np.linalg.norm(np.subtract(centres[a], centres[b])) < _FURTHEST_MM
+        if not {a, b} <= top
+        and np.linalg.norm(np.subtract(centres[a], centres[b])) < _FURTHEST_MM
         and shared_part(masks[a], masks[b]) > SAME
     }
     sizes = [
