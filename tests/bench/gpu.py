@@ -1,34 +1,36 @@
 """What a GPU makes of the networks and of whole jobs: ``python -m tests.bench.gpu``.
 
-Runs below ten minutes on a machine with JAX and without TensorFlow, OpenVINO or readers of medical
-images; volumes are made in memory. It needs h5py, numpy and scipy, and keras, nibabel and isal,
-which can be carried there as wheels with what they need:
+Runs on a machine with JAX and without TensorFlow, OpenVINO or readers of medical images; volumes
+are made in memory. It needs h5py, numpy and scipy, and keras, nibabel and isal, which can be
+carried there as wheels with what they need:
 
     pip download --only-binary :all: --python-version 3.12 --dest wheels keras nibabel isal
 
-Prints, for the bundled and the published networks, milliseconds a forward at several batch sizes
-and its share of what matrix products reach; then seconds a volume, the host's share in them, and
-memory. What is done so far is printed at once and written to ``--json``; nothing is begun after
-``--minutes``. ``--toy`` tries all of it on a CPU.
+Prints milliseconds a forward of the bundled networks and its share of what matrix products reach;
+then seconds a volume, the host's share in them, and memory; then forwards of the published networks
+and of larger batches. Each row is printed and written to ``--json`` as soon as it is there, with
+the seconds since the start; nothing is begun after ``--minutes``. What takes most of the time is
+compiling; with ``JAX_COMPILATION_CACHE_DIR=FOLDER`` JAX keeps its results for the next run.
+``--toy`` tries all of it on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models import PRESETS, NetworkConfig, Preset, StageConfig, build_network, preset_to_dict
+from tests.bench.gpu_jobs import job_rows
 from tests.bench.machine import matrix_rate
-from vertseg.io.image import Image
-from vertseg.phantom import make_phantom
 from vertseg.stages import Stage
 from vertseg.stages.device import DeviceInfo, choose_device
 from vertseg.stages.keras_backend import KerasForward
@@ -36,16 +38,11 @@ from vertseg.stages.segmenter import Segmenter
 from vertseg.stages.weights import FORMAT, MANIFEST
 from vertseg.system.fingerprint import sha256_of
 
-_BATCHES = (1, 2, 4, 8, 16)
 _REPEATS = 10
 
-# First and last level, voxel size in mm, field of view across in mm.
-_CASES = {
-    "lumbar": (("T9", "L5"), 0.9, 180.0),
-    "whole spine": (("C1", "L5"), 0.9, 360.0),
-    "thin slices": (("T4", "L5"), (0.8, 0.8, 0.6), 300.0),
-}
-_TOY_CASES = {"lumbar": (("L2", "L4"), 4.0, 120.0)}
+_FIRST = (1, 2, 4)  # what jobs use
+_PUBLISHED = (1, 4)
+_LARGE = (8, 16)
 
 _TOY = Preset(
     "toy",
@@ -64,53 +61,86 @@ _TOY = Preset(
 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A network of one stage, and the FLOP of a crop."""
+
+    preset: str
+    stage: Stage
+    config: StageConfig
+    forward: Any
+    flop: float
+
+
 def main() -> None:
     """Print and write the figures."""
     options = _parser().parse_args()
-    end = time.monotonic() + 60.0 * options.minutes
+    begin = time.monotonic()
     device = choose_device("auto" if options.toy else "gpu", backend=options.backend)
     rate = matrix_rate(device.precision, options.backend, 256 if options.toy else 8192)
     figures: dict[str, Any] = {"device": device.as_dict(), "matrix_flop_per_s": rate}
+    figures |= {"forwards": [], "jobs": []}
     print(f"{device.name}, {device.precision}, {rate / 1e12:.2f} TFLOP/s in matrices", flush=True)
-    parts = {"jobs": _jobs(device, options.toy), "forwards": _forwards(device, rate, options.toy)}
-    for name, part in parts.items():
-        figures[name] = []
-        for row in part:
-            figures[name].append(row)
-            print(", ".join(f"{key} {_rounded(value)}" for key, value in row.items()), flush=True)
-            options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-            if time.monotonic() > end:
-                return print("The time is over.")
+    for part, row in _rows(device, rate, options.toy):
+        seconds = time.monotonic() - begin
+        figures[part].append(row | {"after_s": seconds})
+        cells = ", ".join(f"{key} {_rounded(value)}" for key, value in row.items())
+        print(f"{seconds:6.1f} s: {cells}", flush=True)
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        if seconds > 60.0 * options.minutes:
+            return print("The time is over.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description=__doc__)
     add = parser.add_argument
     add("--backend", choices=("jax", "tensorflow"), default="jax")
-    add("--minutes", type=float, default=8.0, help="after which nothing more is begun")
+    add("--minutes", type=float, default=2.5, help="after which nothing more is begun")
     add("--json", type=Path, default=Path("gpu.json"), help="where to")
     add("--toy", action="store_true", help="small networks and volumes, on any processor")
     return parser
 
 
-def _forwards(device: DeviceInfo, rate: float, toy: bool) -> Iterator[dict[str, Any]]:
-    """Milliseconds of the forwards of every network at each batch size."""
-    for preset in [_TOY] if toy else reversed(PRESETS.values()):
-        for stage in Stage:
-            config = getattr(preset, stage)
-            model = _untrained(preset, stage, device.policy)
-            forward, flop = KerasForward(model, config), _flop(model)
-            for count in _BATCHES[1:2] if toy else _BATCHES:
-                row = {"preset": preset.name, "stage": str(stage), "batch": count}
-                try:
-                    seconds = _seconds(forward, (count, *config.size, config.network.inputs))
-                except Exception as error:  # the largest batches may not fit
-                    yield row | {"failed": str(error).splitlines()[0][:80]}
-                    break
-                yield row | {
-                    "milliseconds": 1e3 * seconds,
-                    "share_of_matrices": count * flop / seconds / rate,
-                }
+def _rows(device: DeviceInfo, rate: float, toy: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Part and figures of each row, what matters most first."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = _toy_weights(Path(folder)) if toy else None
+        segmenter = Segmenter(weights, device.kind, backend=device.backend)
+    own = _own_networks(segmenter)
+    for row in _forwards(own, _FIRST[:2] if toy else _FIRST, rate):
+        yield "forwards", row
+    for row in job_rows(segmenter, toy):
+        yield "jobs", row
+    if toy:
+        return
+    for networks, batches in ((None, _PUBLISHED), (own, _LARGE), (None, _LARGE)):
+        for row in _forwards(networks or _published_networks(device.policy), batches, rate):
+            yield "forwards", row
+
+
+def _own_networks(segmenter: Segmenter) -> list[_Network]:
+    """Those of the segmenter, so that its jobs find compiled what the forwards have used."""
+    preset = segmenter.preset
+    return [
+        _Network(
+            preset.name,
+            stage,
+            network.config,
+            network._forward,
+            _flop(build_network(preset, stage)),
+        )
+        for stage, network in zip(Stage, segmenter.networks, strict=True)
+    ]
+
+
+@lru_cache(1)
+def _published_networks(policy: str) -> list[_Network]:
+    preset, networks = PRESETS["paper"], []
+    for stage in Stage:
+        config, model = getattr(preset, stage), _untrained(preset, stage, policy)
+        forward = KerasForward(model, config)
+        networks.append(_Network(preset.name, stage, config, forward, _flop(model)))
+    return networks
 
 
 def _untrained(preset: Preset, stage: str, policy: str) -> Any:
@@ -123,68 +153,42 @@ def _untrained(preset: Preset, stage: str, policy: str) -> Any:
         keras.config.set_dtype_policy("float32")
 
 
-def _seconds(forward: KerasForward, shape: tuple[int, ...]) -> float:
-    """Median seconds of a forward from host memory to host memory, after one that compiles."""
+def _forwards(
+    networks: list[_Network], batches: tuple[int, ...], rate: float
+) -> Iterator[dict[str, Any]]:
+    """Milliseconds of the forwards of every network at each batch size."""
+    for network in networks:
+        for count in batches:
+            row = {"preset": network.preset, "stage": str(network.stage), "batch": count}
+            config = network.config
+            try:
+                shape = (count, *config.size, config.network.inputs)
+                first, seconds = _seconds(network.forward, shape)
+            except Exception as error:  # the largest batches may not fit
+                yield row | {"failed": str(error).splitlines()[0][:80]}
+                break
+            yield row | {
+                "milliseconds": 1e3 * seconds,
+                "share_of_matrices": count * network.flop / seconds / rate,
+                "first_s": first,
+            }
+
+
+def _seconds(forward: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Seconds from host memory to host memory: of the first forward, which compiles; the median."""
     batch = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    forward(batch)
     times = []
-    for _ in range(_REPEATS):
+    for _ in range(_REPEATS + 1):
         begin = time.perf_counter()
         forward(batch)
         times.append(time.perf_counter() - begin)
-    return float(np.median(times))
+    return times[0], float(np.median(times[1:]))
 
 
 def _flop(model: Any) -> float:
     """FLOP of one crop in the convolutions: two a multiplication and addition."""
     layers = [layer for layer in model.layers if hasattr(layer, "kernel_size")]
     return float(sum(2.0 * np.prod(x.output.shape[1:-1]) * np.prod(x.kernel.shape) for x in layers))
-
-
-class _Timed:
-    """A network whose seconds are added up."""
-
-    def __init__(self, forward: Any) -> None:
-        self.forward, self.seconds = forward, 0.0
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        begin = time.perf_counter()
-        try:
-            return self.forward(batch)
-        finally:
-            self.seconds += time.perf_counter() - begin
-
-
-def _jobs(device: DeviceInfo, toy: bool) -> Iterator[dict[str, Any]]:
-    """Seconds of whole jobs on volumes in memory: the second run of each, which compiles nothing.
-
-    The host's share is what is left of a stage's seconds without those of its network; calls do
-    not overlap on a GPU.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        weights = _toy_weights(Path(folder)) if toy else None
-        segmenter = Segmenter(weights, device.kind, backend=device.backend)
-        timers = {}
-        for stage, network in zip(Stage, segmenter.networks, strict=True):
-            timers[stage] = network._forward = _Timed(network._forward)
-        for name, (levels, spacing, field) in (_TOY_CASES if toy else _CASES).items():
-            phantom = make_phantom(levels, spacing, 2, field_mm=(field, field))
-            image = Image.from_array(phantom.hu, phantom.grid.affine_ras)
-            for run in (segmenter, lambda image, p=phantom: segmenter.segment(image, p.centroids)):
-                run(image)
-                for timer in timers.values():
-                    timer.seconds = 0.0
-                begin = time.perf_counter()
-                result = run(image)
-                yield {
-                    "case": name if run is segmenter else f"{name}, centroids given",
-                    "size": "x".join(map(str, image.grid.size)),
-                    "vertebrae": len(result.vertebrae),
-                    "seconds": time.perf_counter() - begin,
-                    **{f"{stage}_network_s": timer.seconds for stage, timer in timers.items()},
-                    **{f"{stage}_s": seconds for stage, seconds in result.seconds.items()},
-                    **_memory(),
-                }
 
 
 def _toy_weights(folder: Path) -> Path:
@@ -196,20 +200,6 @@ def _toy_weights(folder: Path) -> Path:
     manifest = {"format": FORMAT, "preset": preset_to_dict(_TOY), "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
-
-
-def _memory() -> dict[str, float]:
-    """Peaks in GiB: of this process, and of the GPU where JAX says."""
-    found = {"host_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        stats = jax.devices()[0].memory_stats() or {}
-        if "peak_bytes_in_use" in stats:
-            found["gpu_gib"] = stats["peak_bytes_in_use"] / 2**30
-    return found
 
 
 def _rounded(value: Any) -> Any:

@@ -16,9 +16,9 @@ MIB = 1 << 20
     [
         (100, "cpu", (1, 1)),
         (4000, "cpu", (1, 2)),
-        (8000, "gpu", (8, 2)),
+        (3000, "gpu", (3, 2)),
         (100, "gpu", (1, 2)),
-        (90000, "gpu", (16, 2)),
+        (90000, "gpu", (4, 2)),
     ],
 )
 def test_half_of_the_free_memory_is_used(free_mib, kind, expected, monkeypatch) -> None:

@@ -13,7 +13,10 @@ CALLS_AT_ONCE = 2
 """Threads that call a network. Of a CPU no core idles then while one call waits for its last thread
 or makes its crops; a GPU does the calls in turn, but the next crops are made meanwhile."""
 
-_MOST = {"cpu": CALLS_AT_ONCE, "gpu": 16}
+_MOST = {"cpu": CALLS_AT_ONCE, "gpu": 4}
+"""Crops at once. A GPU is quick beside the host, which makes the next crops and merges the last
+masks meanwhile; with larger batches a scan is one or two, and there is no meanwhile. JAX compiles
+for each power of two, fills the last batch up to it, and so compiles and fills less, too."""
 _SHARE = 0.5  # of the free memory
 
 
