@@ -21,6 +21,7 @@ def add_validate_commands(commands: argparse._SubParsersAction) -> None:
     cases.add_argument("--data", type=Path, required=True, help="folder with atlas/ and courses")
     cases.add_argument("--to", type=Path, required=True)
     cases.add_argument("--count", type=int, default=60)
+    cases.add_argument("--seed", type=int, help="for other scans than those that are scored")
     kind = cases.add_mutually_exclusive_group()
     kind.add_argument("--extreme", action="store_true",
                       help="with extremes of posture, C2 and twelfth ribs")  # fmt: skip
@@ -72,9 +73,13 @@ def _add_weights(parser: argparse._ActionsContainer) -> None:
 
 
 def _cases(arguments: argparse.Namespace) -> None:
+    from dataclasses import replace
+
     from vertseg.training.validate.cases import EXTREME, FACTORY, THICK, write_cases
 
     which = EXTREME if arguments.extreme else THICK if arguments.thick else FACTORY
+    if arguments.seed is not None:
+        which = replace(which, seed=arguments.seed)
     write_cases(arguments.data, arguments.to, arguments.count, which)
 
 
