@@ -1,8 +1,10 @@
 """Posed bodies come back from a pool as they were packed."""
 
 import numpy as np
+import pytest
 
 from models import PRESETS
+from vertseg.errors import ConfigurationError
 from vertseg.training.factory.packed import load_packed, pack_bodies
 from vertseg.training.recipe import SourceVolume, recipe_for
 
@@ -39,3 +41,13 @@ def test_packing_goes_on_where_it_stopped_and_ends_when_the_files_are_full(tmp_p
     assert pack_bodies(RECIPE, draw, tmp_path, 1000, most_bytes=most) == 60
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= most
     assert load_packed(recipe_for("vertebrae", PRESETS["default"].vertebrae), tmp_path) == []
+
+
+def test_bodies_of_another_version_are_refused_with_what_to_do(tmp_path) -> None:
+    pack_bodies(RECIPE, draw, tmp_path, 20)
+    (path,) = tmp_path.iterdir()
+    with np.load(path) as data:
+        kept = {name: data[name] for name in data.files if name != "implanted"}
+    np.savez(path, **kept)
+    with pytest.raises(ConfigurationError, match=r"another version.*pack them again"):
+        load_packed(RECIPE, tmp_path)

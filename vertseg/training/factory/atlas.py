@@ -14,8 +14,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from vertseg.errors import ConfigurationError
+
 PACKED = "atlas.npz"
 """The labels as a plain array, which needs no reader of medical images."""
+
+_LABELS, _CENTRES = "atlas_labels.nii.gz", "body_centres_from_discs.json"
 
 LEVEL_NAMES = (
     *(f"C{i}" for i in range(1, 8)),
@@ -66,18 +70,29 @@ def load_atlas(folder: Path) -> Atlas:
     """Read ``atlas.npz``, or ``atlas_labels.nii.gz`` and ``body_centres_from_discs.json``.
 
     The latter are in RAS.
+
+    Raises:
+        ConfigurationError: the folder has neither.
     """
     if (folder / PACKED).is_file():
         with np.load(folder / PACKED) as data:
             return Atlas(data["labels"], float(data["spacing_mm"]), data["origin"], data["centres"])
+    missing = [name for name in (_LABELS, _CENTRES) if not (folder / name).is_file()]
+    if missing:
+        raise ConfigurationError(
+            f"lacks {' and '.join(missing)}",
+            str(folder),
+            f"an atlas: {_LABELS} and {_CENTRES}, or {PACKED} in --pool",
+            "Give a folder with an atlas, or pack one: python -m vertseg.training prepare --atlas.",
+        )
     import nibabel as nib  # late: the packed atlas needs numpy only
 
-    image = nib.load(folder / "atlas_labels.nii.gz")
+    image = nib.load(folder / _LABELS)
     labels = np.asarray(image.dataobj, dtype=np.uint8)[::-1, ::-1]
     affine = image.affine
     last_ras_mm = affine[:3, 3] + affine[:3, :3] @ (np.array(labels.shape) - 1)
     origin = np.array([-last_ras_mm[0], -last_ras_mm[1], affine[2, 3]])
-    centres = json.loads((folder / "body_centres_from_discs.json").read_text())
+    centres = json.loads((folder / _CENTRES).read_text())
     return Atlas(np.ascontiguousarray(labels), float(affine[0, 0]), origin, _body_centres(centres))
 
 

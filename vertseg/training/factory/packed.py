@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vertseg.errors import ConfigurationError
 from vertseg.training.recipe import Recipe, SourceVolume
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,24 @@ def pack_bodies(
 
 
 def load_packed(recipe: Recipe, folder: Path) -> list[SourceVolume]:
-    """The stage's packed bodies of a pool; none if there are none."""
+    """The stage's packed bodies of a pool; none if there are none.
+
+    Raises:
+        ConfigurationError: another version has packed them.
+    """
     found: list[SourceVolume] = []
     for path in sorted(folder.glob(f"bodies.{recipe.name}.*.npz")):
         with np.load(path) as data:
-            found += _bodies(data)
+            try:
+                found += _bodies(data)
+            except KeyError as error:
+                raise ConfigurationError(
+                    "was packed by another version",
+                    str(path),
+                    "bodies as this version packs them",
+                    "Remove the pool's bodies.*.npz and pack them again: "
+                    "python -m vertseg.training pack.",
+                ) from error
     return found
 
 
