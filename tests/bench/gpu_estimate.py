@@ -33,11 +33,11 @@ def main() -> None:
 
 
 def as_text(cases: dict[str, Any], threads: int) -> str:
-    """A row for each case: work per scan, and seconds per scan, reading left out, on each card."""
+    """A row for each case: work per scan, and seconds per scan on each card."""
     head = f"{'':<14}{'TFLOP':>7}{'host s':>8}" + "".join(f"{card:>14}" for card in CARDS)
     low, high = (f"{share:.1%}" for share in SHARES)
     lines = [
-        f"ESTIMATE: seconds a scan, networks at {high} to {low} of each card's rate, as on an H200,",
+        f"ESTIMATE: seconds a scan, networks at {high} to {low} of a card's rate, as on an H200,",
         f"work beside the networks as measured here, on {threads} threads, nothing overlapping",
         head,
     ]
