@@ -1,9 +1,10 @@
 """Whole scans: right, wrong and flagged, wrong and not flagged."""
 
 import json
+from dataclasses import replace
 
 from vertseg.evaluate.scores import VertebraScore
-from vertseg.training.validate.whole_scans import is_right, read_flags, whole_scans
+from vertseg.training.validate.whole_scans import is_right, misnamed, read_flags, whole_scans
 
 
 def scan(case: str, *identified: bool) -> list[VertebraScore]:
@@ -43,6 +44,17 @@ def test_a_vertebra_that_is_only_missing_has_no_wrong_name() -> None:
     assert "| scans with a wrong name, and no such flag | 0 of 0 |" in table
     assert "| vertebrae with a wrong name, and not asked | 0 of 3 (0.0 %) |" in table
     assert "Not asked: a" in table
+
+
+def test_a_name_that_the_scan_lacks_is_a_wrong_one_where_a_vertebra_is_missing() -> None:
+    """T11 is called T12, which is absent; what lies beyond the annotated ones is no error."""
+    beyond, absent = (VertebraScore("a", label, predicted=True) for label in (17, 19))
+    t11 = VertebraScore("a", 18, annotated=True)
+    table = whole_scans([beyond, t11, absent, *scan("a", True, True)], {})
+    assert "| scans with a wrong name, and no such flag | 1 of 1 (100.0 %) |" in table
+    assert "| vertebrae with a wrong name, and not asked | 1 of 3 (33.3 %) |" in table
+    found = replace(t11, predicted=True, identified=True)
+    assert misnamed([beyond, found, absent, *scan("a", True)]) == []
 
 
 def test_flags_to_check_are_read_from_reports(tmp_path) -> None:

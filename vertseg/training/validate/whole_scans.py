@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vertseg.evaluate.scores import VertebraScore
 from vertseg.evaluate.tables import markdown_table
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 
 ASKED = frozenset(
     {"level_shift", "no_landmark", "numbering_variant", "gap", "spacing", "curvature"}
@@ -23,12 +24,21 @@ def is_right(scores: Sequence[VertebraScore]) -> bool:
     return all(score.identified for score in scores if score.annotated)
 
 
-def is_misnamed(score: VertebraScore) -> bool:
-    """Whether an annotated vertebra's name was given to another place.
+def misnamed(scores: Sequence[VertebraScore]) -> list[VertebraScore]:
+    """Of one scan's scores, the names that were given to another place.
 
-    A vertebra that is only missing, such as one that was left out as cut, is none of these.
+    That is an annotated name elsewhere, or one that the scan lacks between its first and its last
+    annotated vertebra while one of these is missing. A vertebra that is only missing, such as one
+    that was left out as cut, has no wrong name.
     """
-    return score.annotated and score.predicted and not score.identified
+    order = ORDER_CRANIAL_TO_CAUDAL.index
+    annotated = [score for score in scores if score.annotated]
+    places = [order(score.label) for score in annotated]
+    wrong = [score for score in annotated if score.predicted and not score.identified]
+    if all(score.predicted for score in annotated):
+        return wrong
+    others = [score for score in scores if score.predicted and not score.annotated]
+    return wrong + [s for s in others if min(places) < order(s.label) < max(places)]
 
 
 def whole_scans(scores: Sequence[VertebraScore], flags: Mapping[str, Collection[str]]) -> str:
@@ -48,15 +58,16 @@ def whole_scans(scores: Sequence[VertebraScore], flags: Mapping[str, Collection[
     def sure(score: VertebraScore) -> bool:
         return score.identified or score.case in asked
 
-    misnamed = {score.case for score in known if is_misnamed(score)}
-    unasked_names = [s for s in known if is_misnamed(s) and s.case not in asked]
+    wrong_names = [s for case in cases for s in misnamed([s for s in scores if s.case == case])]
+    unasked_names = [s for s in wrong_names if s.case not in asked]
+    with_wrong = {score.case for score in wrong_names}
     rows = [
         ("all names right", _of(right, cases)),
         ("all names right, or asked", _of(right | asked, cases)),
         ("right ones with a flag that asks for names", _of(right & asked, right)),
         ("right ones with any flag to check", _of(right & checked, right)),
         ("wrong ones without a flag that asks for names", _of(wrong - asked, wrong)),
-        ("scans with a wrong name, and no such flag", _of(misnamed - asked, misnamed)),
+        ("scans with a wrong name, and no such flag", _of(with_wrong - asked, with_wrong)),
         ("vertebrae named right, or asked", _of([s for s in known if sure(s)], known)),
         ("vertebrae with a wrong name, and not asked", _of(unasked_names, known)),
     ]
