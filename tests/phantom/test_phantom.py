@@ -249,6 +249,15 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "Q3" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "remedy"), [("a.nii", "a.nii.gz"), ("", "phantom.nii.gz")])
+def test_a_name_that_no_reader_knows_is_refused(
+    name: str, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / name)]) == 1
+    assert f"{tmp_path / remedy}." in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_bundled_sample_is_sound() -> None:
     path = SAMPLE / "sub-phantom_ct.nii.gz"
     assert path.stat().st_size < 1.5 * 2**20

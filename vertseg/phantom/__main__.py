@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vertseg.errors import VertsegError
 from vertseg.phantom import make_phantom, write_phantom
+from vertseg.phantom.writing import ct_path
 
 _EPILOG = """\
 examples:
@@ -56,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.sample:
         options = parser.parse_args([options.output, *_SAMPLE])
     try:
+        path = ct_path(options.output)
         phantom = make_phantom(
             tuple(options.levels), options.spacing, options.seed,
             field_mm=None if options.whole_body else tuple(options.field),
             orientation=options.orientation, variant=options.variant,
             fractures=options.fractures, noise_hu=options.noise,
         )  # fmt: skip
-        paths = write_phantom(phantom, options.output, options.step_hu)
+        paths = write_phantom(phantom, path, options.step_hu)
     except (ValueError, VertsegError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vertseg.errors import OutputError
 from vertseg.phantom.generate import Phantom
+
+_SUFFIX = ".nii.gz"
 
 
 def write_phantom(
@@ -25,8 +28,9 @@ def write_phantom(
         Paths of CT, mask and centroid file.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or the name is not that of a packed NIfTI file.
     """
+    path = ct_path(path)
     # Late: a phantom in memory needs neither readers nor writers of images.
     import nibabel as nib
 
@@ -35,7 +39,6 @@ def write_phantom(
     from vertseg.io.mask import write_mask
     from vertseg.system.atomic import atomic_writer
 
-    path = Path(path)
     case = Case.from_path(path, path.parent)
     mask, centroids = path.parent / case.mask, path.parent / case.centroids
     hu = (np.rint(phantom.hu / step_hu) * step_hu).astype(np.int16)
@@ -48,3 +51,18 @@ def write_phantom(
     write_mask(mask, phantom.vertebra_mask(), phantom.image)
     write_centroids(centroids, phantom.centroids, phantom.grid)
     return path, mask, centroids
+
+
+def ct_path(path: str | os.PathLike[str]) -> Path:
+    """The path of a CT to write, whose name says what it holds, so that readers know it.
+
+    Raises:
+        OutputError: it does not.
+    """
+    checked = Path(path)
+    if not checked.name.lower().endswith(_SUFFIX):
+        remedy = f"Give a name such as {checked / 'phantom'}{_SUFFIX}."
+        if not checked.is_dir():
+            remedy = f"Give the name {checked.with_suffix('')}{_SUFFIX}."
+        raise OutputError("is not the name of a CT", str(path), f"X{_SUFFIX}", remedy)
+    return checked
