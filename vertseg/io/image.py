@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from vertseg.io.limits import LARGEST_VOLUME_VOXELS
 from vertseg.io.scan_facts import ScanFacts
 from vertseg.io.stored import StoredForm
 from vertseg.system.memory import check_memory
+from vertseg.system.threads import mapped_ahead
 
 HounsfieldArray = npt.NDArray[np.int16 | np.float32]
 
 _LOWEST, _HIGHEST = -(2**15), 2**15 - 1
+_CHUNKS_AT_ONCE = 2
 _LABEL_BYTES = 2  # of a voxel: its label and how sure it is
 
 
@@ -90,7 +92,7 @@ def assemble_image(
     """Fill the volume chunk by chunk and judge what came in.
 
     Args:
-        chunks: stored values (n,), first index fastest; each is used before the next is taken.
+        chunks: stored values (n,), first index fastest; several are in use at a time.
         dtype: of the chunks; whole numbers become int16.
         scale: slope and intercept from stored value to HU.
         grid: where the voxels lie.
@@ -105,11 +107,7 @@ def assemble_image(
     voxels, kept = int(np.prod(grid.size)), np.dtype(np.int16 if whole else np.float32)
     check_memory(voxels * (kept.itemsize + _LABEL_BYTES), where)
     flat: HounsfieldArray = np.empty(voxels, kept)
-    start, not_finite, beyond = 0, 0, 0
-    for chunk in chunks:
-        part = flat[start : start + chunk.size]
-        bad, clipped = _convert(chunk, scale, part)
-        start, not_finite, beyond = start + chunk.size, not_finite + bad, beyond + clipped
+    not_finite, beyond = _fill(flat, chunks, scale)
     if not_finite:
         warnings += (f"{not_finite} voxels are not finite: set to {AIR_HU} HU",)
     if beyond:
@@ -151,6 +149,27 @@ def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ..
         f"{low:g}, {middle:g} and {high:g}): do not trust the results"
     )
     return intensities, (text,)
+
+
+def _fill(
+    flat: HounsfieldArray, chunks: Iterable[npt.NDArray[Any]], scale: tuple[float, float]
+) -> tuple[int, int]:
+    """Convert the chunks into an array (n,); return the sums of what `_convert` returns.
+
+    Memory that is touched for the first time may cost more than reading does, above all in a
+    virtual machine, so two threads share it.
+    """
+
+    def placed() -> Iterator[tuple[npt.NDArray[Any], HounsfieldArray]]:
+        start = 0
+        for chunk in chunks:
+            yield chunk, flat[start : start + chunk.size]
+            start += chunk.size
+
+    counts = list(
+        mapped_ahead(lambda one: _convert(one[0], scale, one[1]), placed(), _CHUNKS_AT_ONCE)
+    )
+    return sum(bad for bad, _ in counts), sum(clipped for _, clipped in counts)
 
 
 def _convert(
