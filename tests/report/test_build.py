@@ -193,6 +193,8 @@ def test_flags_of_the_chain(image) -> None:
     )
     assert "L1-L2 may be L2-L3" in shifted["level_shift"].sentence
     assert shifted["level_shift"].severity == "check"
+    alone = flags_of(image, chain([20, 21]), level_shift_possible=True, margin=-1.2, rival="")
+    assert "are uncertain (margin -1.2 nats)" in alone["level_shift"].sentence
     turned = flags_of(image, chain([20, 21]), upside_down_possible=True)
     assert turned["upside_down"].severity == "check"
     bent = list(chain([20, 21, 22]))

@@ -1,5 +1,7 @@
 """The second look: masks of one vertebra found twice, of two, and small ones."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,12 @@ from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 from vertseg.stages.second_look import (
     PlaceMask,
+    SecondLook,
     change_in_words,
     doubts_of,
     places_in_question,
     shared_part,
+    undetected,
 )
 
 
@@ -91,3 +95,25 @@ def test_changes_are_told() -> None:
     text = change_in_words(before, [*kept, moved])
     assert "what was taken for C3 is not a separate vertebra" in text
     assert "1 vertebrae were renamed" in text
+
+
+def test_levels_that_a_chain_lacks_are_counted() -> None:
+    assert undetected(chain(5, 7, 8)) == {6}
+    assert undetected(chain(18, 20, 21)) == {19}  # T12 is absent, or was not detected
+    assert not undetected(chain(18, 19, 28, 20)) and not undetected(chain(19, 20))
+    assert not undetected(chain(24, 25)) and not undetected(chain())
+
+
+@pytest.mark.parametrize(("labels", "is_taken"), [((5, 7, 8), False), ((6, 7, 8), True)])
+def test_a_wrong_mask_leaves_no_gap_in_the_chain(labels, is_taken) -> None:
+    """What was found twice shifts the levels beside it; what would be missed was found once."""
+    before, again = chain(5, 6, 7, 8), chain(*labels)
+    search = SimpleNamespace(whole=lambda doubts: again)
+    network = SimpleNamespace(config=SimpleNamespace(threshold=0.5))
+    look = SecondLook(None, search, before, network)  # type: ignore[arg-type]
+    for label, z_mm in ((5, 0.0), (6, -2.0), (7, -24.0), (8, -46.0)):
+        mask = ball(z_mm)
+        look.add(label, np.where(mask.voxels, 0.9, 0.1).astype(np.float32), mask.grid)
+    chosen, words = look.decide()
+    assert chosen is (again if is_taken else before)
+    assert bool(words) == is_taken

@@ -35,9 +35,10 @@ def level_flags(result: Result) -> Iterator[Flag]:
     """Levels that may be shifted or cannot be counted, gaps in the chain, unusual numbering."""
     numbers = [vertebra.label for vertebra in result.vertebrae]
     if result.level_shift_possible:
+        rival = f": {result.rival}" if result.rival else ""
         sentence = (
-            f"The levels are uncertain: {result.rival} (margin {result.margin:.1f} nats). Check by "
-            "counting from C2, the last rib or the sacrum."
+            f"The levels are uncertain{rival} (margin {result.margin:.1f} nats). Check by counting "
+            "from C2, the last rib or the sacrum."
         )
         yield Flag("level_shift", "check", (), sentence)
     if numbers and not shows_landmark(numbers):

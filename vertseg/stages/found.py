@@ -86,7 +86,7 @@ def result_of(
     )
     empty = [v.name for v in vertebrae if not v.voxels and found_labels is not None]
     warnings = chain.warnings + shortages
-    if chain.level_shift_possible and chain.rival:
+    if chain.level_shift_possible and chain.rival and chain.rival.description:
         warnings = (f"levels are uncertain: {chain.rival.description}", *warnings)
     if found.second_look:
         warnings += (found.second_look,)

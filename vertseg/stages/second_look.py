@@ -23,7 +23,7 @@ from vertseg.geometry.boxes import filled_box
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.image import Image
-from vertseg.labels import label_of
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of
 from vertseg.sequence.doubts import Doubts
 from vertseg.sequence.solve import FoundVertebra, SequenceResult
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SAME = 0.7
 """Masks that share so much of the smaller one are of one vertebra, but for those of C1 and C2."""
+
+_RARE = {label_of("T13"), label_of("L6")}
 
 _ATLAS_AND_AXIS = {label_of("C1"), label_of("C2")}
 """C1's point lies at the dens, so that in a bent neck its mask may be that of C2; no level below
@@ -104,6 +106,8 @@ class SecondLook:
         if not doubts:
             return self._chain, ""
         again = self._search.whole(doubts)
+        if len(undetected(again)) > len(undetected(self._chain)):
+            return self._chain, ""
         return again, change_in_words(self._chain.vertebrae, again.vertebrae)
 
     def _put(self, place: int, response: Float32Array, grid: Grid) -> None:
@@ -161,6 +165,19 @@ def places_in_question(chain: SequenceResult, seen: Iterable[int]) -> list[tuple
         return []
     known = set(seen)
     return [(place, label) for place, label in chain.rival.labels.items() if place not in known]
+
+
+def undetected(chain: SequenceResult) -> frozenset[int]:
+    """Labels of C1 ... L5 that a chain lacks between its first and its last vertebra.
+
+    A vertebra that was found twice shifts the levels beside it. Where a chain without it has a gap
+    instead, it was found once, and its mask is wrong, such as that of its neighbour.
+    """
+    labels = [vertebra.label for vertebra in chain.vertebrae]
+    if not labels:
+        return frozenset()
+    first, last = (ORDER_CRANIAL_TO_CAUDAL.index(label) for label in (labels[0], labels[-1]))
+    return frozenset(ORDER_CRANIAL_TO_CAUDAL[first:last]) - {*labels} - _RARE
 
 
 def change_in_words(before: Sequence[FoundVertebra], after: Sequence[FoundVertebra]) -> str:
