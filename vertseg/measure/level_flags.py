@@ -13,6 +13,7 @@ from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
 from vertseg.sequence.anchors import shows_landmark
 from vertseg.sequence.offsets import load_statistics
+from vertseg.sequence.words import ABSENT
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result, Vertebra
@@ -25,10 +26,6 @@ _LARGEST_TURN_DEG = 45.0
 """1 % of 1,975 real spine courses turn by more at some vertebra (3 % by more than 35 degrees); with
 an error of 1.5 mm at each centre, 2 % do (6 %)."""
 _LOW_PEAK = 0.3
-_ABSENT_LEVELS = {
-    (label_of(upper), label_of(lower)): absent
-    for upper, lower, absent in (("C6", "T1", "C7"), ("T11", "L1", "T12"))
-}
 
 
 def level_flags(result: Result) -> Iterator[Flag]:
@@ -55,8 +52,8 @@ def level_flags(result: Result) -> Iterator[Flag]:
                 "was missed."
             )
             yield Flag("gap", "check", names, sentence)
-        absent = _ABSENT_LEVELS.get((upper, lower))
-        if absent:
+        if (upper, lower) in ABSENT:
+            absent = name_of(ABSENT[upper, lower])
             sentence = f"{absent} is absent, as in few people: check by counting ribs."
             yield Flag("numbering_variant", "check", (absent,), sentence)
     for variant in ("T13", "L6"):

@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 from vertseg.labels import label_of, name_of
 from vertseg.sequence.evidence import LABELS
+from vertseg.sequence.graph import RARE
 from vertseg.sequence.links import Link
 
 UPSIDE_DOWN = (
     "the vertebrae would fit about as well upside down: is it a spine, and stored correctly?"
 )
 
-_RARE = frozenset({label_of("T13"), label_of("L6")})
-_ABSENT = {label_of("C7"): ("C6", "T1"), label_of("T12"): ("T11", "L1")}
-"""Levels that few people lack, and the neighbours that then follow each other."""
+ABSENT = {
+    (label_of(upper), label_of(lower)): label_of(absent)
+    for upper, lower, absent in (("C6", "T1", "C7"), ("T11", "L1", "T12"))
+}
+"""Neighbours that follow each other in few people -> the level that these lack."""
 
 
 def unusual_links(links: Sequence[Link]) -> list[str]:
@@ -52,7 +55,7 @@ def difference(
         shift = shifts.pop()
         levels = "one level" if abs(shift) == 1 else f"{abs(shift)} levels"
         direction = f", {levels} {'lower' if shift > 0 else 'higher'}"
-    explained = not is_variant or _RARE & {*other.values()}
+    explained = not is_variant or {*RARE} & {*other.values()}
     absent = () if explained else _absent_levels({*other.values()})
     without = "".join(f", with {name_of(label)} absent" for label in absent)
     return f"{whole}{ours} may be {theirs}{direction}{without}"
@@ -61,16 +64,16 @@ def difference(
 def _levels_between(label: int, rival: int) -> int:
     """How many levels `rival` lies below `label`; T13 and L6 count where they are one of both."""
     first, last = sorted((LABELS.index(label), LABELS.index(rival)))
-    count = last - first - len(_RARE & {*LABELS[first + 1 : last]})
+    count = last - first - len({*RARE} & {*LABELS[first + 1 : last]})
     return count if LABELS.index(rival) == last else -count
 
 
 def _absent_levels(labels: Collection[int]) -> list[int]:
     """Which of C7 and T12 a chain lacks between its neighbours."""
     return [
-        label
-        for label, neighbours in _ABSENT.items()
-        if label not in labels and {label_of(name) for name in neighbours} <= {*labels}
+        absent
+        for neighbours, absent in ABSENT.items()
+        if absent not in labels and {*neighbours} <= {*labels}
     ]
 
 

@@ -25,6 +25,7 @@ from vertseg.geometry.grid import Float32Array, Grid
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of
 from vertseg.sequence.doubts import Doubts
+from vertseg.sequence.graph import RARE
 from vertseg.sequence.solve import FoundVertebra, SequenceResult
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 SAME = 0.7
 """Masks that share so much of the smaller one are of one vertebra, but for those of C1 and C2."""
-
-_RARE = {label_of("T13"), label_of("L6")}
 
 _ATLAS_AND_AXIS = {label_of("C1"), label_of("C2")}
 """C1's point lies at the dens, so that in a bent neck its mask may be that of C2; no level below
@@ -177,7 +176,7 @@ def undetected(chain: SequenceResult) -> frozenset[int]:
     if not labels:
         return frozenset()
     first, last = (ORDER_CRANIAL_TO_CAUDAL.index(label) for label in (labels[0], labels[-1]))
-    return frozenset(ORDER_CRANIAL_TO_CAUDAL[first:last]) - {*labels} - _RARE
+    return frozenset(ORDER_CRANIAL_TO_CAUDAL[first:last]) - {*labels} - {*RARE}
 
 
 def change_in_words(before: Sequence[FoundVertebra], after: Sequence[FoundVertebra]) -> str:
