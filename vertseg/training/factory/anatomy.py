@@ -9,7 +9,9 @@ import numpy as np
 from scipy import ndimage
 
 from vertseg.training.factory.atlas import Atlas
+from vertseg.training.factory.noise import smooth_noise
 from vertseg.training.factory.numbering import draw_numbering, is_lumbar, mix_shapes
+from vertseg.training.factory.processes import draw_processes
 
 _SLIDE_SD_MM = 25.0
 """The carina, the aortic arch and the kidneys lie a level higher or lower in one patient than in
@@ -23,19 +25,6 @@ _RIGID_SHARE = 0.5
 
 _TURN_LEVELS = 0.8
 """Standard deviation in levels over which the direction of the spine is smoothed."""
-
-_PITCH = np.zeros(24)
-_PITCH[7:24] = -0.45, -0.25, -0.3, 0.05, 0.4, 0.3, 0.5, 0.5, 0.4, 0, 0.1, 0, *[-0.15] * 5
-_STRETCH = np.ones(24)
-_STRETCH[7:16] = 0.75, 1.0, 1.15, 1.5, 2.0, 2.0, 2.0, 1.3, 1.2
-"""What the atlas's spinous processes lack: those of T5-T9 are short and too level, where usual ones
-reach 53 mm behind the body and slope down by 58 degrees at T6, but 30 at T1 (Panjabi et al., Spine
-1991;16:888; PMC4857161). For C1-L5: how much further they slope down, in mm per mm, and how much
-longer they are."""
-
-_PITCH_SD, _STRETCH_SD = (0.15, 0.05), (0.1, 0.05)
-"""How they differ between patients, along the spine and from one to the next: by 8 degrees in
-slope, by a tenth in length."""
 
 _BLEND_MM = (12.0, 22.0)
 _VARIANT_BLEND_MM = 9.0
@@ -106,7 +95,7 @@ def draw_anatomy(
     if not np.array_equal(sources, np.arange(24)):
         blend = _VARIANT_BLEND_MM
     rigid |= not np.array_equal(shapes, np.arange(24))
-    pitch, stretch = _draw_processes(shapes, rng.spawn(1)[0])
+    pitch, stretch = draw_processes(points, shapes, to_shape, atlas, rng.spawn(1)[0])
     return Anatomy(
         labels=labels,
         sources=sources,
@@ -124,26 +113,15 @@ def draw_anatomy(
     )
 
 
-def _draw_processes(shapes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Pitch and stretch of the processes behind the arches."""
-    n = len(shapes)
-    pitch, stretch = (
-        _smooth_noise(n, along, rng) + rng.normal(0.0, single, n)
-        for along, single in (_PITCH_SD, _STRETCH_SD)
-    )
-    pitch = np.clip(_PITCH[shapes] + np.clip(pitch, -0.4, 0.4), -0.7, 0.7)
-    return pitch, _STRETCH[shapes] * np.exp(np.clip(stretch, -0.3, 0.3))
-
-
 def _draw_similarities(
     points: np.ndarray, choices: Sequence[np.ndarray], atlas: Atlas, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Matrices (n, 3, 3) for each choice of atlas levels (n,), with the same turns and sizes."""
     n = len(points)
-    target_frames, target_step = _frames(points, _smooth_noise(n, 4.0, rng))
+    target_frames, target_step = _frames(points, smooth_noise(n, 4.0, rng))
     atlas_frames, atlas_step = _frames(atlas.centres_lps_mm, np.zeros(24))
     usual = np.median(target_step / atlas_step[choices[0]])
-    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06) * np.exp(_smooth_noise(n, 0.05, rng))
+    across = rng.normal(0.98 * (0.6 + 0.4 * usual), 0.06) * np.exp(smooth_noise(n, 0.05, rng))
     scale = np.stack(
         [
             across * rng.normal(1, 0.04) * np.exp(rng.normal(0, 0.04, n)),
@@ -187,8 +165,3 @@ def _rotation_x(angle: np.ndarray) -> np.ndarray:
     c, s, one, zero = np.cos(angle), np.sin(angle), np.ones_like(angle), np.zeros_like(angle)
     rows = [[one, zero, zero], [zero, c, -s], [zero, s, c]]
     return np.moveaxis(np.array(rows), -1, 0)
-
-
-def _smooth_noise(n: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    noise = ndimage.gaussian_filter1d(rng.normal(0, 1, n + 16), 3.0)[8:-8]
-    return noise / max(float(noise.std()), 0.2) * abs(rng.normal(0, sigma))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,12 @@ LEVELS = len(LEVEL_NAMES)
 
 _DRIFT_SD_LEVELS = 0.8
 
+_MOST_TURN_DEG = 40.0
+"""The direction from centre to centre turns by more in two of a hundred real courses only."""
+
+_FEWEST_DONORS = 8
+"""At least so many donors are drawn from where a course is completed."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -23,6 +30,13 @@ class Course:
     scan: str
     patient: str
     points_lps_mm: np.ndarray
+
+    @cached_property
+    def likely(self) -> bool:
+        """Whether it turns at no level so much that a point must be wrong."""
+        steps = np.diff(self.points_lps_mm, axis=0)
+        steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+        return bool(np.nanmin((steps[1:] * steps[:-1]).sum(1)) > np.cos(np.deg2rad(_MOST_TURN_DEG)))
 
 
 def read_courses(folder: Path) -> list[Course]:
@@ -61,8 +75,8 @@ def split_by_patient(courses: list[Course], fraction: float = 0.1) -> tuple[list
 def complete(course: Course, donors: list[Course], rng: np.random.Generator) -> np.ndarray:
     """The course with all 24 levels, shape (24, 3): missing runs come from other scans.
 
-    The offsets of a donor are appended as a run as long as it goes, scaled to the size of this
-    spine; then the next donor is drawn.
+    The offsets of a donor that runs in the same direction at the joint are appended as a run as
+    long as it goes, scaled to the size of this spine; then the next donor is drawn.
     """
     points = course.points_lps_mm.copy()
     scale = _size(points)
@@ -70,14 +84,30 @@ def complete(course: Course, donors: list[Course], rng: np.random.Generator) -> 
         seen = np.flatnonzero(np.isfinite(points[:, 0]))
         top, bottom = seen[0], seen[-1]
         start, step = (bottom, 1) if bottom < LEVELS - 1 else (top, -1)
-        fitting = [d for d in donors if np.isfinite(d.points_lps_mm[[start, start + step]]).all()]
-        donor = fitting[rng.integers(len(fitting))].points_lps_mm
+        donor = _draw_donor(points, donors, start, step, rng).points_lps_mm
         ratio = scale / _size(donor) if start > 6 else 1.0
         level = start
         while 0 <= level + step < LEVELS and np.isfinite(donor[level + step, 0]):
             points[level + step] = points[level] + ratio * (donor[level + step] - donor[level])
             level += step
     return points
+
+
+def _draw_donor(
+    points: np.ndarray, donors: list[Course], start: int, step: int, rng: np.random.Generator
+) -> Course:
+    """One of the donors whose last step to `start` points most nearly where that of `points` does.
+
+    Without that, the joint would turn as no spine does.
+    """
+    there = [start - step, start, start + step]
+    fitting = [d for d in donors if np.isfinite(d.points_lps_mm[there]).all()]
+    fitting = [d for d in fitting if d.likely] or fitting
+    steps = np.stack([d.points_lps_mm[start] - d.points_lps_mm[start - step] for d in fitting])
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    likeness = steps @ (points[start] - points[start - step])
+    nearest = np.argsort(-likeness, kind="stable")[: max(_FEWEST_DONORS, len(fitting) // 20)]
+    return fitting[nearest[rng.integers(len(nearest))]]
 
 
 def drift(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

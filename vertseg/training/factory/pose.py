@@ -17,6 +17,7 @@ from scipy import ndimage
 from vertseg.phantom import Tissue
 from vertseg.training.factory.anatomy import Anatomy
 from vertseg.training.factory.atlas import Atlas
+from vertseg.training.factory.processes import PROCESS_BEHIND_MM, process_axes
 
 _WARP_REACH_MM = 15.0
 """How far the random warp may carry a bone."""
@@ -24,8 +25,8 @@ _WARP_REACH_MM = 15.0
 _ARCH_BEHIND_MM = 12.0
 """How far behind the centre of a vertebra its arch begins."""
 
-_PROCESS_BEHIND_MM, _PROCESS_MM = 26.0, 32.0
-"""How far behind the centre spinous processes begin, and from there to beyond their tips."""
+_PROCESS_MM = 32.0
+"""From where spinous processes begin to beyond their tips."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _reshaped(
 
     It grows behind the arches up to the tips, and fades towards the skin and the ribs.
     """
-    depth = behind - _PROCESS_BEHIND_MM
+    depth = behind - PROCESS_BEHIND_MM
     reach = np.clip(np.minimum(depth, 2.0 * _PROCESS_MM - depth), 0.0, _PROCESS_MM)
     reach = reach * (1.0 - _ramp(np.abs(aside), 25.0, 60.0))
     return np.stack([(1.0 / stretch - 1.0) * reach, pitch * reach])
@@ -143,11 +144,7 @@ def _squares(anatomy: Anatomy, atlas: Atlas, points: np.ndarray) -> np.ndarray:
     An axis runs from the centre of the body to the tip of the spinous process, so that a process
     belongs to its own vertebra, although it lies as high as the next one's body.
     """
-    atlas_axes = (atlas.tips_lps_mm - atlas.centres_lps_mm)[anatomy.shapes]
-    axes = np.linalg.solve(anatomy.to_shape, atlas_axes[..., None])[..., 0]
-    process = anatomy.stretch * np.maximum(axes[:, 1] - _PROCESS_BEHIND_MM, 0.0)
-    axes[:, 1] += (1.0 - 1.0 / anatomy.stretch) * process
-    axes[:, 2] -= anatomy.pitch * process
+    axes = process_axes(anatomy.shapes, anatomy.to_shape, anatomy.pitch, anatomy.stretch, atlas)
     squares = np.empty((len(axes), *points.shape[1:]), np.float32)
     for level, axis in enumerate(axes):
         offset = points - anatomy.centres_lps_mm[level][:, None, None, None]
