@@ -22,6 +22,7 @@ from tests.bench.reading import measure_reading
 from tests.bench.start import as_text as start_as_text
 from tests.bench.start import measure_start
 from tests.bench.text import as_text, ratios
+from vertseg.system.memory import use_small_pages
 
 
 def main() -> None:
@@ -87,6 +88,7 @@ def run_child(module: str, argument: Any) -> Any:
     """What a module of this package prints, run in a process of its own."""
     text = argument if isinstance(argument, str) else json.dumps(argument)
     command = [sys.executable, "-m", f"tests.bench.{module}", text]
+    use_small_pages()  # as the program does, before it imports numpy
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

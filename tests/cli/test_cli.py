@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -54,6 +55,24 @@ def test_help_loads_nothing_slow_and_names_every_option() -> None:
         ),
     ):
         assert option in answer.stdout
+
+
+SMALL_PAGES = """
+import sys
+from vertseg.cli import main
+main(["--input", sys.argv[1], "--output", sys.argv[1]])
+import numpy
+print(numpy._core.multiarray._get_madvise_hugepage())
+"""
+
+
+def test_the_program_has_numpy_take_small_pages(tmp_path: Path) -> None:
+    """Numpy reads its variable once: it must be set before anything imports it."""
+    clean = {key: value for key, value in os.environ.items() if "HUGEPAGE" not in key}
+    command = [sys.executable, "-c", SMALL_PAGES, str(tmp_path)]
+    for wanted, environment in ((False, clean), (True, clean | {"NUMPY_MADVISE_HUGEPAGE": "1"})):
+        answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert answer.stdout.split()[-1:] == [str(wanted)]
 
 
 def test_the_package_is_imported_without_keras() -> None:

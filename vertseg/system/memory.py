@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,16 @@ _WORDS = (
     *("resource_exhausted", "out of memory", "out-of-memory", "failed to allocate"),
     *("dst tensor is not initialized", "alloc_failed"),
 )
+
+
+def use_small_pages() -> None:
+    """Have numpy, if it is not imported yet, ask the system for no huge pages.
+
+    Of a mask, and of the maps of a network, small regions are written. In huge pages they become
+    resident almost whole, and in a virtual machine such pages are the dearest to get: a whole-body
+    scan took 15 % longer and 12 % more memory with them. Who sets numpy's own variable is heard.
+    """
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
