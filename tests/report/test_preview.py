@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import permutations, product
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, fake_result, phantom_scan
+from tests.support.paths import ROOT
 from vertseg.geometry.lines import Lines
 from vertseg.io.case import Case
 from vertseg.io.image import Image
@@ -50,6 +53,27 @@ def block_image(axes, signs) -> tuple[Image, np.ndarray]:
     hu = np.where(block, 1200, -900).astype(np.int16)
     hu[0, 0, 0] = 60
     return Image.from_array(hu, affine), block.astype(np.uint8) * 20
+
+
+FIRST_PICTURE = """
+import sys
+from tests.support.fake_segmenter import POINTS, fake_result, phantom_scan
+from vertseg.io.image import Image
+from vertseg.report.preview import draw, load_libraries
+load_libraries()
+result = fake_result(Image.from_array(phantom_scan(), [[-4, 0, 0, 0], [0, -4, 0, 0],
+                                                       [0, 0, 4, 0], [0, 0, 0, 1]]), POINTS)
+before = set(sys.modules)
+draw(result).save(sys.argv[1])
+print(*set(sys.modules) - before)
+"""
+
+
+def test_libraries_of_pictures_can_be_loaded_beforehand(tmp_path: Path) -> None:
+    """A run loads them beside the networks; nothing is left for the first picture."""
+    command = [sys.executable, "-c", FIRST_PICTURE, str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
 
 
 def test_fonts_are_shipped_with_their_licence() -> None:

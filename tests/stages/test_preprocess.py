@@ -90,6 +90,14 @@ def test_linear_ramp_is_exact_for_small_and_large_voxels(spacing_mm, size, sigma
     np.testing.assert_allclose(found, ramp(target), atol=2e-3)
 
 
+def test_a_scan_for_two_threads_has_no_seam() -> None:
+    """More than 8 million voxels, and an odd number of planes: each plane is seen, and once."""
+    grid = Grid((260, 260, 121), np.eye(4))
+    array = np.broadcast_to(np.arange(121, dtype=np.float32), grid.size)
+    found = resample_array(array, grid, Grid((3, 3, 121), np.diag([80.0, 80.0, 1.0, 1.0])))
+    np.testing.assert_array_equal(found, array[:3, :3])
+
+
 def test_normalised_values() -> None:
     source = grid_with(np.eye(3))
     values = np.zeros(source.size, np.int16)

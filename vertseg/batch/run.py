@@ -26,6 +26,7 @@ from vertseg.errors import ConfigurationError, OutputError
 from vertseg.io.dicom_seg import check_highdicom
 from vertseg.io.mesh import check_mesh_packages
 from vertseg.report.overview import SUMMARY, check_replaceable
+from vertseg.report.preview import load_libraries
 from vertseg.report.run_info import RunInfo
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.stages.device import BACKENDS
@@ -133,6 +134,7 @@ def _run_all(
         with stop_on_signals(), ReadAhead() as reader, WriteBehind() as writer:
             if jobs:
                 reader.begin(jobs[0])
+                writer.begin(load_libraries)  # which has nothing to write yet
             segmenter = load(options)
             run = RunInfo.of(segmenter, options)
             _announce(options, found, run)

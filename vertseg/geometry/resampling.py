@@ -11,6 +11,7 @@ slab by slab and sampled.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _PARALLEL_VOXELS = 1e-3  # largest drift across the grid that still counts as pa
 _BLOCK_VOXELS = 8_000_000
 _CHUNK_POINTS = 4_000_000
 _CACHED_VOXELS = 1 << 17
+_FOR_TWO_THREADS_VOXELS = 8_000_000  # crops of single vertebrae are made by two threads anyway
 
 
 def resample_array(
@@ -143,21 +145,36 @@ def _apply_along_axes(
     """
     along_i, along_j, along_k = weights
     size_i, size_j, planes = array.shape
-    count_i, count_j = along_i.shape[0], along_j.shape[0]
-    reduced = np.empty((planes, count_i, count_j), dtype=np.float32)
+    reduced = np.empty((planes, along_i.shape[0], along_j.shape[0]), dtype=np.float32)
     step = max(1, _CACHED_VOXELS // (size_i * size_j))
-    for start in range(0, planes, step):
-        # As (j, k, i): of a volume in NIfTI's order, a line of i is contiguous.
-        part = array[:, :, start : start + step].transpose(1, 2, 0)
-        block = part.astype(np.float32, order="C")
-        if lowest is not None:
-            np.maximum(block, np.float32(lowest), out=block)
-        depth = block.shape[1]
-        block = (along_j @ block.reshape(size_j, -1)).reshape(count_j, depth, size_i)
-        block = along_i @ block.transpose(2, 1, 0).reshape(size_i, -1)
-        reduced[start : start + step] = block.reshape(count_i, depth, count_j).transpose(1, 0, 2)
+
+    def reduce(first: int, last: int) -> None:
+        for start in range(first, last, step):
+            part = array[:, :, start : min(start + step, last)]
+            reduced[start : start + part.shape[2]] = _reduced(part, along_i, along_j, lowest)
+
+    if array.size < _FOR_TWO_THREADS_VOXELS:
+        reduce(0, planes)
+    else:
+        middle = planes // 2
+        with ThreadPoolExecutor(2, "resample") as pool:
+            list(pool.map(reduce, (0, middle), (middle, planes)))
     result = (along_k @ reduced.reshape(planes, -1)).reshape(-1, *reduced.shape[1:])
     return np.asarray(result.transpose(1, 2, 0))
+
+
+def _reduced(
+    planes: npt.NDArray[Any], along_i: Any, along_j: Any, lowest: float | None
+) -> Float32Array:
+    """Planes (i, j, k) multiplied along their first two axes: (k, a, b)."""
+    size_i, size_j, depth = planes.shape
+    # As (j, k, i): of a volume in NIfTI's order, a line of i is contiguous.
+    block = planes.transpose(1, 2, 0).astype(np.float32, order="C")
+    if lowest is not None:
+        np.maximum(block, np.float32(lowest), out=block)
+    block = (along_j @ block.reshape(size_j, -1)).reshape(-1, depth, size_i)
+    block = along_i @ block.transpose(2, 1, 0).reshape(size_i, -1)
+    return np.asarray(block.reshape(len(block), depth, -1).transpose(1, 0, 2))
 
 
 def _resample_oblique(

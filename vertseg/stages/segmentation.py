@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from vertseg.geometry.boxes import Box, empty_labels, filled_box, paste_region
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Float32Array, Grid, PointLps
 from vertseg.io.image import Image
-from vertseg.stages.at_once import ONE_BY_ONE, AtOnce
+from vertseg.stages.at_once import CALLS_AT_ONCE, ONE_BY_ONE, AtOnce
 from vertseg.stages.fine import FineMask, fine_grid
 from vertseg.stages.network import StageNetwork
 from vertseg.stages.preprocess import is_padding, resample, resample_to
@@ -222,8 +223,12 @@ class _Merger:
 
     def finish(self) -> npt.NDArray[np.uint8]:
         """The merged labels, without the fragments that merging has cut off."""
-        for label, box in self._boxes.items():
-            drop_fragments(self._labels[box], label)
+
+        def drop(label: int) -> None:  # touches voxels of its own label alone
+            drop_fragments(self._labels[self._boxes[label]], label)
+
+        with ThreadPoolExecutor(CALLS_AT_ONCE, "fragments") as pool:
+            list(pool.map(drop, self._boxes))
         return self._whole
 
 
