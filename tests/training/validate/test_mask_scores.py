@@ -38,15 +38,30 @@ def test_metal_that_a_mask_leaves_out_is_counted():
     scan = Image.from_array(hu, affine)
     (row,) = mask_scores(scan, truth, found, scores)
     assert row.vertebra is scores[0] and row.slice_mm == 5.0
-    assert (row.metal_mm3, row.missed_mm3) == pytest.approx((400.0, 100.0))
+    assert (row.metal_mm3, row.missed_mm3, row.hole_mm3) == pytest.approx((400.0, 100.0, 0.0))
     assert mask_scores(scan, truth, None, scores)[0].missed_mm3 == pytest.approx(400.0)
     found[found == 20] = 19
     assert mask_scores(scan, truth, found, scores)[0].missed_mm3 == pytest.approx(400.0)
 
 
-def row(label, slice_mm, dice, metal=0.0, missed=0.0, case="a"):
+def test_a_tunnel_around_a_screw_is_a_hole_and_a_sunken_head_is_not():
+    """Both are left out; the mask closes around the tunnel in the slices that cross it."""
+    hu, truth = np.zeros((20, 30, 8), np.int16), np.zeros((20, 30, 8), np.uint8)
+    truth[2:18, 5:25, 1:7] = 20
+    hu[8:12, 8:25, 3:5] = 2500
+    hu[2:5, 15:25, 5:7] = 2500
+    scan, scores = (
+        Image.from_array(hu, np.diag([1.0, 1.0, 5.0, 1.0])),
+        [VertebraScore("a", 20, dice=0.9)],
+    )
+    (row,) = mask_scores(scan, truth, np.where(hu == 0, truth, 0), scores)
+    assert row.missed_mm3 == row.metal_mm3
+    assert row.hole_mm3 == pytest.approx(4 * 17 * 2 * 5.0)
+
+
+def row(label, slice_mm, dice, metal=0.0, missed=0.0, case="a", hole=0.0):
     score = VertebraScore(case, label, dice=dice, hausdorff_mm=3.0, hausdorff95_mm=1.5)
-    return MaskScore(score, slice_mm, metal, missed)
+    return MaskScore(score, slice_mm, metal, missed, hole)
 
 
 def test_tables_tell_necks_thick_slices_and_metal_apart():
@@ -55,7 +70,7 @@ def test_tables_tell_necks_thick_slices_and_metal_apart():
         row(3, 5.0, 0.7),
         row(4, 2.99999, 0.8, metal=12.0, missed=12.0),  # some bright voxels
         row(20, 1.5000001, 0.96, metal=200.0),
-        row(21, 5.0, 0.94, metal=600.0, missed=60.0, case="b"),
+        row(21, 5.0, 0.94, metal=600.0, missed=60.0, case="b", hole=5.0),
     ]
     text = mask_tables(rows)
     for line in (
@@ -69,7 +84,7 @@ def test_tables_tell_necks_thick_slices_and_metal_apart():
         "| metal inside | 2 | 0.950 |",
         "| C3 | 2 | 0.800 |",
         "| C4 | 1 | 0.800 |",
-        "| lumbar | 2 | 800 | 60 | 7.5 | 60 (b, L2) |",
+        "| lumbar | 2 | 800 | 60 | 7.5 | 5 | 60 (b, L2) |",
     ):
         assert line in text, line
     assert "thoracic" not in text

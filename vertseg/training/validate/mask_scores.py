@@ -42,12 +42,15 @@ class MaskScore:
         slice_mm: the scan's largest spacing.
         metal_mm3: metal within the true vertebra.
         missed_mm3: the part of it that the mask leaves out.
+        hole_mm3: the part of that around which the mask closes in a slice: a hole. The rest lies at
+            the surface, as where the head of a screw is sunk into bone.
     """
 
     vertebra: VertebraScore
     slice_mm: float
     metal_mm3: float = 0.0
     missed_mm3: float = 0.0
+    hole_mm3: float = 0.0
 
 
 def mask_scores(
@@ -61,17 +64,37 @@ def mask_scores(
         predicted: the same as found; None where there is no mask.
         scores: of this scan; those without a mask in the truth are left out.
     """
-    metal = (scan.array >= METAL_HU) & (truth > 0)
-    owners = truth[metal]
-    missed = owners if predicted is None else owners[predicted[metal] != owners]
-    voxel = scan.grid.voxel_volume_mm3
-    inside, lost = (voxel * np.bincount(labels, minlength=256) for labels in (owners, missed))
+    inside = np.where(scan.array >= METAL_HU, truth, 0)
+    missed = inside if predicted is None else np.where(inside != predicted, inside, 0)
+    holes = np.zeros_like(missed) if predicted is None else _in_holes(missed, predicted)
+    metal, lost, enclosed = (
+        scan.grid.voxel_volume_mm3 * np.bincount(labels.ravel(), minlength=256)
+        for labels in (inside, missed, holes)
+    )
     return [
-        MaskScore(score, max(scan.grid.spacing), float(inside[label]), float(lost[label]))
+        MaskScore(
+            score,
+            max(scan.grid.spacing),
+            float(metal[score.label]),
+            float(lost[score.label]),
+            float(enclosed[score.label]),
+        )
         for score in scores
         if not np.isnan(score.dice)
-        for label in [score.label]
     ]
+
+
+def _in_holes(missed: LabelArray, predicted: LabelArray) -> LabelArray:
+    """Those of the missed voxels (i, j, k) that the mask of their vertebra encloses in a slice."""
+    holes = np.zeros_like(missed)
+    for label in np.unique(missed[missed > 0]):
+        mask = predicted == label
+        for axis in range(3):
+            for place in np.unique(np.nonzero(missed == label)[axis]):
+                here = (slice(None),) * axis + (place,)
+                filled = ndimage.binary_fill_holes(mask[here]) & (missed[here] == label)
+                holes[here][filled] = label
+    return holes
 
 
 def read_mask_scores(

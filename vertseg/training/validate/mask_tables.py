@@ -62,12 +62,14 @@ def at_metal(rows: Sequence[MaskScore]) -> str:
         own = [r for r in rows if _has_implant(r) and region in (r.vertebra.region, "all")]
         if own:
             metal, missed = sum(r.metal_mm3 for r in own), sum(r.missed_mm3 for r in own)
+            holes = f"{sum(r.hole_mm3 for r in own):.0f}"
             worst = max(own, key=lambda row: row.missed_mm3)
             where = f"{worst.missed_mm3:.0f} ({worst.vertebra.case}, {worst.vertebra.name})"
             share = f"{100.0 * missed / metal:.1f}"
-            lines.append((region, str(len(own)), f"{metal:.0f}", f"{missed:.0f}", share, where))
-    head = ("holes at implants", "vertebrae", "metal mm3", "missed mm3", "missed %", "largest mm3")
-    return markdown_table(head, lines)
+            cells = (str(len(own)), f"{metal:.0f}", f"{missed:.0f}", share, holes, where)
+            lines.append((region, *cells))
+    head = ("vertebrae", "metal mm3", "missed mm3", "missed %", "in holes mm3", "most missed mm3")
+    return markdown_table(("implants", *head), lines)
 
 
 def _has_implant(row: MaskScore) -> bool:
