@@ -13,7 +13,8 @@
 # docker buildx imagetools inspect python:3.11-slim-bookworm
 ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
-# Of OpenVINO only what runs on a CPU stays: no other plugins, no readers of foreign models.
+# Of OpenVINO only what runs on a CPU stays: no other plugins, no readers of foreign models. The
+# tests of other packages, and setuptools where no package wants it, go as well.
 FROM ${BASE} AS packages
 ARG VERSION=0.4.0
 # cuda: TensorFlow with the libraries of CUDA, and OpenVINO; cpu: OpenVINO alone.
@@ -23,10 +24,14 @@ COPY .requirements/cuda.txt .requirements/sbom.py /build/
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement "/build/${ACCELERATOR}.txt" \
+    && { grep -q "^setuptools==" "/build/${ACCELERATOR}.txt" \
+        || /opt/venv/bin/pip uninstall --yes setuptools; } \
     && /opt/venv/bin/pip uninstall --yes openvino-telemetry pip \
     && cd /opt/venv/lib/python3*/site-packages \
     && rm -rf tensorflow/include openvino/include openvino/libs/cache.json \
         openvino/libs/*_gpu_plugin* openvino/libs/*_npu_* openvino/libs/*_frontend.so* \
+    && find h5py nibabel numpy pydicom scipy -type d \( -name tests -o -name test_files \) -prune \
+        -exec rm -r {} + \
     && python3 /build/sbom.py "/build/${ACCELERATOR}.txt" "${VERSION}" >/build/sbom.cdx.json
 
 FROM ${BASE}
