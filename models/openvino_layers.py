@@ -86,9 +86,8 @@ class OpenVinoLayers:
             kernel, bias = self._taken(name, (*[kernel_size] * 3, inputs, filters), (filters,))
             same = [kernel_size // 2] * 3
             ones = [1] * 3
-            convolved = ops.convolution(
-                node, np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)), ones, same, same, ones
-            )
+            filters_first = _constant(kernel.transpose(4, 3, 0, 1, 2))
+            convolved = ops.convolution(node, filters_first, ones, same, same, ones)
             return ops.add(convolved, _along_channels(bias))
 
         return call
@@ -239,6 +238,11 @@ class OpenVinoLayers:
         return [np.asarray(value, np.float32) for value in values]
 
 
+def _constant(values: np.ndarray) -> ov.Node:
+    """Many numbers as a node; what is given to an operation as an array becomes a list before."""
+    return ops.constant(np.ascontiguousarray(values))
+
+
 def _number(value: float) -> np.ndarray:
     return np.array(value, np.float32)
 
@@ -252,7 +256,7 @@ def _product(matrix: np.ndarray, node, axis: int):
     shape = list(node.shape)
     last = int(np.prod(shape[axis + 1 :]))
     if last == 1:  # z
-        return ops.matmul(node, matrix, False, True)
+        return ops.matmul(node, _constant(matrix), False, True)
     flat = ops.reshape(node, [*shape[:axis], shape[axis], last], False)
     shape[axis] = len(matrix)
-    return ops.reshape(ops.matmul(matrix, flat, False, False), shape, False)
+    return ops.reshape(ops.matmul(_constant(matrix), flat, False, False), shape, False)
