@@ -5,6 +5,9 @@ with the median ratio by the wall clock is told, and the ratios of all. The prog
 timed for itself: networks are loaded and run once while, as always, the first scan is read. What
 follows is the job. By the wall clock only runs on an otherwise idle machine can be compared;
 processor time bears some company.
+
+A virtual machine may not have the memory that it shows until somebody touches it, which can take
+seconds for a GiB, once: so before each process `tests.bench.warmth` touches and frees some.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from tests.bench.reading import measure_reading
 from tests.bench.start import as_text as start_as_text
 from tests.bench.start import measure_start
 from tests.bench.text import as_text, ratios
+from tests.bench.warmth import warm_memory
 from vertseg.system.memory import use_small_pages
 
 
@@ -88,6 +92,7 @@ def run_child(module: str, argument: Any) -> Any:
     """What a module of this package prints, run in a process of its own."""
     text = argument if isinstance(argument, str) else json.dumps(argument)
     command = [sys.executable, "-m", f"tests.bench.{module}", text]
+    warm_memory()
     use_small_pages()  # as the program does, before it imports numpy
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
