@@ -23,6 +23,8 @@ from vertseg.system.threads import mapped_ahead
 
 Response = tuple[int, Float32Array, Grid]
 OnResponse = Callable[[int, Float32Array, Grid], None]
+Known = dict[tuple[bytes, PointLps], Response]
+"""What the network has said of a crop, given its grid and the place in it."""
 _FULL = 255
 
 
@@ -34,6 +36,7 @@ def segment_vertebrae(
     on_vertebra: Callable[[int, int], None] | None = None,
     fine: list[FineMask] | None = None,
     on_response: OnResponse | None = None,
+    known: Known | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The label map on the scan's grid: each voxel gets the label with the largest response.
 
@@ -48,11 +51,15 @@ def segment_vertebrae(
         on_vertebra: called with (vertebrae done, vertebrae).
         fine: gets the same mask at 1 mm; None if it is not wanted.
         on_response: called with each response, before they are merged.
+        known: responses that are not sought again, whatever their labels; gets all others.
     """
     crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]
     merger = _Merger(image.grid, crops, network.config.threshold)
     fine_merger = _fine_merger(image.grid, crops, network.config) if fine is not None else None
-    responses = vertebra_responses(image, vertebrae, network, at_once)
+    if known is None:
+        responses = vertebra_responses(image, vertebrae, network, at_once)
+    else:
+        responses = _with_known(known, image, vertebrae, network, at_once)
     for done, (label, response, grid) in enumerate(responses, start=1):
         merger.add(label, response, grid)
         if fine_merger is not None:
@@ -110,6 +117,44 @@ def vertebra_responses(
     parts = [vertebrae[start : start + size] for start in range(0, len(vertebrae), size)]
     for responses in mapped_ahead(responses_of, parts, at_once.threads):
         yield from responses
+
+
+def _with_known(
+    known: Known,
+    image: Image,
+    vertebrae: Sequence[Centroid],
+    network: StageNetwork,
+    at_once: AtOnce,
+) -> Iterator[Response]:
+    """As `vertebra_responses`, but of crops that are not `known` yet; these are entered."""
+    keys = {v.label: _key(v, network.config) for v in vertebrae}
+    new = [v for v in vertebrae if keys[v.label] not in known]
+    made = vertebra_responses(image, new, network, at_once)
+    entered = (_entered(known, keys[found[0]], found, network.config.threshold) for found in made)
+    if len(new) == len(vertebrae):
+        yield from entered
+        return
+    for _ in entered:
+        pass
+    for label, key in keys.items():
+        if key in known:
+            yield (label, *known[key][1:])
+
+
+def _key(vertebra: Centroid, config: StageConfig) -> tuple[bytes, PointLps]:
+    return crop_grid(vertebra, config).affine_lps.tobytes(), vertebra.point_lps_mm
+
+
+def _entered(
+    known: Known, key: tuple[bytes, PointLps], found: Response, threshold: float
+) -> Response:
+    """A response, which is entered without what never counts."""
+    label, response, grid = found
+    counts = filled_box(response > threshold, margin=1)
+    if counts[0].stop:
+        response, grid = response[counts].copy(), grid.crop(counts)
+    known[key] = label, response, grid
+    return found
 
 
 def merge_responses(

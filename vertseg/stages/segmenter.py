@@ -30,7 +30,7 @@ from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
     from vertseg.stages.network import StageNetwork
-    from vertseg.stages.segmentation import OnResponse
+    from vertseg.stages.segmentation import Known, OnResponse
 
 Progress = Callable[[str, int, int], None]
 
@@ -106,14 +106,15 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         found = self._find(image, report, seconds)
         fine: list[FineMask] = []
+        known: Known = {}
         look = SecondLook(image, found.search, found.chain, self._segmentation)
-        labels = self._segment(image, found.chain, report, seconds, fine, look.add)
+        labels = self._segment(image, found.chain, report, seconds, fine, look.add, known)
         with timed(seconds, Stage.SEGMENTATION):
             chain, changes = look.decide()
         found = replace(found, chain=chain, second_look=changes)
         if changes:
             fine.clear()
-            labels = self._segment(image, chain, report, seconds, fine)
+            labels = self._segment(image, chain, report, seconds, fine, known=known)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
         result = result_of(image, found, labels, ALL_STAGES, seconds, self._shortages)
@@ -176,6 +177,7 @@ class Segmenter:
         seconds: dict[str, float],
         fine: list[FineMask],
         on_response: OnResponse | None = None,
+        known: Known | None = None,
     ) -> npt.NDArray[np.uint8]:
         from vertseg.stages.published import segment_as_published
         from vertseg.stages.segmentation import segment_vertebrae
@@ -192,6 +194,8 @@ class Segmenter:
             if self._mode == "reference":
                 return segment_plainly(image, chain.vertebrae, network, on_vertebra, on_response)
             wanted: dict[str, Any] = {"fine": fine} if self._fine_mask else {}
+            if known is not None:
+                wanted["known"] = known
             return segment_vertebrae(
                 image,
                 chain.vertebrae,
