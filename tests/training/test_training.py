@@ -224,6 +224,18 @@ def test_cases_are_whole_and_hard_ones_are_marked(atlas, course, tmp_path, monke
     assert len(list(tmp_path.rglob("*_seg-*"))) == 2
 
 
+def test_a_case_that_does_not_look_like_ct_is_painted_anew(atlas, course, monkeypatch):
+    monkeypatch.setattr(cases, "FIELDS", {"lumbar": ("L1", "L4", 90.0)})
+    looks = ["unknown", "unknown", "hounsfield"]
+    monkeypatch.setattr(cases, "recognise", lambda hu: looks.pop(0))
+    third = cases.make_case(1, [course], [course], atlas)
+    assert not looks
+    monkeypatch.setattr(cases, "recognise", lambda hu: "hounsfield")
+    first = cases.make_case(1, [course], [course], atlas)
+    assert {c.label for c in first.centroids} == {c.label for c in third.centroids}
+    assert not np.array_equal(first.hu, third.hu)
+
+
 def test_discs_fill_the_gaps_between_the_bodies_of_a_graft_and_not_those_between_its_arches():
     volume = np.zeros((30, 60, 60), np.uint8)
     for label, low in ((22, 34), (23, 6)):

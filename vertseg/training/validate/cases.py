@@ -20,6 +20,7 @@ from models import PRESETS
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.grid import Grid
 from vertseg.io.centroids import write_centroids
+from vertseg.io.hounsfield import recognise
 from vertseg.io.mask import write_mask
 from vertseg.io.read import read_image
 from vertseg.labels import name_of
@@ -59,6 +60,9 @@ FIELDS = {
     "column": ("T6", "L4", 75.0),
 }
 """First and last level that a case shows, and the width of its field of view in mm."""
+
+_MOST_PAINTS = 8
+"""Rarely, tissues are drawn so dense that the program doubts that it is CT; then anew."""
 
 _HARD = ("", "L6", "", "T13", "", "metal", "", "no_T12", "", "5 mm", "", "fracture")
 """What makes every second case hard, in turn."""
@@ -201,7 +205,10 @@ def make_case(
     labels = implants.insert(worn, place, spacing, rng, instrumented="metal" in marks)
     thickness = _SLICES_MM.get(marks[-1]) or float(rng.uniform(1.0, 3.0))
     labels = vary_bone(labels, place, spacing, rng)
-    hu = _scan(labels, place, spacing, thickness, rng)
+    for _ in range(_MOST_PAINTS):
+        hu = _scan(labels, place, spacing, thickness, rng)
+        if recognise(hu) == "hounsfield":
+            break
     return _sliced(which.subject(number), marks, hu, body, thickness, rng)
 
 
