@@ -188,17 +188,19 @@ def link_scores(
     b = np.einsum("bei,ei->be", weighted, means[which])
     c = np.einsum("li,lij,lj->l", means, precisions, means)[which]
 
-    def scores_at(inverse_scale: FloatArray, edges: IntArray) -> FloatArray:
-        squared = (a[:, edges] * inverse_scale - 2 * b[:, edges]) * inverse_scale + c[edges]
-        fit = -power * np.log1p(np.maximum(squared, 0) / config.tail_freedom)
-        return fit + constant[which[edges]] + 3 * np.log(inverse_scale)
+    def scores_at(inverse_scale: FloatArray) -> FloatArray:
+        squared = (a * inverse_scale - twice_b) * inverse_scale + c
+        fit = -power * np.log1p(np.maximum(squared, 0, out=squared) / config.tail_freedom)
+        return fit + offset + 3 * np.log(inverse_scale)
 
-    everything = np.arange(len(offsets_mm))
     closest = np.clip(b / a, 1 / poses.scales.max(), 1 / poses.scales.min())
     slack = 3 * np.log(poses.scales.max() / poses.scales.min())
-    bound = scores_at(closest, everything).max(0) + slack
-    kept = np.flatnonzero(bound >= config.minimum_link)
-    scores = np.array([scores_at(1 / scale, kept) for scale in poses.scales])
+    twice_b, offset = 2 * b, constant[which]
+    kept = np.flatnonzero(scores_at(closest).max(0) + slack >= config.minimum_link)
+    a, twice_b, c, offset = a[:, kept], twice_b[:, kept], c[kept], offset[kept]
+    scores = np.empty((len(poses.scales), len(a), len(kept)))
+    for number, scale in enumerate(poses.scales):
+        scores[number] = scores_at(1 / scale)
     usual = usual[kept] * poses.scales[:, None]
     tolerance = config.distance_tolerance_mm
     outside = lengths[kept] + tolerance < shortest * usual
