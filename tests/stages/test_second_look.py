@@ -1,5 +1,6 @@
 """The second look: masks of one vertebra found twice, of two, and small ones."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,3 +118,45 @@ def test_a_wrong_mask_leaves_no_gap_in_the_chain(labels, is_taken) -> None:
     chosen, words = look.decide()
     assert chosen is (again if is_taken else before)
     assert bool(words) == is_taken
+
+
+@pytest.mark.parametrize("offers_another", [False, True])
+def test_a_new_choice_is_looked_at_too(offers_another, monkeypatch) -> None:
+    """In place of the second place it takes one whose mask is that of the first: no better.
+
+    A further choice without doubts is taken; where only a gap is left, all stays as it was.
+    """
+    before = chain(5, 6, 7, 8)
+    places = [0.0, -24.0, -25.0, -48.0, -2.0, -12.0]
+    radii = [10.0, 10.0, 10.0, 10.0, 10.0, 6.0]
+
+    def with_second(place: int) -> SequenceResult:
+        first, second, *others = before.vertebrae
+        return SequenceResult((first, replace(second, place=place), *others), margin=9.0)
+
+    def whole(doubts: Doubts) -> SequenceResult:
+        asked.append(doubts)
+        if (0, 4) not in doubts.same:
+            return with_second(4)
+        return with_second(5) if offers_another else chain(5, 7, 8)
+
+    def responses(image, vertebrae, network):
+        for vertebra in vertebrae:
+            mask = ball(vertebra.point_lps_mm[2], radii[places.index(vertebra.point_lps_mm[2])])
+            yield vertebra.label, np.where(mask.voxels, 0.9, 0.1).astype(np.float32), mask.grid
+
+    monkeypatch.setattr("vertseg.stages.segmentation.vertebra_responses", responses)
+    asked: list[Doubts] = []
+    search = SimpleNamespace(whole=whole, points_lps_mm=[(0.0, 0.0, z) for z in places])
+    network = SimpleNamespace(config=SimpleNamespace(threshold=0.5))
+    look = SecondLook(None, search, before, network)  # type: ignore[arg-type]
+    for vertebra, z_mm in zip(before.vertebrae, places, strict=False):
+        mask = ball(z_mm)
+        response = np.where(mask.voxels, 0.9, 0.1).astype(np.float32)
+        look.add(vertebra.label, response, mask.grid)
+    chosen, words = look.decide()
+    assert asked[0].same == {(1, 2)} and (0, 4) in asked[1].same
+    if offers_another:
+        assert chosen.vertebrae[1].place == 5 and "added" in words
+    else:
+        assert chosen is before and not words

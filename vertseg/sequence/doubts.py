@@ -1,5 +1,7 @@
 """What the masks of places tell, besides the heatmaps."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +22,14 @@ class Doubts:
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self.same or self.against)
+
+    def __or__(self, other: Doubts) -> Doubts:
+        """Both together."""
+        return Doubts(self.same | other.same, {**self.against, **other.against})
+
+    def __le__(self, other: Doubts) -> bool:
+        """Whether all of them are in the other ones, too."""
+        return self.same <= other.same and self.against.keys() <= other.against.keys()
 
 
 NO_DOUBTS = Doubts()

@@ -46,6 +46,7 @@ SMALL = 0.4
 
 _SMALL_COST = 5.0
 _FURTHEST_MM = 40.0
+_MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,22 +93,38 @@ class SecondLook:
         self._put(self._places[label], response, grid)
 
     def decide(self) -> tuple[SequenceResult, str]:
-        """The chain, and what has changed in words; the rival's masks are made where it is near."""
-        from vertseg.stages.segmentation import vertebra_responses
+        """The chain, and what has changed in words.
 
+        Masks are made of the rival's places where it is near, and of those that a new choice adds:
+        where they speak against that one, too, it is made again, and after some rounds given up.
+        """
         if self._search is None:
             return self._chain, ""
-        for place, label in places_in_question(self._chain, self._masks):
-            vertebra = Centroid.at(label, self._search.points_lps_mm[place])
-            for response in vertebra_responses(self._image, [vertebra], self._network):
-                self._put(place, *response[1:])
+        self._see(places_in_question(self._chain, self._masks))
         doubts = doubts_of(self._chain, self._masks)
         if not doubts:
             return self._chain, ""
-        again = self._search.whole(doubts)
-        if len(undetected(again)) > len(undetected(self._chain)):
-            return self._chain, ""
-        return again, change_in_words(self._chain.vertebrae, again.vertebrae)
+        for _ in range(_MOST_ROUNDS):
+            again = self._search.whole(doubts)
+            if len(undetected(again)) > len(undetected(self._chain)):
+                break
+            self._see([(vertebra.place, vertebra.label) for vertebra in again.vertebrae])
+            further = doubts_of(again, self._masks)
+            if further <= doubts:
+                return again, change_in_words(self._chain.vertebrae, again.vertebrae)
+            doubts |= further
+        return self._chain, ""
+
+    def _see(self, places: Iterable[tuple[int, int]]) -> None:
+        """Make masks of those (place, label) that have none."""
+        from vertseg.stages.segmentation import vertebra_responses
+
+        assert self._search is not None
+        for place, label in places:
+            if place not in self._masks:
+                vertebra = Centroid.at(label, self._search.points_lps_mm[place])
+                for response in vertebra_responses(self._image, [vertebra], self._network):
+                    self._put(place, *response[1:])
 
     def _put(self, place: int, response: Float32Array, grid: Grid) -> None:
         self._masks[place] = PlaceMask.of(response, grid, self._network.config.threshold)
