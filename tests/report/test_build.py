@@ -186,6 +186,8 @@ def test_flags_of_the_chain(image) -> None:
     assert spacing["spacing"].vertebrae == ("L2", "L3") and "18 mm" in spacing["spacing"].sentence
     gap = flags_of(image, chain([18, 19, 21, 22], [30.0, 64.0, 33.0]))
     assert gap["gap"].vertebrae == ("T12", "L2")
+    twice = flags_of(image, chain([3, 4, 5]), doubled=((4, 5),))
+    assert twice["doubled"].vertebrae == ("C4", "C5") and twice["doubled"].severity == "check"
     assert "numbering_variant" in flags_of(image, chain([18, 20, 21]))
     assert "numbering_variant" in flags_of(image, chain([23, 24, 25]))
     shifted = flags_of(

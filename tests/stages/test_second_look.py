@@ -115,9 +115,10 @@ def test_a_wrong_mask_leaves_no_gap_in_the_chain(labels, is_taken) -> None:
     for label, z_mm in ((5, 0.0), (6, -2.0), (7, -24.0), (8, -46.0)):
         mask = ball(z_mm)
         look.add(label, np.where(mask.voxels, 0.9, 0.1).astype(np.float32), mask.grid)
-    chosen, words = look.decide()
-    assert chosen is (again if is_taken else before)
-    assert bool(words) == is_taken
+    decision = look.decide()
+    assert decision.chain is (again if is_taken else before)
+    assert bool(decision.changes) == is_taken
+    assert decision.doubled == (() if is_taken else ((5, 6),))
 
 
 @pytest.mark.parametrize("offers_another", [False, True])
@@ -154,9 +155,23 @@ def test_a_new_choice_is_looked_at_too(offers_another, monkeypatch) -> None:
         mask = ball(z_mm)
         response = np.where(mask.voxels, 0.9, 0.1).astype(np.float32)
         look.add(vertebra.label, response, mask.grid)
-    chosen, words = look.decide()
+    decision = look.decide()
     assert asked[0].same == {(1, 2)} and (0, 4) in asked[1].same
     if offers_another:
-        assert chosen.vertebrae[1].place == 5 and "added" in words
+        assert decision.chain.vertebrae[1].place == 5 and "added" in decision.changes
+        assert not decision.doubled
     else:
-        assert chosen is before and not words
+        assert decision.chain is before and not decision.changes
+        assert decision.doubled == ((6, 7),)
+
+
+def test_given_centroids_of_one_vertebra_are_told() -> None:
+    """They are kept as they are."""
+    given = chain(5, 6, 7)
+    network = SimpleNamespace(config=SimpleNamespace(threshold=0.5))
+    look = SecondLook(None, None, given, network)  # type: ignore[arg-type]
+    for label, z_mm in ((5, 0.0), (6, -22.0), (7, -24.0)):
+        mask = ball(z_mm)
+        look.add(label, np.where(mask.voxels, 0.9, 0.1).astype(np.float32), mask.grid)
+    decision = look.decide()
+    assert decision.chain is given and not decision.changes and decision.doubled == ((6, 7),)

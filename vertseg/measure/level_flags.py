@@ -52,6 +52,13 @@ def level_flags(result: Result) -> Iterator[Flag]:
                 "was missed."
             )
             yield Flag("gap", "check", names, sentence)
+        if (upper, lower) in result.doubled:
+            names = (name_of(upper), name_of(lower))
+            sentence = (
+                f"{names[0]} and {names[1]} have the same mask before they are set apart: check "
+                "whether one was found twice, or lies beside its vertebra."
+            )
+            yield Flag("doubled", "check", names, sentence)
         if (upper, lower) in ABSENT:
             absent = name_of(ABSENT[upper, lower])
             sentence = f"{absent} is absent, as in few people: check by counting ribs."

@@ -35,6 +35,7 @@ class Found:
         heatmaps: those that were asked for.
         search: what the chain was chosen in; None without networks, and as published.
         second_look: what the masks changed in the chain, in words.
+        doubled: labels of neighbours that share a mask.
     """
 
     chain: SequenceResult
@@ -42,6 +43,7 @@ class Found:
     heatmaps: tuple[Heatmap, ...] = ()
     search: Search | None = None
     second_look: str = ""
+    doubled: tuple[tuple[int, int], ...] = ()
 
 
 def chain_of(centroids: Sequence[Centroid]) -> SequenceResult:
@@ -107,6 +109,7 @@ def result_of(
         level_shift_possible=chain.level_shift_possible,
         upside_down_possible=chain.upside_down_possible,
         second_look=found.second_look,
+        doubled=found.doubled,
         gaps=chain.gaps,
         left_out=chain.left_out,
         stages=stages,

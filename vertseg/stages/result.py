@@ -59,6 +59,7 @@ class Result:
         level_shift_possible: whether the margin is too small to trust the level.
         upside_down_possible: whether the vertebrae would fit about as well upside down.
         second_look: what the masks have changed in the chain, in words; empty for nothing.
+        doubled: labels of neighbours whose masks, before they are set apart, are the same.
         gaps: labels of vertebrae inside the chain that were not detected.
         left_out: labels of vertebrae that were found, but are cut by the border of the scan.
         stages: those that have run; without the third `labels` is empty.
@@ -80,6 +81,7 @@ class Result:
     upside_down_possible: bool = False
     rival_labels: tuple[int | None, ...] = ()
     second_look: str = ""
+    doubled: tuple[tuple[int, int], ...] = ()
     gaps: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
     stages: Stages = ALL_STAGES

@@ -49,6 +49,21 @@ _FURTHEST_MM = 40.0
 _MOST_ROUNDS = 3
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a second look comes to.
+
+    Attributes:
+        chain: the vertebrae.
+        changes: what has changed, in words; empty if nothing.
+        doubled: labels of neighbours of the chain that share a mask, though neither can be spared.
+    """
+
+    chain: SequenceResult
+    changes: str = ""
+    doubled: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class PlaceMask:
     """Mask of one place: bool (x, y, z) on a grid of its own."""
@@ -92,28 +107,26 @@ class SecondLook:
         """Take in the response (x, y, z) of a vertebra of the chain."""
         self._put(self._places[label], response, grid)
 
-    def decide(self) -> tuple[SequenceResult, str]:
-        """The chain, and what has changed in words.
+    def decide(self) -> Decision:
+        """The chain, chosen again where the masks say something against it.
 
         Masks are made of the rival's places where it is near, and of those that a new choice adds:
         where they speak against that one, too, it is made again, and after some rounds given up.
         """
-        if self._search is None:
-            return self._chain, ""
-        self._see(places_in_question(self._chain, self._masks))
-        doubts = doubts_of(self._chain, self._masks)
-        if not doubts:
-            return self._chain, ""
-        for _ in range(_MOST_ROUNDS):
+        if self._search is not None:
+            self._see(places_in_question(self._chain, self._masks))
+        doubts = first = doubts_of(self._chain, self._masks)
+        for _ in range(_MOST_ROUNDS if doubts and self._search is not None else 0):
+            assert self._search is not None
             again = self._search.whole(doubts)
             if len(undetected(again)) > len(undetected(self._chain)):
                 break
             self._see([(vertebra.place, vertebra.label) for vertebra in again.vertebrae])
             further = doubts_of(again, self._masks)
             if further <= doubts:
-                return again, change_in_words(self._chain.vertebrae, again.vertebrae)
+                return Decision(again, change_in_words(self._chain.vertebrae, again.vertebrae))
             doubts |= further
-        return self._chain, ""
+        return Decision(self._chain, doubled=doubled(self._chain, first))
 
     def _see(self, places: Iterable[tuple[int, int]]) -> None:
         """Make masks of those (place, label) that have none."""
@@ -194,6 +207,16 @@ def undetected(chain: SequenceResult) -> frozenset[int]:
         return frozenset()
     first, last = (ORDER_CRANIAL_TO_CAUDAL.index(label) for label in (labels[0], labels[-1]))
     return frozenset(ORDER_CRANIAL_TO_CAUDAL[first:last]) - {*labels} - {*RARE}
+
+
+def doubled(chain: SequenceResult, doubts: Doubts) -> tuple[tuple[int, int], ...]:
+    """Labels of the neighbours of a chain that are one vertebra by their masks."""
+    pairs = zip(chain.vertebrae, chain.vertebrae[1:], strict=False)
+    return tuple(
+        (upper.label, lower.label)
+        for upper, lower in pairs
+        if (min(upper.place, lower.place), max(upper.place, lower.place)) in doubts.same
+    )
 
 
 def change_in_words(before: Sequence[FoundVertebra], after: Sequence[FoundVertebra]) -> str:

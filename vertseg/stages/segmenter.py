@@ -110,11 +110,16 @@ class Segmenter:
         look = SecondLook(image, found.search, found.chain, self._segmentation)
         labels = self._segment(image, found.chain, report, seconds, fine, look.add, known)
         with timed(seconds, Stage.SEGMENTATION):
-            chain, changes = look.decide()
-        found = replace(found, chain=chain, second_look=changes)
-        if changes:
+            decision = look.decide()
+        found = replace(
+            found,
+            chain=decision.chain,
+            second_look=decision.changes,
+            doubled=decision.doubled,
+        )
+        if decision.changes:
             fine.clear()
-            labels = self._segment(image, chain, report, seconds, fine, known=known)
+            labels = self._segment(image, found.chain, report, seconds, fine, known=known)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
         result = result_of(image, found, labels, ALL_STAGES, seconds, self._shortages)
@@ -151,8 +156,10 @@ class Segmenter:
         report, seconds = self._start(on_progress)
         chain = chain_of(centroids)
         fine: list[FineMask] = []
-        labels = self._segment(image, chain, report, seconds, fine)
-        result = result_of(image, Found(chain), labels, SEGMENT_ONLY, seconds, self._shortages)
+        look = SecondLook(image, None, chain, self._segmentation)
+        labels = self._segment(image, chain, report, seconds, fine, look.add)
+        found = Found(chain, doubled=look.decide().doubled)
+        result = result_of(image, found, labels, SEGMENT_ONLY, seconds, self._shortages)
         return with_fine(result, fine)
 
     def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:

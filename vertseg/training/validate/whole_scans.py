@@ -11,7 +11,7 @@ from vertseg.evaluate.tables import markdown_table
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 
 ASKED = frozenset(
-    {"level_shift", "no_landmark", "numbering_variant", "gap", "spacing", "curvature"}
+    {"level_shift", "no_landmark", "numbering_variant", "gap", "doubled", "spacing", "curvature"}
 )
 """Flags that ask a reader to check the names of vertebrae."""
 
