@@ -114,28 +114,33 @@ class SecondLook:
         where they speak against that one, too, it is made again, and after some rounds given up.
         """
         if self._search is not None:
-            self._see(places_in_question(self._chain, self._masks))
-        doubts = first = doubts_of(self._chain, self._masks)
-        for _ in range(_MOST_ROUNDS if doubts and self._search is not None else 0):
-            assert self._search is not None
-            again = self._search.whole(doubts)
+            self._see(self._search, places_in_question(self._chain, self._masks))
+        doubts = doubts_of(self._chain, self._masks)
+        again = self._again(self._search, doubts) if self._search and doubts else None
+        if again is None:
+            return Decision(self._chain, doubled=doubled(self._chain, doubts))
+        return Decision(again, change_in_words(self._chain.vertebrae, again.vertebrae))
+
+    def _again(self, search: Search, doubts: Doubts) -> SequenceResult | None:
+        """A chain without doubts of its own and without a further gap; None if there is none."""
+        for _ in range(_MOST_ROUNDS):
+            again = search.whole(doubts)
             if len(undetected(again)) > len(undetected(self._chain)):
-                break
-            self._see([(vertebra.place, vertebra.label) for vertebra in again.vertebrae])
+                return None
+            self._see(search, [(vertebra.place, vertebra.label) for vertebra in again.vertebrae])
             further = doubts_of(again, self._masks)
             if further <= doubts:
-                return Decision(again, change_in_words(self._chain.vertebrae, again.vertebrae))
+                return again
             doubts |= further
-        return Decision(self._chain, doubled=doubled(self._chain, first))
+        return None
 
-    def _see(self, places: Iterable[tuple[int, int]]) -> None:
+    def _see(self, search: Search, places: Iterable[tuple[int, int]]) -> None:
         """Make masks of those (place, label) that have none."""
         from vertseg.stages.segmentation import vertebra_responses
 
-        assert self._search is not None
         for place, label in places:
             if place not in self._masks:
-                vertebra = Centroid.at(label, self._search.points_lps_mm[place])
+                vertebra = Centroid.at(label, search.points_lps_mm[place])
                 for response in vertebra_responses(self._image, [vertebra], self._network):
                     self._put(place, *response[1:])
 
