@@ -23,6 +23,10 @@ class Doubts:
         """Whether there are any."""
         return bool(self.same or self.against)
 
+    def are_same(self, a: int, b: int) -> bool:
+        """Whether two places, by their rows in any order, are one vertebra."""
+        return (min(a, b), max(a, b)) in self.same
+
     def __or__(self, other: Doubts) -> Doubts:
         """Both together."""
         return Doubts(self.same | other.same, {**self.against, **other.against})

@@ -83,7 +83,7 @@ def build_chain_graph(
     links, poses = build_links(statistics, config), build_poses(statistics, config)
     steps, link_of_step = _possible_steps(points, links, config)
     if doubts.same:
-        apart = [_pair(places[a], places[b]) not in doubts.same for a, _, b, _ in steps]
+        apart = [not doubts.are_same(int(places[a]), int(places[b])) for a, _, b, _ in steps]
         steps, link_of_step = steps[apart], link_of_step[apart]
     offsets = points[steps[:, 2]] - points[steps[:, 0]]
     existing, values = link_scores(offsets, link_of_step, links, poses, config)
@@ -103,10 +103,6 @@ def build_chain_graph(
         pose=poses.score.ravel(),
     )
     return ChainGraph(graph, places, links, link_of_step[existing], poses)
-
-
-def _pair(a: int, b: int) -> tuple[int, int]:
-    return min(int(a), int(b)), max(int(a), int(b))
 
 
 def _usable_places(points: FloatArray, mass: FloatArray, config: SequenceConfig) -> IntArray:

@@ -220,7 +220,7 @@ def doubled(chain: SequenceResult, doubts: Doubts) -> tuple[tuple[int, int], ...
     return tuple(
         (upper.label, lower.label)
         for upper, lower in pairs
-        if (min(upper.place, lower.place), max(upper.place, lower.place)) in doubts.same
+        if doubts.are_same(upper.place, lower.place)
     )
 
 
