@@ -131,11 +131,17 @@ def _is_plain_run(labels: Collection[int]) -> bool:
 def draw_scan(
     recipe: Recipe, scans: list[RealVolume], rng: np.random.Generator, outside: int = AIR_HU
 ) -> SourceVolume:
-    """A window of a random scan, around a random point of its spine; `outside` beyond it."""
-    scan = scans[rng.integers(len(scans))]
+    """A window of a scan around a point of its spine; `outside` beyond it.
+
+    Each level in view of any of the scans is as likely as the others, so that eighty scans of
+    necks do not crowd out ten of lumbar spines.
+    """
+    label = rng.choice(sorted({label for scan in scans for label in scan.landmarks}))
+    showing = [scan for scan in scans if label in scan.landmarks]
+    scan = showing[rng.integers(len(showing))]
     points = np.array([*scan.landmarks.values()])
     spacing = recipe.source_spacing_mm
-    start = points[rng.integers(len(points))]
+    start = scan.landmarks[label]
     centre = along_spine(points, start, recipe.source_size[2], spacing, rng)
     centre[:2] += rng.uniform(-1, 1, 2) * recipe.translation_mm / spacing
     return _window_around(scan, recipe, centre, outside)
