@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.support.fake_segmenter import POINTS, FakeSegmenter, write_scan
+from tests.support.itk_files import write_series
+from tests.support.paths import ROOT
 from vertseg.cli import main
 
 
@@ -35,3 +42,43 @@ def test_people_get_no_steps_unless_they_ask(tmp_path, capsys) -> None:
     main(arguments, lambda _: FakeSegmenter(POINTS))
     said = capsys.readouterr().err
     assert "segmentation 3/3" not in said and "{" not in said and "[1/1]" in said
+
+
+RUN = """
+import logging, sys, warnings
+from tests.support.fake_segmenter import FakeSegmenter
+from vertseg.cli import main
+
+warnings.simplefilter("always")
+
+def libraries_warn(image):
+    import nibabel
+    warnings.warn("the header says MUELLER ANNA")
+    warnings.warn("MUELLER ANNA", DeprecationWarning)
+    for name in ("", "nibabel.global", "pydicom", "highdicom.base", "absl", "tensorflow"):
+        logging.getLogger(name).error("patient MUELLER ANNA")
+
+segmenter = FakeSegmenter({20: (20.0, 24.0, 29.0)}, before=libraries_warn)
+sys.exit(main(sys.argv[1:], lambda _: segmenter))
+"""
+DICOM = ("seg", "rtstruct", "report", "preview")
+
+
+@pytest.mark.parametrize("options", [("--log-format", "json"), ("--verbose",)])
+def test_no_library_writes_the_name_of_a_patient(tmp_path, options) -> None:
+    pytest.importorskip("highdicom")
+    people = {"g0010_0010": "MUELLER ANNA", "g0008_0090": "DR SCHMIDT"}  # no caret, as is common
+    write_series(tmp_path / "in" / "CT", g0020_0052="1.2.9", **people)
+    arguments = ["--input", tmp_path / "in", "--output", tmp_path / "out", *options]
+    arguments += [f"--dicom-{kind}" for kind in DICOM]
+    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {f"CT_{kind}.dcm" for kind in ("seg", "rtstruct", "sr", "preview")} <= {
+        file.name for file in Path(tmp_path / "out").iterdir()
+    }
+    for word in ("MUELLER", "ANNA", "SCHMIDT"):
+        assert word not in done.stderr + done.stdout
+    if "json" in options:
+        assert all(json.loads(line)["event"] for line in done.stderr.splitlines())
+    else:
+        assert "highdicom/base.py, line" in done.stderr and "UserWarning" in done.stderr

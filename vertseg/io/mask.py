@@ -97,6 +97,7 @@ def _read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid]:
 def _read_itk(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     import SimpleITK
 
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()  # it writes past every log
     volume = SimpleITK.ReadImage(str(path))
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(volume.GetDirection(), (3, 3)) * volume.GetSpacing()

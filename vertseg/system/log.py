@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vertseg.errors import printable
+from vertseg.system.libraries import keep_to_ourselves
 from vertseg.system.streams import silence
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> No
     """Log to standard error; quieten the libraries, whose lines would drown the program's.
 
     Args:
-        verbose: log details, and what the libraries log.
+        verbose: log details, and where libraries warn of something.
         prefix: of every line.
         as_json: one JSON object per line, see `JsonFormatter`, the steps of stages included.
     """
@@ -135,3 +136,4 @@ def set_up_logging(verbose: bool, prefix: str = "", as_json: bool = False) -> No
     logger.handlers[:] = [handler]
     logger.propagate = False  # libraries put handlers on the root
     logger.setLevel(logging.DEBUG if as_json else level)
+    keep_to_ourselves()
