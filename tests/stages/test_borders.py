@@ -48,6 +48,16 @@ def test_only_whole_vertebrae_stay(heights, kept):
     assert bool(result.warnings) == (len(kept) < len(heights))
 
 
+def test_a_level_that_was_missed_makes_no_body_twice_as_tall():
+    """The last body ends 8 mm before the border; the step over a missed level is 48 mm."""
+    found = chain(38.0, 14.0, -10.0, -31.0).vertebrae
+    for kept in ((0, 1, 3), (0, 2, 3)):
+        gap = SequenceResult(tuple(found[row] for row in kept), warnings=())
+        assert without_cut(gap, SCAN).vertebrae == gap.vertebrae
+    closer = replace(found[3], point_lps_mm=(0.0, 0.0, -43.0))
+    assert without_cut(SequenceResult((found[0], found[1], closer)), SCAN).left_out == (11,)
+
+
 def test_the_warning_names_them():
     both = without_cut(chain(42.0, 18.0, -6.0, -42.0), SCAN).warnings[0]
     assert both == "T1 and T4 left out: the border of the scan cuts them"

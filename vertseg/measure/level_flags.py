@@ -13,14 +13,11 @@ from vertseg.labels import label_of, name_of
 from vertseg.measure.flag import Flag, listed
 from vertseg.sequence.anchors import shows_landmark
 from vertseg.sequence.offsets import load_statistics
+from vertseg.sequence.steps import steps_of
 from vertseg.sequence.words import ABSENT
 
 if TYPE_CHECKING:
     from vertseg.stages.result import Result, Vertebra
-
-_DISTANCE_RATIO = (0.72, 1.32)
-_DISTANCE_TOLERANCE_MM = 2.0
-"""Of two centres together; in the neck, where 15 mm are usual, it is much."""
 
 _LARGEST_TURN_DEG = 45.0
 """1 % of 1,975 real spine courses turn by more at some vertebra (3 % by more than 35 degrees); with
@@ -81,30 +78,16 @@ def direction_flags(result: Result) -> Iterator[Flag]:
 
 def course_flags(vertebrae: Sequence[Vertebra]) -> Iterator[Flag]:
     """Distances that differ from those of other spines of this size, and sharp turns."""
-    points = np.array([vertebra.point_lps_mm for vertebra in vertebrae])
-    steps = np.diff(points, axis=0)
-    lengths = np.linalg.norm(steps, axis=1)
-    known = load_statistics().neighbours
-    pairs = [
-        (above.label, below.label) for above, below in zip(vertebrae, vertebrae[1:], strict=False)
-    ]
-    ratios = {
-        row: float(lengths[row] / np.linalg.norm(known[pair].mean_mm))
-        for row, pair in enumerate(pairs)
-        if pair in known
-    }
-    # One distance alone has nothing to be compared with but the mean of all people.
-    scale = float(np.median(list(ratios.values()))) if len(ratios) > 2 else 1.0
-    for row, ratio in ratios.items():
-        usual = lengths[row] / ratio * scale
-        low, high = (share * usual for share in _DISTANCE_RATIO)
-        if not low - _DISTANCE_TOLERANCE_MM <= lengths[row] <= high + _DISTANCE_TOLERANCE_MM:
-            names = (vertebrae[row].name, vertebrae[row + 1].name)
+    for step in steps_of(vertebrae):
+        if step.is_wide or step.is_short:
+            names = (vertebrae[step.row].name, vertebrae[step.row + 1].name)
             sentence = (
-                f"{names[0]} and {names[1]} are {lengths[row]:.0f} mm apart, {usual:.0f} mm would "
-                "be usual here: check whether one was found twice, missed or is fractured."
+                f"{names[0]} and {names[1]} are {step.length_mm:.0f} mm apart, "
+                f"{step.usual_mm:.0f} mm would be usual here: check whether one was found twice, "
+                "missed or is fractured."
             )
             yield Flag("spacing", "check", names, sentence)
+    steps = np.diff([vertebra.point_lps_mm for vertebra in vertebrae], axis=0)
     for row in range(len(steps) - 1):
         turn = _angle_deg(steps[row], steps[row + 1])
         if turn > _LARGEST_TURN_DEG:

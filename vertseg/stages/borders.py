@@ -6,8 +6,9 @@ vertebrae are found, because they help to count, but not reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from vertseg.geometry.grid import Grid
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
-from vertseg.sequence.solve import SequenceResult, with_vertebrae
+from vertseg.sequence.solve import FoundVertebra, SequenceResult, with_vertebrae
+from vertseg.sequence.steps import left_out_between
 
 HALF_BODY = 0.46
 """Half the height of a vertebral body, and a little of the disc, over the distance of centres."""
@@ -113,7 +115,7 @@ def _without_ends(
     for end, outwards in ((0, slice(2, None, -1)), (-1, slice(-3, None))):
         if len(found) < 2:
             break
-        points = np.array([v.point_lps_mm for v in found])[outwards]
+        points = _course(found)[outwards]
         if is_cut(found[end].label, points):
             cut.append(found.pop(end))
     if not cut:
@@ -126,6 +128,19 @@ def _without_ends(
         warnings=(*chain.warnings, sentence),
         left_out=tuple(label for label in ORDER_CRANIAL_TO_CAUDAL if label in left_out),
     )
+
+
+def _course(found: Sequence[FoundVertebra]) -> npt.NDArray[np.float64]:
+    """Centres (n, 3) of a chain, and those of the levels that it leaves out, evenly between them.
+
+    A step over a level is as long as two, and says nothing of the size of a body.
+    """
+    points = [np.array(vertebra.point_lps_mm) for vertebra in found[:1]]
+    for upper, lower in pairwise(found):
+        start, end = np.array(upper.point_lps_mm), np.array(lower.point_lps_mm)
+        steps = len(left_out_between(upper.label, lower.label)) + 1
+        points += [start + (end - start) * number / steps for number in range(1, steps + 1)]
+    return np.array(points)
 
 
 def _end_of_last_body(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
