@@ -9,14 +9,13 @@ import pytest
 from vertseg.geometry.grid import Grid
 from vertseg.sequence.doubts import Doubts
 from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
+from vertseg.stages.mask_doubts import doubts_of
+from vertseg.stages.place_mask import PlaceMask, shared_part
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 from vertseg.stages.second_look import (
-    PlaceMask,
     SecondLook,
     change_in_words,
-    doubts_of,
     places_in_question,
-    shared_part,
     undetected,
 )
 
@@ -141,7 +140,7 @@ def test_a_new_choice_is_looked_at_too(offers_another, monkeypatch) -> None:
             return with_second(4)
         return with_second(5) if offers_another else chain(5, 7, 8)
 
-    def responses(image, vertebrae, network):
+    def responses(image, vertebrae, network, at_once):
         for vertebra in vertebrae:
             mask = ball(vertebra.point_lps_mm[2], radii[places.index(vertebra.point_lps_mm[2])])
             yield vertebra.label, np.where(mask.voxels, 0.9, 0.1).astype(np.float32), mask.grid

@@ -15,6 +15,8 @@ class SequenceConfig:
         presence_slope: how fast the log odds of a vertebra grow with the log of the mass.
         shared_mass_weight: how much of the mass in other channels than the strongest counts. The
             network spreads the mass of one vertebra over neighbouring labels when it is unsure.
+        mask_mass: mass of a place that a mask found and the heatmaps did not; those of vertebrae in
+            coarse scans have 0.6 to 0.8.
         minimum_mass: places with less mass are ignored.
         minimum_peak: without a place of at least this mass there is no spine.
         minimum_presence: a chain whose places have less log odds by their mass, summed up, and
@@ -79,6 +81,7 @@ class SequenceConfig:
     presence_reference: float = 0.3
     presence_slope: float = 4.0
     shared_mass_weight: float = 0.7
+    mask_mass: float = 0.6
     minimum_mass: float = 0.1
     minimum_peak: float = 0.3
     minimum_presence: float = 6.0

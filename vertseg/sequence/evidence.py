@@ -48,6 +48,12 @@ def place_mass(scores: FloatArray, config: SequenceConfig) -> FloatArray:
     return mass
 
 
+def evidence_of_mask(channels: int, config: SequenceConfig | None = None) -> float:
+    """Score of each of so many channels at a place that a mask found: none tells of its level."""
+    config = config or SequenceConfig()
+    return config.mask_mass / (1 + config.shared_mass_weight * (channels - 1))
+
+
 def presence(mass: FloatArray, config: SequenceConfig) -> FloatArray:
     """(N,) log odds of a vertebra against a false alarm, given the mass (N,) of each place."""
     log_odds: FloatArray = config.presence_slope * np.log(

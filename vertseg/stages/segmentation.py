@@ -56,11 +56,8 @@ def segment_vertebrae(
     crops = [crop_grid(vertebra, network.config) for vertebra in vertebrae]
     merger = _Merger(image.grid, crops, network.config.threshold)
     fine_merger = _fine_merger(image.grid, crops, network.config) if fine is not None else None
-    if known is None:
-        responses = vertebra_responses(image, vertebrae, network, at_once)
-    else:
-        responses = _with_known(known, image, vertebrae, network, at_once)
-    for done, (label, response, grid) in enumerate(responses, start=1):
+    found = responses(image, vertebrae, network, at_once, known)
+    for done, (label, response, grid) in enumerate(found, start=1):
         merger.add(label, response, grid)
         if fine_merger is not None:
             fine_merger.add(label, response, grid)
@@ -77,6 +74,28 @@ def _fine_merger(grid: Grid, crops: Sequence[Grid], config: StageConfig) -> _Mer
     """For voxels of 1 mm in the part of the scan that the crops reach."""
     whole = fine_grid(grid)
     return _Merger(whole.crop(reach_of(whole, crops)), crops, config.threshold)
+
+
+def responses(
+    image: Image,
+    vertebrae: Sequence[Centroid],
+    network: StageNetwork,
+    at_once: AtOnce = ONE_BY_ONE,
+    known: Known | None = None,
+) -> Iterator[Response]:
+    """As `vertebra_responses`, without seeking again those that are known.
+
+    Args:
+        image: the scan.
+        vertebrae: their labels and centroids.
+        network: the segmentation U-Net.
+        at_once: crops in a batch, and threads that take batches.
+        known: responses of the same crops, whatever their labels; gets all others. None if none
+            are kept.
+    """
+    if known is None:
+        return vertebra_responses(image, vertebrae, network, at_once)
+    return _with_known(known, image, vertebrae, network, at_once)
 
 
 def vertebra_responses(
@@ -115,8 +134,8 @@ def vertebra_responses(
 
     size = at_once.crops
     parts = [vertebrae[start : start + size] for start in range(0, len(vertebrae), size)]
-    for responses in mapped_ahead(responses_of, parts, at_once.threads):
-        yield from responses
+    for part in mapped_ahead(responses_of, parts, at_once.threads):
+        yield from part
 
 
 def _with_known(

@@ -107,7 +107,7 @@ class Segmenter:
         found = self._find(image, report, seconds)
         fine: list[FineMask] = []
         known: Known = {}
-        look = SecondLook(image, found.search, found.chain, self._segmentation)
+        look = SecondLook(image, found.search, found.chain, self._segmentation, known)
         labels = self._segment(image, found.chain, report, seconds, fine, look.add, known)
         with timed(seconds, Stage.SEGMENTATION):
             decision = look.decide()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -13,12 +13,13 @@ from scipy import sparse
 from models.matrices import linear_kernel
 from models.presets import StageConfig
 from vertseg.geometry.boxes import Box, box_at
-from vertseg.geometry.grid import Float32Array, FloatArray, Grid
+from vertseg.geometry.grid import Float32Array, FloatArray, Grid, PointLps
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.sequence.dens import with_c1_at_dens
 from vertseg.sequence.doubts import NO_DOUBTS, Doubts
+from vertseg.sequence.evidence import evidence_of_mask
 from vertseg.sequence.solve import Numbering, SequenceResult, solve_sequence
 from vertseg.stages.at_once import CALLS_AT_ONCE
 from vertseg.stages.borders import are_seen, without_cut
@@ -76,6 +77,15 @@ class Search:
             inside=lambda points: are_seen(self.image, points),
             numbering=self.numbering,
             doubts=doubts,
+        )
+
+    def with_places(self, points_lps_mm: Sequence[PointLps]) -> Search:
+        """The search with further places (n, 3), of which the masks alone tell something."""
+        silent = np.full((len(points_lps_mm), len(self.labels)), evidence_of_mask(len(self.labels)))
+        return replace(
+            self,
+            points_lps_mm=np.concatenate([self.points_lps_mm, np.array(points_lps_mm)]),
+            scores=np.concatenate([self.scores, silent]),
         )
 
     def whole(self, doubts: Doubts = NO_DOUBTS) -> SequenceResult:
