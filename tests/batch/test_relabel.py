@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -178,3 +179,18 @@ def test_a_crop_keeps_the_place_of_its_voxels(tmp_path, capsys) -> None:
     assert (np.isin(kept, (20, 21)).sum()) == np.isin(labels.get_fdata(), (20, 21)).sum()
     assert part.shape[2] < whole.shape[2]
     assert main([*arguments[:-1], "T1-T3"]) == 1
+
+
+class LeavesOut(FakeSegmenter):
+    """Has left out T12 above and L4 below."""
+
+    def __call__(self, image, on_progress=None):
+        return replace(super().__call__(image, on_progress), left_out=(19, 23))
+
+
+def test_what_was_left_out_is_renamed_with_its_neighbour(tmp_path) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    run(tmp_path, LeavesOut(POINTS))
+    assert relabel(tmp_path, "--shift", "-1") == 0
+    flags = json.loads((tmp_path / "out" / "a_report.json").read_text())["flags"]
+    assert [f["vertebrae"] for f in flags if f["code"] == "left_out"] == [["T11", "L3"]]

@@ -39,9 +39,7 @@ def test_every_part_is_defined_with_its_id() -> None:
 
 
 def test_every_flag_is_listed_with_its_severity() -> None:
-    source = "".join(
-        (FOLDER / name).read_text() for name in ("measure/flags.py", "measure/level_flags.py")
-    )
+    source = "".join(path.read_text() for path in (FOLDER / "measure").glob("*flags.py"))
     raised = dict(re.findall(r'Flag\(\s*"(\w+)", "(\w+)"', source))
     listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section("Flags"), re.MULTILINE))
     assert listed and listed == raised

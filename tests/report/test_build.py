@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vertseg.errors import InputError
 from vertseg.geometry.frames import SpineFrame
 from vertseg.io.case import Case
 from vertseg.io.image import Image
-from vertseg.labels import label_of
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of
 from vertseg.measure import analyse
 from vertseg.measure.body import Body
 from vertseg.measure.flag import Flag, listed
@@ -27,6 +28,7 @@ from vertseg.report.files import read_report, write_report
 from vertseg.report.run_info import OutputOptions, RunInfo
 from vertseg.report.summary import COLUMNS, summary_text
 from vertseg.report.words import found_in_words
+from vertseg.sequence.offsets import load_statistics
 from vertseg.stages import SPINE_ONLY
 from vertseg.stages.result import Vertebra
 from vertseg.system.fingerprint import Fingerprint, is_same_file, sha256_of
@@ -208,6 +210,49 @@ def test_flags_of_the_chain(image) -> None:
     assert flags_of(image, chain([20, 21], peak=0.1))["weak_evidence"].vertebrae == ("L1", "L2")
     assert set(flags_of(image, (), status="no_spine")) == {"no_spine"}
     assert flags_of(image, (), stages=SPINE_ONLY) == {}  # a spine whose vertebrae were not sought
+
+
+def goes_on(image, labels, above: float, below: float, left_out=()) -> Flag | None:
+    """The flag for a spine that goes on so many usual distances beyond a usual chain."""
+    order = [n for n in ORDER_CRANIAL_TO_CAUDAL if n != 28]
+    pairs = [(order[i], order[i + 1]) for i in range(len(order) - 1)]
+    usual = {p: float(np.linalg.norm(load_statistics().neighbours[p].mean_mm)) for p in pairs}
+    found = chain(labels, [usual[pair] for pair in pairs if set(pair) <= {*labels}])
+    first, last = order.index(labels[0]), order.index(labels[-1])
+    top = above * usual.get(pairs[first - 1] if first else (0, 0), 20.0)
+    low = found[-1].point_lps_mm[2] - below * usual.get(pairs[min(last, len(pairs) - 1)], 30.0)
+    course = tuple((0.0, 15.0, float(z)) for z in np.linspace(top, low, 9))
+    return flags_of(image, found, spine_lps_mm=course, left_out=left_out).get("missing_at_end")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "above", "below", "left_out", "flagged"),
+    [
+        *(("T8", "T10", 3.7, 0.9, (), "T8"), ("T8", "T10", 1.2, 1.2, (), None)),
+        *(("T8", "T10", 1.2, 1.6, (), "T10"), ("T8", "T8", 1.2, 2.1, (), "T8")),
+        # What was found and left out belongs to the chain, at its own end.
+        *(("T8", "T10", 2.2, 0.9, ("T7",), None), ("T8", "T10", 2.7, 0.9, ("T7",), "T8")),
+        *(("T8", "T10", 2.2, 0.9, ("T11",), "T8"), ("C3", "T4", 1.0, 2.2, ("T5",), None)),
+        # The skull lies above C1, and the sacrum below L5 and L6.
+        *(("C1", "T2", 3.0, 1.0, (), None), ("C2", "T2", 1.9, 1.0, (), None)),
+        *(("C2", "T2", 2.3, 1.0, (), "C2"), ("T9", "L5", 1.0, 6.0, (), None)),
+        *(("T9", "L6", 1.0, 6.0, (), None), ("T9", "L4", 1.0, 6.0, (), "L4")),
+    ],
+)
+def test_a_spine_that_goes_on_beyond_the_chain(
+    image, first, last, above, below, left_out, flagged
+) -> None:
+    labels = range(label_of(first), label_of(last) + 1)
+    flag = goes_on(image, labels, above, below, tuple(map(label_of, left_out)))
+    assert (flag and flag.vertebrae) == (flagged and (flagged,))
+    if flag:
+        assert flag.severity == "check"
+        assert re.search(rf"goes on \d+ mm (above|below) {flagged}: check", flag.sentence)
+
+
+def test_a_course_that_is_only_the_ends_of_the_scan_says_nothing(image) -> None:
+    course = ((0.0, 0.0, 300.0), (0.0, 0.0, -300.0))
+    assert "missing_at_end" not in flags_of(image, chain([15, 16, 17]), spine_lps_mm=course)
 
 
 def test_levels_in_a_row_are_a_range() -> None:

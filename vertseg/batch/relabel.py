@@ -24,7 +24,7 @@ from vertseg.geometry.boxes import empty_labels
 from vertseg.geometry.grid import LabelArray
 from vertseg.io.case import Case
 from vertseg.io.mask import read_labels, read_labels_and_grid
-from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, name_of
+from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, name_of
 from vertseg.report.files import collect_reports
 from vertseg.report.run_info import OutputOptions, RunInfo
 from vertseg.report.schema import ChangeRecord, Report
@@ -231,6 +231,7 @@ def _result(
         rival="",
         level_shift_possible=False,
         gaps=_gaps(new),
+        left_out=_left_out(report, change),
         stages=options.stages,
         spine_lps_mm=tuple((x, y, z) for x, y, z in course),
         changed=_sentence(change),
@@ -255,6 +256,19 @@ def _table(change: Mapping[int, int]) -> LabelArray:
 def _vertebra(row: Mapping[str, Any], label: int, counts: Any) -> Vertebra:
     x, y, z = row["centroid_lps_mm"]
     return Vertebra(label, (x, y, z), row["peak"], voxels=int(counts[label]))
+
+
+def _left_out(report: Report, change: Mapping[int, int]) -> tuple[int, ...]:
+    """Levels that were left out at the ends, moved as far as the vertebra beside them."""
+    order = [n for n in ORDER_CRANIAL_TO_CAUDAL if name_of(n) != "T13"]
+    places = {order.index(a): order.index(b) for a, b in change.items() if {a, b} <= {*order}}
+    moved = []
+    for flag in report["flags"]:
+        for name in flag["vertebrae"] if flag["code"] == "left_out" and places else ():
+            place = order.index(label_of(name))
+            beside = min(places, key=lambda other: abs(other - place))
+            moved.append(place + places[beside] - beside)
+    return tuple(order[place] for place in moved if 0 <= place < len(order))
 
 
 def _gaps(labels: Sequence[int]) -> tuple[int, ...]:

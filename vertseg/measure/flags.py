@@ -14,6 +14,7 @@ import numpy as np
 
 from vertseg.io.scan_facts import ScanFacts
 from vertseg.labels import label_of, name_of
+from vertseg.measure.end_flags import end_flags
 from vertseg.measure.flag import Flag, listed
 from vertseg.measure.genant import genant_grade
 from vertseg.measure.level_flags import course_flags, direction_flags, level_flags, peak_flags
@@ -45,6 +46,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
     return (
         *((Flag("changed_by_person", "note", (), result.changed),) if result.changed else ()),
         *level_flags(result),
+        *end_flags(result),
         *direction_flags(result),
         *course_flags(result.vertebrae),
         *peak_flags(result.vertebrae),
