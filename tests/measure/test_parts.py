@@ -16,7 +16,7 @@ from vertseg.labels import label_of
 from vertseg.measure.body import Body, measure_body
 from vertseg.measure.bone import CORTICAL, TRABECULAR, split_bone
 from vertseg.measure.part_maps import map_parts
-from vertseg.measure.parts import ARCH, BODY, PARTS, WHOLE, split_parts
+from vertseg.measure.parts import ARCH, BODY, PARTS, SPINOUS, WHOLE, split_parts
 from vertseg.measure.turn import turned
 from vertseg.measure.vertebra import measure_vertebrae
 from vertseg.phantom import draw_subject
@@ -116,6 +116,7 @@ def test_a_shell_is_cortical_and_at_least_one_voxel_thick() -> None:
 def test_maps_of_a_scan_fill_the_mask_and_their_volumes_add_up() -> None:
     vertebra = draw_subject(3).spine.vertebra("L3")
     grid, truth = true_parts(vertebra)
+    truth[:, -1] = 0  # the border cuts nothing
     labels = np.where(truth > 0, np.uint8(vertebra.label), np.uint8(0))
     labels[:2] = label_of("C1")  # a second one, which cannot be divided
     image = Image.from_array(np.where(labels > 0, 150, -80), grid.affine_ras)
@@ -133,3 +134,24 @@ def test_maps_of_a_scan_fill_the_mask_and_their_volumes_add_up() -> None:
     assert layers == pytest.approx(measured[1].volume_ml, abs=0.1)
     assert row["body"]["mean_hu"] == 150.0
     assert "whole" in maps.rows[label_of("C1")] and "body" not in maps.rows[label_of("C1")]
+
+
+def test_a_part_that_the_border_cuts_has_no_volume() -> None:
+    vertebra = draw_subject(3).spine.vertebra("L3")
+    grid, truth = true_parts(vertebra)
+    tip = np.argwhere(truth == SPINOUS)
+    across = grid.index_to_lps(tip)[:, 1].max() - 5.0
+    seen = grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1))[..., 1] <= across
+    box = tuple(slice(n.min(), n.max() + 1) for n in np.nonzero(seen))
+    labels = np.where(truth[box] > 0, np.uint8(vertebra.label), np.uint8(0))
+    image = Image.from_array(np.where(labels > 0, 150, -80), grid.crop(box).affine_ras)
+    places = [Centroid(vertebra.label, tuple(vertebra.frame.origin))]
+    measured = measure_vertebrae(image, labels, places)
+    assert measured[0].touches_border == "P" and not measured[0].cut_off
+    row = map_parts(image, labels, places, measured).rows[vertebra.label]
+    cut = {name for name, cells in row.items() if cells["touches_border"] == "P"}
+    assert {"spinous", "cortical"} <= cut <= {"spinous", "cortical", "trabecular"}
+    assert {name for name, cells in row.items() if cells["volume_ml"] is None} == cut
+    body_ml = np.count_nonzero(truth == BODY) * grid.voxel_volume_mm3 / 1000
+    assert row["body"]["volume_ml"] == pytest.approx(body_ml, rel=0.05)
+    assert row["spinous"]["mean_hu"] == 150.0

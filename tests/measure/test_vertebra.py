@@ -14,10 +14,13 @@ from vertseg.io.centroids import read_centroids
 from vertseg.io.image import Image
 from vertseg.measure.angles import spine_angles
 from vertseg.measure.body import measure_body
+from vertseg.measure.border import border_faces, sides_of
 from vertseg.measure.genant import genant_grade
 from vertseg.measure.place import axial_axis, place_row
-from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae, sides_touched
+from vertseg.measure.rows import vertebra_rows
+from vertseg.measure.vertebra import Heights, Measurement, measure_vertebrae
 from vertseg.phantom import box_grid
+from vertseg.stages.result import Vertebra
 
 WIDTH, DEPTH, FRONT, BACK = 40.0, 30.0, 20.0, 26.0
 CORE_HU, SHELL_HU = 150, 500
@@ -122,10 +125,72 @@ def test_a_ring_has_no_body() -> None:
     assert row.body is None and row.volume_ml > 0
 
 
-def test_sides_follow_the_orientation_of_the_axes() -> None:
+@pytest.mark.parametrize(
+    ("box", "sides"),
+    [
+        ((slice(0, 3), slice(2, 10), slice(1, 9)), "RA"),
+        ((slice(1, 10), slice(2, 9), slice(0, 10)), "LSI"),
+    ],
+)
+def test_sides_follow_the_orientation_of_the_axes(box, sides) -> None:
     grid = Grid.from_affine_ras((10, 10, 10), np.diag([-1.0, 1.0, -1.0, 1.0]))  # L, A, I
-    assert sides_touched((slice(0, 3), slice(2, 10), slice(1, 9)), grid) == "RA"
-    assert sides_touched((slice(1, 10), slice(2, 9), slice(0, 10)), grid) == "LSI"
+    values = np.zeros(grid.crop(box).size, np.int16)
+    assert sides_of(border_faces(values, values == 0, box, grid)) == sides
+
+
+# The same wedge as above; its spinous process hangs far below its body, as in the thorax.
+HANGING = (-5.0, 5.0), (38.0, 45.0), (-30.0, 0.0)
+BODY_CUTS = {  # a place in mm left, back and up of the body's middle, and whether it cuts the body
+    "L": [(13.0, True), (22.5, False)],
+    "R": [(-13.0, True), (-22.5, False)],
+    "A": [(-8.0, True), (-17.0, False)],
+    "P": [(8.0, True), (17.0, False), (41.0, False)],
+    "S": [(8.0, True), (15.0, False)],
+    "I": [(-8.0, True), (-24.0, False)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "padded"), [("upright", False), ("mirrored", False), ("mirrored", True)]
+)
+@pytest.mark.parametrize(
+    ("side", "place", "cut"), [(side, *case) for side, cases in BODY_CUTS.items() for case in cases]
+)
+def test_only_a_body_that_the_border_cuts_is_cut_off(name, padded, side, place, cut) -> None:
+    image, labels = scan_of(
+        [SpineFrame.along((0, 0, 0), (0, 0, 1))], AFFINES[name], (110, 125, 115)
+    )
+    world = image.grid.index_to_lps(np.moveaxis(np.indices(labels.shape), 0, -1))
+    process = [
+        (low <= world[..., n]) & (world[..., n] <= high) for n, (low, high) in enumerate(HANGING)
+    ]
+    labels[np.logical_and.reduce(process)] = 20
+    axis = "LRAPSI".index(side) // 2
+    seen = (world[..., axis] <= place) if side in "LPS" else (world[..., axis] >= place)
+    if padded:
+        image = Image.from_array(np.where(seen, image.array, -1024), image.grid.affine_ras)
+        labels = np.where(seen, labels, np.uint8(0))
+    else:
+        kept = np.argwhere(seen)
+        box = tuple(
+            slice(a, b + 1) for a, b in zip(kept.min(axis=0), kept.max(axis=0), strict=True)
+        )
+        image = Image.from_array(image.array[box], image.grid.crop(box).affine_ras)
+        labels = np.asfortranarray(labels[box])
+    places = [Vertebra(20, (0.0, 0.0, 0.0), 0.9, voxels=1)]
+    (row,) = measure_vertebrae(image, labels, places)
+    assert row.cut_off == cut
+    assert not cut or side in row.touches_border
+    (cells,) = vertebra_rows(image.grid, places, [row])
+    sizes = [
+        value for cell, value in cells.items() if cell.endswith(("height_mm", "_deg", "_ratio"))
+    ]
+    assert len(sizes) == 9
+    for value in (*sizes, cells["body_width_mm"], cells["body_depth_mm"]):
+        assert (value is None) == cut
+    if not cut:
+        assert cells["body_width_mm"] == pytest.approx(WIDTH, abs=2.0)
+        assert cells["posterior_height_mm"] == pytest.approx(height_at(0.825), abs=1.2)
 
 
 def test_lordosis_and_coronal_angle_of_a_known_chain() -> None:

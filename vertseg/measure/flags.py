@@ -123,13 +123,7 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
             "masks, and use the scan before it was limited."
         )
         yield Flag("windowed", "check", (), sentence)
-    cut = tuple(name_of(row.label) for row in measurements if row.cut_off)
-    if cut:
-        sentence = (
-            f"The scan ends within {listed(cut)}: check before you use its volume or density, "
-            "which are those of a part."
-        )
-        yield Flag("cut_off", "note", cut, sentence)
+    yield from _cut_flags(measurements)
     left_out = tuple(name_of(label) for label in result.left_out)
     if left_out:
         sentence = (
@@ -141,6 +135,24 @@ def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterato
     if metal:
         sentence = f"Metal near {listed(metal)}: check the masks; do not trust the density."
         yield Flag("metal", "check", metal, sentence)
+
+
+def _cut_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
+    cut = tuple(name_of(row.label) for row in measurements if row.cut_off)
+    if cut:
+        sentence = (
+            f"The scan ends within {listed(cut)}: check before you use volume or density, which "
+            "are those of a part."
+        )
+        yield Flag("cut_off", "note", cut, sentence)
+    touching = (row for row in measurements if row.touches_border and not row.cut_off)
+    names = tuple(name_of(row.label) for row in touching)
+    if names:
+        sentence = (
+            f"Processes of {listed(names)} reach the border of the scan: check before you use the "
+            "volume, which may be that of a part."
+        )
+        yield Flag("process_cut_off", "note", names, sentence)
 
 
 def bone_flags(measurements: Sequence[Measurement], facts: ScanFacts) -> Iterator[Flag]:

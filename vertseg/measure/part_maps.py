@@ -17,7 +17,9 @@ from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.measure.body import Body, measure_body
 from vertseg.measure.bone import CORTICAL, TRABECULAR, split_bone
+from vertseg.measure.border import Face, border_faces, sides_of
 from vertseg.measure.parts import PARTS, split_parts
+from vertseg.measure.rows import PartRow
 from vertseg.measure.vertebra import Measurement
 
 _AXIS = label_of("C2")
@@ -30,13 +32,13 @@ class PartMaps:
     Attributes:
         parts: (i, j, k) uint8, ids of `vertseg.measure.parts.PARTS`.
         bone: (i, j, k) uint8, 1 cortical, 2 trabecular.
-        rows: label -> name of a part, ``cortical`` or ``trabecular`` -> ``volume_ml`` and
-            ``mean_hu``.
+        rows: label -> name of a part, ``cortical`` or ``trabecular`` -> its numbers; its volume
+            is None where the border of what was scanned cuts it.
     """
 
     parts: LabelArray
     bone: LabelArray
-    rows: dict[int, dict[str, dict[str, float]]]
+    rows: dict[int, dict[str, PartRow]]
 
 
 def map_parts(
@@ -68,7 +70,8 @@ def map_parts(
         split = split_parts(mask, grid, vertebra.label, body, cut_off)
         layers = split_bone(values, mask, grid, measured.trabecular_hu)
         parts[box][mask], bone[box][mask] = split[mask], layers[mask]
-        rows[vertebra.label] = _row(values, split, layers, grid.voxel_volume_mm3 / 1000.0)
+        faces = border_faces(values, mask, box, image.grid)
+        rows[vertebra.label] = _row(values, split, layers, faces, grid.voxel_volume_mm3 / 1000.0)
     return PartMaps(parts, bone, rows)
 
 
@@ -88,15 +91,31 @@ def _widened(box: Box, size: Sequence[int]) -> Box:
 
 
 def _row(
-    values: npt.NDArray[Any], split: LabelArray, layers: LabelArray, voxel_ml: float
-) -> dict[str, dict[str, float]]:
+    values: npt.NDArray[Any],
+    split: LabelArray,
+    layers: LabelArray,
+    faces: Sequence[Face],
+    voxel_ml: float,
+) -> dict[str, PartRow]:
     chosen = {part.name: split == part.id for part in PARTS}
     chosen |= {"cortical": layers == CORTICAL, "trabecular": layers == TRABECULAR}
     return {
-        name: {
-            "volume_ml": round(int(np.count_nonzero(where)) * voxel_ml, 2),
-            "mean_hu": round(float(values[where].mean()), 1),
-        }
+        name: _part_row(values, where, faces, voxel_ml)
         for name, where in chosen.items()
         if where.any()
+    }
+
+
+def _part_row(
+    values: npt.NDArray[Any],
+    where: npt.NDArray[np.bool_],
+    faces: Sequence[Face],
+    voxel_ml: float,
+) -> PartRow:
+    sides = sides_of([face for face in faces if where[tuple(face.index.T)].any()])
+    volume_ml = round(int(np.count_nonzero(where)) * voxel_ml, 2)
+    return {
+        "volume_ml": None if sides else volume_ml,
+        "mean_hu": round(float(values[where].mean()), 1),
+        "touches_border": sides,
     }

@@ -45,6 +45,14 @@ class TiltsRow(TypedDict):
     lower_plate_coronal_deg: Number
 
 
+class PartRow(TypedDict):
+    """A part of a vertebra, or its cortical or trabecular bone."""
+
+    volume_ml: Number
+    mean_hu: float
+    touches_border: str
+
+
 class VertebraRow(PlaceRow, BodyRow, HeightsRow, TiltsRow):
     """One vertebra in a report; ``MEASUREMENTS.md`` defines the entries."""
 
@@ -60,7 +68,7 @@ class VertebraRow(PlaceRow, BodyRow, HeightsRow, TiltsRow):
     trabecular_sd_hu: Number
     touches_border: str
     genant_grade_hint: int | None
-    parts: NotRequired[dict[str, dict[str, float]] | None]
+    parts: NotRequired[dict[str, PartRow] | None]
 
 
 def vertebra_rows(
@@ -109,7 +117,7 @@ def rounded(value: float | None, decimals: int) -> float | None:
 
 
 def _body_size(measured: Measurement) -> BodyRow:
-    body = measured.body
+    body = None if measured.cut_off else measured.body
     return {
         "body_width_mm": rounded(body.width_mm, 1) if body else None,
         "body_depth_mm": rounded(body.depth_mm, 1) if body else None,

@@ -13,17 +13,15 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from vertseg.geometry.boxes import Box, label_boxes
 from vertseg.geometry.centroid import Centroid
-from vertseg.geometry.directions import OPPOSITE, PAIRS, in_order
 from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import FloatArray, Grid, LabelArray
 from vertseg.io.image import Image
 from vertseg.labels import label_of
 from vertseg.measure.body import Body, measure_body
-from vertseg.stages.borders import PADDING_HU
+from vertseg.measure.border import border_faces, is_body_cut, sides_of
 
 METAL_HU = 2500
 """No bone is as dense as this; enamel and metal are."""
@@ -33,7 +31,6 @@ _WITHOUT_BODY = (label_of("C1"), label_of("C2"))  # a ring, and a body with the 
 _LARGEST_STEP_MM = 3.0
 _CORE_SHARE = 0.6
 _FEWEST_CORE_VOXELS = 10
-_PADDING_SHARE = 0.05  # of the voxels around a mask
 _AT_ONCE = 4  # vertebrae
 
 
@@ -73,7 +70,8 @@ class Measurement:
 
     Attributes:
         label: VerSe label.
-        volume_ml: volume of its mask, posterior elements included; partial where it is cut off.
+        volume_ml: volume of its mask, posterior elements included; partial where it touches
+            the border.
         trabecular_hu: mean HU of the core of the body: the voxels of the mask in an ellipsoid
             around the middle of the body with 0.6 times its width, depth and height, which
             leaves out the cortex, end plates and pedicles. The region of interest follows
@@ -83,13 +81,16 @@ class Measurement:
         trabecular_sd_hu: standard deviation within that core.
         touches_border: sides of the image, or of what was scanned within it, that the mask
             touches, of L, R, A, P, S, I.
-        heights: of the body; None for C1 and C2, where the body is cut off above or below, and
-            where slices are more than 3 mm apart along the spine.
-        body: the walls and end plates; None for C1 and C2 and where they cannot be found.
+        heights: of the body; None for C1 and C2, where the body is cut off, and where slices are
+            more than 3 mm apart along the spine.
+        body: the walls and end plates, or the border where it cuts them; None for C1 and C2 and
+            where they cannot be found.
         metal_ml: volume above 2500 HU in the box around the mask.
         centroid_in_mask: whether the mask holds its centroid or a point within 2 mm of it: a small
             hole in the middle is no reason to doubt the place.
         box: of the mask in voxels of the scan; None without a mask.
+        cut_off: whether the image, or what was scanned within it, ends within the body, on any
+            side; in C1, within the ring.
     """
 
     label: int
@@ -102,11 +103,7 @@ class Measurement:
     metal_ml: float
     centroid_in_mask: bool
     box: Box | None = None
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the image ends within the vertebra, above or below."""
-        return bool({"S", "I"} & set(self.touches_border))
+    cut_off: bool = False
 
 
 def measure_vertebrae(
@@ -146,28 +143,28 @@ def _measure(
     box = _widened(found, image.grid)
     grid, mask = image.grid.crop(box), labels[box] == vertebra.label
     values = image.array[box]
-    touched = sides_touched(found, image.grid) + _side_padded(values, mask, grid)
-    border = in_order(touched)
+    faces = border_faces(values, mask, box, image.grid)
     body = None if vertebra.label in _WITHOUT_BODY else measure_body(mask, grid, frame)
     mean, sd = None, None
     if body is not None and image.has_density:
         mean, sd = core_density(values, mask, grid, body)
-    measurable = body is not None and not {"S", "I"} & set(border)
+    cut_off = is_body_cut(faces, grid, vertebra.label, vertebra.point_lps_mm, body)
     coarse = body is not None and _step_along(grid, body.frame.axes_lps[2]) > _LARGEST_STEP_MM
     heights = None
-    if body is not None and measurable and not coarse:
+    if body is not None and not cut_off and not coarse:
         heights = Heights(body.anterior_mm, body.middle_mm, body.posterior_mm)
     return Measurement(
         label=vertebra.label,
         volume_ml=int(np.count_nonzero(mask)) * grid.voxel_volume_mm3 / 1000.0,
         trabecular_hu=mean,
         trabecular_sd_hu=sd,
-        touches_border=border,
+        touches_border=sides_of(faces),
         heights=heights,
         body=body,
         metal_ml=int(np.count_nonzero(values > METAL_HU)) * grid.voxel_volume_mm3 / 1000.0,
         centroid_in_mask=_holds(mask, grid, vertebra.point_lps_mm),
         box=found,
+        cut_off=cut_off,
     )
 
 
@@ -194,40 +191,6 @@ def core_density(
         return None, None
     inside = values[tuple(core.T)].astype(np.float64)
     return float(inside.mean()), float(inside.std())
-
-
-def sides_touched(box: Box, grid: Grid) -> str:
-    """Sides of the grid that a box of voxels reaches, letters of ``"LRAPSI"`` in that order."""
-    sides = []
-    for part, size, code in zip(box, grid.size, grid.axis_codes(), strict=True):
-        if part.start <= 0:
-            sides.append(OPPOSITE[code])
-        if part.stop >= size:
-            sides.append(code)
-    return in_order(sides)
-
-
-def _side_padded(
-    values: npt.NDArray[np.int16 | np.float32], mask: npt.NDArray[np.bool_], grid: Grid
-) -> str:
-    """Side towards which padding begins right beside the mask, or none.
-
-    Args:
-        values: (i, j, k) HU of a box with at least a voxel around the mask.
-        mask: (i, j, k) of the vertebra.
-        grid: where both lie.
-    """
-    padded = values <= PADDING_HU
-    if not padded.any():
-        return ""
-    around = ndimage.binary_dilation(mask)
-    beside = padded & around
-    if np.count_nonzero(beside) < _PADDING_SHARE * np.count_nonzero(around & ~mask):
-        return ""
-    middles = [grid.index_to_lps(np.argwhere(part).mean(axis=0)) for part in (beside, mask)]
-    away = middles[0] - middles[1]
-    axis = int(np.abs(away).argmax())
-    return PAIRS[axis][int(away[axis] > 0)]
 
 
 def _widened(box: Box, grid: Grid) -> Box:

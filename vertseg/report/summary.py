@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vertseg.io.scan_facts import FACTS
@@ -24,10 +24,11 @@ _PER_VERTEBRA = (
 )
 COLUMNS = ("case", "status", *_PER_VERTEBRA, "flags", *FACTS)
 """Columns of ``summary.csv``; empty where a value could not be measured."""
+_PART_QUANTITIES = ("volume_ml", "mean_hu")
 PART_COLUMNS = tuple(
     f"{name}_{quantity}"
     for name in (*(part.name for part in PARTS), "cortical", "trabecular")
-    for quantity in ("volume_ml", "mean_hu")
+    for quantity in _PART_QUANTITIES
 )
 """Further columns, where the parts of vertebrae were asked for."""
 
@@ -51,11 +52,11 @@ def summary_rows(reports: Iterable[Report]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _parts(parts: dict[str, dict[str, float]]) -> dict[str, float]:
+def _parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        f"{name}_{quantity}": value
+        f"{name}_{quantity}": row.get(quantity)
         for name, row in parts.items()
-        for quantity, value in row.items()
+        for quantity in _PART_QUANTITIES
     }
 
 

@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from vertseg.io.image import Image
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL, label_of, name_of
-from vertseg.measure.vertebra import METAL_HU, sides_touched
+from vertseg.measure.border import sides_touched
+from vertseg.measure.vertebra import METAL_HU
 from vertseg.stages.preprocess import resample_to
 from vertseg.stages.reference_volumes import REFERENCE_VOLUME_ML
 from vertseg.stages.segmentation import Response
