@@ -150,9 +150,7 @@ BODY_CUTS = {  # a place in mm left, back and up of the body's middle, and wheth
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "padded"), [("upright", False), ("mirrored", False), ("mirrored", True)]
-)
+@pytest.mark.parametrize(("name", "padded"), [("upright", False), ("mirrored", True)])
 @pytest.mark.parametrize(
     ("side", "place", "cut"), [(side, *case) for side, cases in BODY_CUTS.items() for case in cases]
 )

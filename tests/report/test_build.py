@@ -272,6 +272,42 @@ def test_two_millimetres_between_two_centres_of_a_neck_are_no_finding(
     assert ("spacing" in flags_of(image, found)) == asked
 
 
+def of_size(size, spacing_mm) -> Image:
+    """A scan of voxels of this size, nothing in it."""
+    return Image.from_array(phantom_scan(size), np.diag([*spacing_mm, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "noted"),
+    [((1, 1, 6.0), False), ((1, 1, 6.5), True), ((10.0, 1, 1), True), ((2, 5, 5), False)],
+)
+def test_slices_thicker_than_those_of_training_are_noted(spacing_mm, noted) -> None:
+    for found, status in ((chain([20, 21]), "ok"), ((), "no_spine")):
+        flag = flags_of(of_size((24, 26, 40), spacing_mm), found, status=status).get("thick_slices")
+        assert (flag is not None) == noted
+        if flag:
+            assert flag.severity == "note" and f"{max(spacing_mm):g} mm apart" in flag.sentence
+
+
+def test_a_scan_too_short_for_a_vertebra_is_told_apart() -> None:
+    said = {
+        planes: flags_of(of_size((24, 26, planes), (1, 1, 3.0)), (), status="no_spine")["no_spine"]
+        for planes in (3, 40)
+    }
+    assert "only 9 mm from head to feet" in said[3].sentence and "HU" not in said[3].sentence
+    assert "values are HU" in said[40].sentence
+
+
+def test_doubtful_values_are_named_once(image, tmp_path) -> None:
+    values = (np.random.default_rng(1).random((20, 20, 20)) * 900 + 5).astype(np.int16)
+    limited = phantom_scan((24, 26, 40)).clip(-160, 240)
+    for array, doubt in ((values, "do not look like Hounsfield"), (limited, "are limited to")):
+        report = report_of(fake_result(Image.from_array(array, np.diag([4.0, 4, 4, 1])), {}))
+        assert json.dumps(report).count(doubt) == 1
+        assert [doubt in flag["sentence"] for flag in report["flags"]].count(True) == 1
+        assert report["geometry"]["repairs"] == []
+
+
 def test_levels_that_may_be_others_have_a_question_mark(image) -> None:
     with_last_rib = {label - 1: point for label, point in POINTS.items()}
     sure, doubtful = (
@@ -311,7 +347,8 @@ def test_flags_of_masks_and_bone(image) -> None:
     assert "low_density" in flags(trabecular_hu=20.0)
     assert flags_of(image, vertebrae, left_out=(19,))["left_out"].vertebrae == ("T12",)
     doubtful = replace(image, intensities="unknown")
-    assert set(flags_of(doubtful, vertebrae)) == {"not_hounsfield"}
+    for found, status, codes in ((vertebrae, "ok", set()), ((), "no_spine", {"no_spine"})):
+        assert set(flags_of(doubtful, found, status=status)) == {"not_hounsfield"} | codes
     crushed = flags(heights=Heights(14.0, 13.0, 14.5))
     assert crushed["height_loss"].vertebrae == ("L1",)
     assert "not a diagnosis" in crushed["height_loss"].sentence

@@ -58,7 +58,6 @@ def _read(case: Case, force: bool) -> Image:
     where = str(case.where)
     image = read_series(case.series, where) if case.series else read_image(case.path)
     if image.intensities == "unknown" and not force:
-        what = next((text for text in image.warnings if "Hounsfield" in text), "is not a CT")
         remedy = "Store the scan in HU, or take it as it is with --force."
-        raise InputError(what.split(":")[0], where, "CT in Hounsfield units", remedy)
+        raise InputError(image.doubt, where, "CT in Hounsfield units", remedy)
     return image

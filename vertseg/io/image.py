@@ -33,11 +33,12 @@ class Image:
         array: HU, int16 or float32, read-only, indexed [i, j, k] as stored.
         grid: where the voxels lie.
         stored: geometry as the scan's file holds it, from which a mask takes its own.
-        warnings: what was repaired or is doubtful, one sentence each.
+        warnings: what was repaired or is unusual, one sentence each.
         intensities: ``"hounsfield"``; ``"zero_based"`` if 1024 was subtracted on reading;
             ``"windowed"`` if they are limited to a part of the range of HU; ``"unknown"`` if the
             values do not look like HU.
         facts: how the scan was made, as far as its header says.
+        doubt: what is the matter with the values where they are no HU or limited; one clause.
     """
 
     array: HounsfieldArray
@@ -46,6 +47,7 @@ class Image:
     warnings: tuple[str, ...] = ()
     intensities: Intensities = "hounsfield"
     facts: ScanFacts = ScanFacts()
+    doubt: str = ""
 
     @property
     def has_density(self) -> bool:
@@ -120,35 +122,32 @@ def assemble_image(
             "Export the scan again, or remove the file.",
         )
     array: HounsfieldArray = flat.reshape(grid.size, order="F")
-    intensities, doubts = _made_hounsfield(array)
+    intensities = _made_hounsfield(array)
+    if intensities == "zero_based":
+        warnings += (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
+    doubt = _doubt(array) if intensities == "unknown" else ""
+    if intensities == "hounsfield" and (window := window_of(array)) is not None:
+        intensities = "windowed"
+        doubt = f"values are limited to a window, {window[0]:g} to {window[1]:g} HU"
     array.setflags(write=False)
-    return Image(array, grid, stored, warnings + doubts, intensities)
+    return Image(array, grid, stored, warnings, intensities, doubt=doubt)
 
 
-def _made_hounsfield(array: HounsfieldArray) -> tuple[Intensities, tuple[str, ...]]:
-    """Shift zero-based values in place; say what they were, and warn unless they were HU."""
+def _made_hounsfield(array: HounsfieldArray) -> Intensities:
+    """Shift zero-based values in place; say what they were."""
     intensities = recognise(array)
     if intensities == "zero_based":
         # Raised first, so that int16 cannot run over.
         np.maximum(array, _LOWEST + ZERO_BASED_OFFSET_HU, out=array)
         np.subtract(array, ZERO_BASED_OFFSET_HU, out=array)
-        return intensities, (f"values are HU + {ZERO_BASED_OFFSET_HU}: shifted back",)
-    if intensities == "hounsfield":
-        window = window_of(array)
-        if window is None:
-            return intensities, ()
-        text = (
-            f"values are limited to a window, {window[0]:g} to {window[1]:g} HU: density is not "
-            "measured, and masks may be rougher"
-        )
-        return "windowed", (text,)
+    return intensities
+
+
+def _doubt(array: HounsfieldArray) -> str:
     flat = array.ravel(order="K")
     low, middle, high = np.percentile(flat[:: max(1, flat.size // 100_000)], [1, 50, 99])
-    text = (
-        "values do not look like Hounsfield units (percentiles 1, 50 and 99 are "
-        f"{low:g}, {middle:g} and {high:g}): do not trust the results"
-    )
-    return intensities, (text,)
+    percentiles = f"percentiles 1, 50 and 99 are {low:g}, {middle:g} and {high:g}"
+    return f"values do not look like Hounsfield units ({percentiles})"
 
 
 def _fill(

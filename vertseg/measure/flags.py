@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vertseg.geometry.grid import Grid
 from vertseg.io.scan_facts import ScanFacts
 from vertseg.labels import label_of, name_of
 from vertseg.measure.end_flags import end_flags
@@ -30,6 +31,8 @@ _VOLUME_AGAINST_OTHERS = (0.5, 1.8)
 _LOW_TRABECULAR_HU = 100.0
 _DENSITY_LEVELS = tuple(label_of(name) for name in ("T12", "L1", "L2"))
 _METAL_ML = 0.2
+_THICKEST_MM = 6.0  # of slices in training
+_SHORTEST_MM = 25.0  # from head to feet: one vertebra of the neck, no lumbar one
 
 
 def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[Flag, ...]:
@@ -40,7 +43,7 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
         measurements: of its vertebrae, in the same order.
     """
     if result.status == "no_spine":
-        return (_no_spine(),)
+        return (_no_spine(result.image.grid), *_image_flags(result, ()))
     if not result.vertebrae:
         return tuple(_image_flags(result, ()))
     return (
@@ -57,8 +60,14 @@ def quality_flags(result: Result, measurements: Sequence[Measurement]) -> tuple[
     )
 
 
-def _no_spine() -> Flag:
+def _no_spine(grid: Grid) -> Flag:
     sentence = "No spine was found: check that the scan shows one and that its values are HU."
+    height_mm = float(np.ptp(grid.corners_lps_mm(0.5)[:, 2]))
+    if height_mm < _SHORTEST_MM:
+        sentence = (
+            f"No spine was found: the scan reaches only {height_mm:.0f} mm from head to feet, too "
+            "little to show a vertebra: check whether there is a longer series."
+        )
     return Flag("no_spine", "check", (), sentence)
 
 
@@ -114,8 +123,16 @@ def _volume_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
 
 def _image_flags(result: Result, measurements: Sequence[Measurement]) -> Iterator[Flag]:
     if result.image.intensities == "unknown":
-        sentence = "The values do not look like HU: check how the scan was stored."
+        doubt = result.image.doubt or "values do not look like Hounsfield units"
+        sentence = f"The {doubt}: check how the scan was stored, and do not trust the results."
         yield Flag("not_hounsfield", "check", (), sentence)
+    coarsest_mm = max(result.image.grid.spacing)
+    if coarsest_mm > _THICKEST_MM:
+        sentence = (
+            f"Slices are {coarsest_mm:.3g} mm apart, more than the {_THICKEST_MM:g} mm at most of "
+            "training: count, masks and volumes are rough; check the count in the picture."
+        )
+        yield Flag("thick_slices", "note", (), sentence)
     if result.image.intensities == "windowed":
         low, high = (f"{value:g}" for value in (result.image.array.min(), result.image.array.max()))
         sentence = (

@@ -50,7 +50,7 @@ def check_case(data: CaseData) -> Findings:
     problems = [*_grid_problems(data.grid)]
     notes: list[str] = []
     if data.image is not None:
-        notes += data.image.warnings
+        notes += (*data.image.warnings, *filter(None, [data.image.doubt]))
         if data.image.intensities == "unknown":
             problems.append("its values are not Hounsfield units")
     if data.mask is not None and not data.mask.any():
