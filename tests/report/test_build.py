@@ -333,9 +333,9 @@ def test_flags_of_masks_and_bone(image) -> None:
     assert "volume" not in flags(volume_ml=12.0, touches_border="S")
     for sides in ("S", "L"):
         cut = flags(touches_border=sides, cut_off=True)
-        assert cut["cut_off"].vertebrae == ("L1",) and "process_cut_off" not in cut
+        assert cut["cut_off"].vertebrae == ("L1",) and "touches_border" not in cut
         touching = flags(touches_border=sides)
-        assert touching["process_cut_off"].vertebrae == ("L1",) and "cut_off" not in touching
+        assert touching["touches_border"].vertebrae == ("L1",) and "cut_off" not in touching
     assert flags(volume_ml=0.0)["mask_empty"].vertebrae == ("L1",)
     assert flags(centroid_in_mask=False)["mask_centroid"].vertebrae == ("L1",)
     for offset_mm, codes in ((12.0, {"mask_centroid"}), (8.0, set())):

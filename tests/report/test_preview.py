@@ -22,7 +22,7 @@ from vertseg.measure import analyse
 from vertseg.report import drawing
 from vertseg.report.build import build_report
 from vertseg.report.drawing import font, lightened, overlay, shorten, wrap
-from vertseg.report.preview import WIDTH, marks, render_preview, spread, write_preview
+from vertseg.report.preview import HEADER, WIDTH, marks, render_preview, spread, write_preview
 from vertseg.report.preview_text import scan_in_words
 from vertseg.report.reformat import Course, reformat
 from vertseg.report.run_info import OutputOptions, RunInfo
@@ -150,6 +150,15 @@ def test_odd_sizes(size) -> None:
         result = fake_result(image, points)
         picture = render_preview(image, result.labels, report_of(result))
         assert picture.width == WIDTH and picture.height < 1200
+
+
+def test_a_slab_has_no_words_upon_its_heading() -> None:
+    image = Image.from_array(phantom_scan((120, 120, 3)), np.diag([-2.0, -2.0, 3.0, 1.0]))
+    picture = np.asarray(
+        render_preview(image, np.zeros((120, 120, 3), np.uint8), report_of(fake_result(image, {})))
+    )
+    ground = picture[0, 0]
+    assert (picture[HEADER - 14 : HEADER, :100] == ground).all()
 
 
 def test_many_sentences_and_long_names_fit() -> None:

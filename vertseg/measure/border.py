@@ -25,6 +25,7 @@ CUT_MM2 = 100.0
 
 _PADDING_SHARE = 0.05  # of the voxels around a mask
 _BEYOND_WALLS_MM = 2.0
+_IN_CANAL_MM = 4.0
 _BODY_RADIUS_MM = 20.0  # where walls were not found: processes begin further away
 _RING = label_of("C1")
 
@@ -143,5 +144,8 @@ def _within(body: Body, points_lps_mm: npt.NDArray[np.float64]) -> npt.NDArray[n
     height_mm = max(body.anterior_mm, body.middle_mm, body.posterior_mm)
     left, back, up = body.frame.from_lps(points_lps_mm).T
     beside = np.abs(left) <= body.width_mm / 2 + _BEYOND_WALLS_MM
-    before = np.abs(back) <= body.depth_mm / 2 + _BEYOND_WALLS_MM * (back < 0)
-    return beside & before & (np.abs(up) <= height_mm / 2 + _BEYOND_WALLS_MM)
+    # Before the canal there is nothing but the body, of which a tilted border cuts one end more.
+    median = np.abs(left) <= body.width_mm / 4
+    front, back_wall = -body.depth_mm / 2 - _BEYOND_WALLS_MM, body.depth_mm / 2
+    between = (back >= front) & (back <= back_wall + _IN_CANAL_MM * median)
+    return beside & between & (np.abs(up) <= height_mm / 2 + _BEYOND_WALLS_MM)

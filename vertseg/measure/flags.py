@@ -165,11 +165,12 @@ def _cut_flags(measurements: Sequence[Measurement]) -> Iterator[Flag]:
     touching = (row for row in measurements if row.touches_border and not row.cut_off)
     names = tuple(name_of(row.label) for row in touching)
     if names:
+        what = f"{listed(names)} touch{'' if len(names) > 1 else 'es'} the border of the scan"
         sentence = (
-            f"Processes of {listed(names)} reach the border of the scan: check before you use the "
-            "volume, which may be that of a part."
+            f"{what} with processes or a rim of the body: check before you use the volume, which "
+            "may be that of a part."
         )
-        yield Flag("process_cut_off", "note", names, sentence)
+        yield Flag("touches_border", "note", names, sentence)
 
 
 def bone_flags(measurements: Sequence[Measurement], facts: ScanFacts) -> Iterator[Flag]:

@@ -42,6 +42,7 @@ HEADER = 78
 _GROUND: Colour = (18, 20, 24)
 _OUTSIDE: Colour = (32, 35, 42)
 _MARGIN, _FOOTER, _GAP, _NAMES = 18, 44, 10, 64
+_ROOM_FOR_WORDS = 60  # rows of a picture that hold its letters and the scale bar
 _BESIDE, _BELOW = 290, 190  # most room for sentences beside or below the pictures
 _TALLEST, _LOWEST = 860, 260
 _FINEST_PIXELS_PER_MM = 3.2
@@ -183,6 +184,8 @@ def _annotate(
     draw: ImageDraw.ImageDraw, report: Report | None, layout: _Layout, plane: Plane, left: int
 ) -> None:
     """Sides of the body and, with a report, what was found; else the scale bar."""
+    if layout.rows < _ROOM_FOR_WORDS:  # a few slices: words would lie upon those around
+        return
     right, bottom = left + layout.columns(plane), HEADER + layout.rows
     first, second = _SIDES[plane]
     outlined(draw, (left + 8, HEADER + 6), first, font(18, bold=True), TEXT, "la")
