@@ -116,7 +116,7 @@ def test_the_mask_at_1_mm_is_written_and_relabelled_with_the_others(tmp_path) ->
     labels[20:30, 20:30, 40:60], labels[20:30, 20:30, 60:80] = 20, 21
 
     class Fine(FakeSegmenter):
-        def __call__(self, image, on_progress=None):
+        def __call__(self, image, on_progress=None, found=None):
             return replace(super().__call__(image, on_progress), fine=FineMask(labels, grid))
 
     options = Options(input=tmp_path / "in", output=tmp_path / "out", mask_1mm=True)

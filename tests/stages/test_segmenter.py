@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 
 import nibabel as nib
@@ -16,6 +17,7 @@ from vertseg.geometry.grid import Grid
 from vertseg.geometry.resampling import resample_array
 from vertseg.io.mask import write_mask
 from vertseg.phantom import make_phantom
+from vertseg.stages import ALL_STAGES
 
 LEVELS = ("L2", "L4")
 SEED = 3
@@ -69,6 +71,20 @@ def upright(quick, phantom):
     result = quick(phantom.image)
     assert centroids(result).keys() == {c.label for c in phantom.centroids}
     return result
+
+
+def test_what_was_found_ahead_gives_the_same_result(quick, phantom, upright):
+    """While another thread has the same scan segmented, too."""
+    with ThreadPoolExecutor(1) as pool:
+        meanwhile = pool.submit(quick, phantom.image)
+        found = quick.locate(phantom.image)
+        result = quick(phantom.image, found=found)
+    for one in (result, meanwhile.result()):
+        np.testing.assert_array_equal(one.labels, upright.labels)
+        assert one.vertebrae == upright.vertebrae and one.warnings == upright.warnings
+        assert (
+            one.seconds.keys() == upright.seconds.keys() == {"spine", "vertebrae", "segmentation"}
+        )
 
 
 @pytest.mark.parametrize("axes", list(permutations(range(3))), ids=str)

@@ -30,7 +30,7 @@ GRID = Grid.axis_aligned(np.array([48.0, 52.0, 80.0]), (6, 7, 9), (8.0, 8.0, 8.0
 class WithHeatmaps(FakeSegmenter):
     """Gives with each result a heatmap of the spine, and one of L1 and L2."""
 
-    def __call__(self, image, on_progress=None):
+    def __call__(self, image, on_progress=None, found=None):
         array = np.zeros((*GRID.size, 2), np.float32)
         array[2, 3, 4] = (1.0, 0.25)
         spine = Heatmap("spine", array[..., 0], GRID)
@@ -120,10 +120,11 @@ def test_doubt_about_the_levels_is_a_warning(monkeypatch) -> None:
     found = FoundVertebra(20, POINTS[20], 0.9, mass=0.9, margin=2.0, place=0)
     chain = SequenceResult(*((found,), 1.0, 2.0, Rival({0: 21}, "L1 may be L2"), True), warnings=())
 
-    def network(weights, stage, device):
+    def network(weights, stage, device, turns):
         config, shortage = SimpleNamespace(labels=(20,)), "slow" if stage == "spine" else ""
-        done = {"start_afresh": lambda: None, "crop_bytes": 1}
-        return SimpleNamespace(config=config, shortage=shortage, **done)
+        made = SimpleNamespace(config=config, shortage=shortage, crop_bytes=1)
+        made.afresh = lambda: made
+        return made
 
     monkeypatch.setattr("vertseg.stages.network.StageNetwork", network)
     spine = SimpleNamespace(course_lps_mm=lambda: ())

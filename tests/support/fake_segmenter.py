@@ -36,7 +36,10 @@ class FakeSegmenter:
     calls: int = 0
     given: Points | None = None
 
-    def __call__(self, image, on_progress=None) -> Result:
+    def locate(self, image, on_progress=None) -> None:
+        """Finds nothing that a call could use."""
+
+    def __call__(self, image, on_progress=None, found=None) -> Result:
         self.calls += 1
         if callable(self.before):
             self.before(image)

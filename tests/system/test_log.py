@@ -44,6 +44,17 @@ def test_people_get_no_steps_unless_they_ask(tmp_path, capsys) -> None:
     assert "segmentation 3/3" not in said and "{" not in said and "[1/1]" in said
 
 
+def test_steps_are_told_of_their_own_scan(tmp_path, capsys) -> None:
+    """The last steps of a scan may come when the next one has begun."""
+    for name in "abc":
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    lines = events(tmp_path, capsys, "--log-format", "json")
+    for name in "abc":
+        stages = [x for x in lines if x["event"] == "stage" and x["case"] == f"{name}.nii.gz"]
+        steps = [(line["stage"], line["done"]) for line in stages]
+        assert steps == [("read", 0), *(("segmentation", done) for done in (1, 2, 3))]
+
+
 RUN = """
 import logging, sys, warnings
 from tests.support.fake_segmenter import FakeSegmenter

@@ -14,7 +14,7 @@ from vertseg.batch.options import Options
 from vertseg.batch.run import run_batch
 from vertseg.errors import InputError
 from vertseg.io.read import read_image
-from vertseg.stages.network import StageNetwork
+from vertseg.stages.network import StageNetwork, Turns
 from vertseg.stages.result import Vertebra
 from vertseg.system import memory
 from vertseg.system.memory import free_bytes, is_out_of_memory
@@ -46,9 +46,8 @@ class Doubling:
 def network(forward, has_gpu: bool = True) -> StageNetwork:
     made = object.__new__(StageNetwork)
     made._forward, made._stage, made._has_gpu = forward, "segmentation", has_gpu
-    made._calls = 1 if has_gpu else 2
-    made.start_afresh()
-    return made
+    made._turns = Turns(1 if has_gpu else 2)
+    return made.afresh()
 
 
 BATCH = np.arange(5 * 8, dtype=np.float32).reshape(5, 2, 2, 2, 1)
@@ -62,9 +61,9 @@ def test_fewer_crops_at_once_give_the_same_maps(caplog) -> None:
     assert "segmentation stage: memory was enough for 1 crops at once" in made.shortage
     np.testing.assert_array_equal(made(BATCH[:2]), 2 * BATCH[:2])
     assert forward.sizes[-2:] == [1, 1]  # it stays with what worked
-    made.start_afresh()
-    assert not made.shortage
-    made(BATCH[:2])
+    again = made.afresh()
+    assert not again.shortage and made.shortage  # which is of the scan before
+    again(BATCH[:2])
     assert forward.sizes[-3:] == [2, 1, 1]
 
 
@@ -95,6 +94,25 @@ def test_two_calls_that_are_too_much_run_one_after_the_other() -> None:
     for part, maps in zip(parts, mapped_ahead(made, parts, 2), strict=True):
         np.testing.assert_array_equal(maps, 2 * part)
     assert made.shortage == "segmentation stage: memory was enough for one crop at a time only"
+
+
+def test_networks_with_common_turns_make_no_more_calls_at_once_than_one() -> None:
+    both, running, most = threading.Barrier(2, timeout=60.0), [], []
+
+    def forward(batch):
+        running.append(batch)
+        most.append(len(running))
+        both.wait()
+        running.pop()
+        return 2 * batch
+
+    first = network(forward, has_gpu=False)
+    second = network(forward, has_gpu=False)
+    second._turns = first._turns
+    calls = 4 * [first, second]
+    for maps in mapped_ahead(lambda call: call(BATCH[:1]), calls, len(calls)):
+        np.testing.assert_array_equal(maps, 2 * BATCH[:1])
+    assert max(most) == 2
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM")])
@@ -202,7 +220,7 @@ def test_a_scan_that_does_not_fit_into_memory_is_refused(system, tmp_path) -> No
 class OneCube(FakeSegmenter):
     """Finds a cube of L1 in the middle, however large the scan."""
 
-    def __call__(self, image, on_progress=None):
+    def __call__(self, image, on_progress=None, found=None):
         result = fake_result(image, {})
         middle = np.asarray(image.grid.size) // 2
         i, j, k = (slice(at - 15, at + 15) for at in middle)

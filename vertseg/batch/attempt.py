@@ -16,8 +16,9 @@ from vertseg.errors import VertsegError
 from vertseg.io.case import Case
 
 Step = Literal["ahead", "main", "write"]
-"""``ahead``: read while another case was at the networks; ``main``: it was at them itself;
-``write``: written while another case was at them."""
+"""``ahead``: read, and its vertebrae found, while another case was segmented; ``main``: it was
+segmented itself; ``write``: its last vertebra was, or it was written, while another case had its
+turn."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 COUNTERS = Path("/proc/vmstat")

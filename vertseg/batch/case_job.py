@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from vertseg.batch.attempt import Attempt
+from vertseg.batch.attempt import Attempt, Step
 from vertseg.batch.complete import is_same_scan, reason_to_run
 from vertseg.batch.earlier import Earlier, place_of
 from vertseg.batch.extras import write_extras, write_preview_extras
@@ -18,7 +18,6 @@ from vertseg.batch.scan import Scan, read_scan
 from vertseg.batch.staging import Staging
 from vertseg.errors import OutputError, VertsegError
 from vertseg.io.case import Case
-from vertseg.io.image import Image
 from vertseg.measure import analyse
 from vertseg.report.build import build_failure, build_report, outputs_of_earlier_runs
 from vertseg.report.files import read_report
@@ -26,13 +25,14 @@ from vertseg.report.host_paths import without_host_paths
 from vertseg.report.preview import write_preview
 from vertseg.report.run_info import RunInfo
 from vertseg.report.schema import Report
-from vertseg.stages import FIND, SPINE_ONLY
+from vertseg.stages import ALL_STAGES, FIND, SPINE_ONLY
 from vertseg.system.atomic import discard_partials
 from vertseg.system.fingerprint import Fingerprint
 from vertseg.system.locks import Lock
 from vertseg.system.timing import timed
 
 if TYPE_CHECKING:
+    from vertseg.stages.found import Found
     from vertseg.stages.result import Result
     from vertseg.stages.segmenter import Segmenter
 
@@ -143,6 +143,17 @@ class CaseJob:
         """Read the scan; raises InputError."""
         return read_scan(self.case, self._options.force)
 
+    def locate(self, scan: Scan, segmenter: Segmenter, on_progress: OnProgress) -> Found | None:
+        """Find the vertebrae of a scan ahead of `compute`; None if that does not take both steps.
+
+        Args:
+            scan: from `read`.
+            segmenter: loaded; another thread may be at another job with it.
+            on_progress: see `compute`.
+        """
+        is_usual = self.case.given_centroids is None and self._options.stages == ALL_STAGES
+        return segmenter.locate(scan.image, on_progress) if is_usual else None
+
     def compute(
         self, scan: Scan, segmenter: Segmenter, run: RunInfo, on_progress: OnProgress
     ) -> None:
@@ -161,8 +172,12 @@ class CaseJob:
         self._fingerprint = scan.fingerprint
         self._check(asked_outputs(self.case, run.options))
         self._seconds = {"read": scan.seconds}
-        self._result = self._run_networks(scan.image, segmenter, on_progress)
+        self._result = self._run_networks(scan, segmenter, on_progress)
         self._seconds |= self._result.seconds
+
+    def note(self, step: Step) -> None:
+        """Record the step that has been reached, in case the run is killed."""
+        self._lock.write_note(self._attempt.at(step).as_text())
 
     def adopt(self, scan: Scan, result: Result) -> None:
         """Take a result that was made in another way instead of `compute`.
@@ -187,7 +202,6 @@ class CaseJob:
         result, self._result = self._result, None
         if result is None or self._fingerprint is None:
             raise RuntimeError("finish comes after compute")
-        self._lock.write_note(self._attempt.at("write").as_text())
         case, seconds, place = self.case, self._seconds, self._place
         with timed(seconds, "measure"):
             analysis = analyse(result, run.options.parts)
@@ -304,7 +318,8 @@ class CaseJob:
                 self._stays_left = False
             staging.discard()
 
-    def _run_networks(self, image: Image, segmenter: Segmenter, on_progress: OnProgress) -> Result:
+    def _run_networks(self, scan: Scan, segmenter: Segmenter, on_progress: OnProgress) -> Result:
+        image = scan.image
         given, stages = self.case.given_centroids, self._options.stages
         if given is not None:
             return segmenter.segment(image, read_given(given, image), on_progress)
@@ -312,4 +327,4 @@ class CaseJob:
             return segmenter.find_spine(image, on_progress)
         if stages == FIND:
             return segmenter.find(image, on_progress)
-        return segmenter(image, on_progress)
+        return segmenter(image, on_progress, scan.found)

@@ -20,7 +20,7 @@ from vertseg.batch.outcome import (
     note_vanished,
     write_tables,
 )
-from vertseg.batch.overlap import ReadAhead, WriteBehind
+from vertseg.batch.overlap import ReadAhead, Relay, WriteBehind
 from vertseg.batch.runner import Runner
 from vertseg.errors import ConfigurationError, OutputError
 from vertseg.io.dicom_seg import check_highdicom
@@ -131,7 +131,7 @@ def _run_all(
 ) -> None:
     jobs = [CaseJob(case, options) for case in found.cases]
     try:
-        with stop_on_signals(), ReadAhead() as reader, WriteBehind() as writer:
+        with stop_on_signals(), ReadAhead() as reader, WriteBehind() as writer, Relay() as relay:
             if jobs:
                 reader.begin(jobs[0])
                 writer.begin(load_libraries)  # which has nothing to write yet
@@ -139,7 +139,7 @@ def _run_all(
             run = RunInfo.of(segmenter, options)
             _announce(options, found, run)
             note_refused(found, options, run, outcome)
-            Runner(options, segmenter, run, outcome).run_all(jobs, reader, writer)
+            Runner(options, segmenter, run, outcome).run_all(jobs, reader, relay, writer)
     except Stopped as stop:
         outcome.stopped = stop.exit_code
         _LOGGER.warning(

@@ -6,15 +6,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from vertseg.batch.case_job import CaseJob
+from vertseg.batch.case_job import CaseJob, OnProgress
 from vertseg.batch.options import Options
 from vertseg.batch.outcome import Outcome, error_of, write_tables
-from vertseg.batch.overlap import ReadAhead, WriteBehind
+from vertseg.batch.overlap import ReadAhead, Relay, WriteBehind
 from vertseg.errors import ConfigurationError, OutputError, VertsegError
 from vertseg.io.case import Case
 from vertseg.report.run_info import RunInfo
@@ -46,7 +47,7 @@ class _Place(NamedTuple):
 class Runner:
     """Does the jobs of a run one after another and records their outcomes.
 
-    While the networks are at a case, the next one is read and the last one is written.
+    While a case is segmented, the vertebrae of the next one are found and the last one is written.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Runner:
         self._tables_due = 0.0
         self._began = datetime.now(UTC).replace(microsecond=0)  # as reports tell it
 
-    def run_all(self, jobs: Sequence[CaseJob], reader: ReadAhead, writer: WriteBehind) -> None:
+    def run_all(
+        self, jobs: Sequence[CaseJob], reader: ReadAhead, relay: Relay, writer: WriteBehind
+    ) -> None:
         """Do all; those that another run is processing, or in which a run was killed, come last."""
         own = len(self._options.among.of(jobs)) if self._options.among is not None else len(jobs)
         others = set(jobs[own:]) if self._options.shard is None else set()
@@ -88,8 +91,9 @@ class Runner:
                         self._note_complete(job, place)
                     else:
                         following = pending[0][0] if pending else None
-                        self._compute(job, following, reader, progress)
-                        writer.begin(partial(self._finish, job, place))
+                        tell = partial(progress.stage, job.case.name)
+                        computed = self._compute(job, following, reader, relay, tell)
+                        writer.begin(partial(self._finish, job, place, computed))
                 done += 1
                 progress.finish()
 
@@ -127,16 +131,25 @@ class Runner:
             _LOGGER.info("%s %s: already complete", place, job.case.name, extra=told)
 
     def _compute(
-        self, job: CaseJob, following: CaseJob | None, reader: ReadAhead, progress: Progress
-    ) -> None:
-        progress.stage("read", 0, 1)
+        self,
+        job: CaseJob,
+        following: CaseJob | None,
+        reader: ReadAhead,
+        relay: Relay,
+        on_progress: OnProgress,
+    ) -> Future[None]:
+        on_progress("read", 0, 1)
         scan = reader.take(job)
         if following is not None and following.may_be_read_ahead(self._run):
-            reader.begin(following)
-        job.compute(scan, self._segmenter, self._run, progress.stage)
+            reader.begin(following, self._segmenter)
+        compute = partial(job.compute, scan, self._segmenter, self._run)
+        computed = relay.begin(compute, on_progress)
+        job.note("write")
+        return computed
 
-    def _finish(self, job: CaseJob, place: _Place) -> None:
+    def _finish(self, job: CaseJob, place: _Place, computed: Future[None]) -> None:
         with self._guarded(job, place):
+            computed.result()
             report = job.finish(self._run)
             self._outcome.written.append(report)
             told = event(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vertseg.errors import InputError
 from vertseg.io.case import Case
@@ -12,6 +13,9 @@ from vertseg.io.dicom_read import check_series, read_series
 from vertseg.io.image import Image
 from vertseg.io.read import read_image
 from vertseg.system.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from vertseg.stages.found import Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +26,13 @@ class Scan:
         image: what was in it.
         fingerprint: of its files.
         seconds: that it took.
+        found: its vertebrae, if they have been looked for ahead.
     """
 
     image: Image
     fingerprint: Fingerprint
     seconds: float
+    found: Found | None = None
 
 
 def read_scan(case: Case, force: bool = False) -> Scan:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,8 @@ class Found:
         search: what the chain was chosen in; None without networks, and as published.
         second_look: what the masks changed in the chain, in words.
         doubled: labels of neighbours that share a mask.
+        seconds: that each stage took.
+        shortages: warnings about memory that did not suffice for the usual way.
     """
 
     chain: SequenceResult
@@ -44,6 +46,8 @@ class Found:
     search: Search | None = None
     second_look: str = ""
     doubled: tuple[tuple[int, int], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    shortages: tuple[str, ...] = ()
 
 
 def chain_of(centroids: Sequence[Centroid]) -> SequenceResult:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Protocol
 
 import numpy as np
@@ -39,9 +40,9 @@ class Forward(Protocol):
 class StageNetwork:
     """The network of one stage with its weights.
 
-    It may be called by several threads: a GPU or a single thread does one call after another, a
-    CPU two at a time. Where memory runs out it takes half as many crops at once, then one call
-    after another, and for one crop the CPU; it stays with what worked until `start_afresh`.
+    It may be called by several threads, which take turns, with those that call other networks of
+    the same turns. Where memory runs out it takes half as many crops at once, then one call after
+    another, and for one crop the CPU; it stays with what worked. `afresh` starts anew.
 
     Attributes:
         config: of the stage.
@@ -52,26 +53,31 @@ class StageNetwork:
         weights: verified weights.
         stage: ``spine``, ``vertebrae`` or ``segmentation``.
         device: where and in which precision it runs.
+        turns: of all networks of the device; its own if None.
 
     Raises:
         ConfigurationError: the weights do not fit the preset's network.
     """
 
-    def __init__(self, weights: Weights, stage: str, device: DeviceInfo) -> None:
+    def __init__(
+        self, weights: Weights, stage: str, device: DeviceInfo, turns: Turns | None = None
+    ) -> None:
         self.config: StageConfig = getattr(weights.preset, stage)
         self._forward = _forward_of(weights, stage, device)
         self.crop_bytes = self._forward.crop_bytes
         self._stage = stage
         self._has_gpu = device.kind == "gpu"
-        self._calls = 1 if self._has_gpu or device.threads == 1 else CALLS_AT_ONCE
-        self.start_afresh()
-
-    def start_afresh(self) -> None:
-        """Forget shortages of memory: try all crops at once again, on the chosen device."""
-        self.shortage = ""
+        self._turns = turns or Turns.of(device)
         self._most: int | None = None
         self._on_cpu = not self._has_gpu
-        self._turns = _Turns(self._calls)
+        self.shortage = ""
+
+    def afresh(self) -> StageNetwork:
+        """The same network for another scan: all crops at once again, on the chosen device."""
+        made = copy(self)
+        made.shortage, made._most, made._on_cpu = "", None, not self._has_gpu
+        made._turns.start_afresh()
+        return made
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         """Maps (n, x, y, z, outputs) in about [0, 1] from inputs (n, x, y, z, inputs).
@@ -116,13 +122,27 @@ class StageNetwork:
         return True
 
 
-class _Turns:
-    """Calls of several threads, of which `most` run at a time; it may be lowered meanwhile."""
+class Turns:
+    """Calls of several threads, of which `most` run at a time; it may be lowered meanwhile.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    Args:
+        calls: `most` at first, and after `start_afresh`.
+    """
+
+    def __init__(self, calls: int) -> None:
+        self._calls = self.most = calls
         self._running = 0
         self._changed = threading.Condition()
+
+    @classmethod
+    def of(cls, device: DeviceInfo) -> Turns:
+        """A GPU or a single thread does one call after another, a CPU two at a time."""
+        is_one = device.kind == "gpu" or device.threads == 1
+        return cls(1 if is_one else CALLS_AT_ONCE)
+
+    def start_afresh(self) -> None:
+        """Try as many calls at a time as at first."""
+        self.most = self._calls
 
     @contextmanager
     def one(self) -> Iterator[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +83,13 @@ class Segmenter:
         self.manifest = loaded.manifest
         self.preset = loaded.preset
         self._overlap = _checked_overlap(tile_overlap, loaded.preset.vertebrae.size[2])
-        from vertseg.stages.network import StageNetwork
+        from vertseg.stages.network import StageNetwork, Turns
 
         # OpenVINO compiles networks side by side; Keras has settings that all of them share.
         at_once = CALLS_AT_ONCE if self.device.backend == "openvino" else 1
+        turns = Turns.of(self.device)
         self._spine, self._vertebrae, self._segmentation = mapped_ahead(
-            lambda stage: StageNetwork(loaded, stage, self.device), Stage, at_once
+            lambda stage: StageNetwork(loaded, stage, self.device, turns), Stage, at_once
         )
         self._keep_heatmaps = keep_heatmaps
         self._fine_mask = fine_mask
@@ -96,19 +98,23 @@ class Segmenter:
         crop_bytes = self._segmentation.crop_bytes
         self._at_once = crops_at_once(crop_bytes, self.device.kind, self.device.backend)
 
-    def __call__(self, image: Image, on_progress: Progress | None = None) -> Result:
+    def __call__(
+        self, image: Image, on_progress: Progress | None = None, found: Found | None = None
+    ) -> Result:
         """Finds, names and segments the vertebrae of `image`.
 
         Args:
             image: the scan in HU.
             on_progress: called with (stage, done, total) as the work proceeds.
+            found: what `locate` has found in it, if that has been done.
         """
-        report, seconds = self._start(on_progress)
-        found = self._find(image, report, seconds)
+        here, report = self._afresh(), on_progress or _say_nothing
+        found = here._located(image, report) if found is None else found
+        seconds = dict(found.seconds)
         fine: list[FineMask] = []
         known: Known = {}
-        look = SecondLook(image, found.search, found.chain, self._segmentation, known)
-        labels = self._segment(image, found.chain, report, seconds, fine, look.add, known)
+        look = SecondLook(image, found.search, found.chain, here._segmentation, known)
+        labels = here._segment(image, found.chain, report, seconds, fine, look.add, known)
         with timed(seconds, Stage.SEGMENTATION):
             decision = look.decide()
         found = replace(
@@ -119,29 +125,35 @@ class Segmenter:
         )
         if decision.changes:
             fine.clear()
-            labels = self._segment(image, found.chain, report, seconds, fine, known=known)
+            labels = here._segment(image, found.chain, report, seconds, fine, known=known)
         if self._mode != "published":
             found = replace(found, chain=without_cut_masks(found.chain, labels, image.grid))
-        result = result_of(image, found, labels, ALL_STAGES, seconds, self._shortages)
+        shortages = (*found.shortages, *_shortages(here._segmentation))
+        result = result_of(image, found, labels, ALL_STAGES, seconds, shortages)
         return with_fine(result, fine)
+
+    def locate(self, image: Image, on_progress: Progress | None = None) -> Found:
+        """Finds and names the vertebrae of `image` for `__call__`, see there.
+
+        Other threads may be at other images meanwhile, here or in `__call__`.
+        """
+        return self._afresh()._located(image, on_progress)
 
     def find_spine(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds the spine of `image` without naming its vertebrae, see `__call__`.
 
         The result has no vertebrae and an empty label map; see `Result.spine_lps_mm`.
         """
-        report, seconds = self._start(on_progress)
-        found = self._find(image, report, seconds, spine_only=True)
-        return result_of(image, found, None, SPINE_ONLY, seconds, self._shortages)
+        found = self._afresh()._located(image, on_progress, spine_only=True)
+        return result_of(image, found, None, SPINE_ONLY, dict(found.seconds), found.shortages)
 
     def find(self, image: Image, on_progress: Progress | None = None) -> Result:
         """Finds and names the vertebrae of `image` without segmenting them, see `__call__`.
 
         The label map of the result is empty.
         """
-        report, seconds = self._start(on_progress)
-        found = self._find(image, report, seconds)
-        return result_of(image, found, None, FIND, seconds, self._shortages)
+        found = self.locate(image, on_progress)
+        return result_of(image, found, None, FIND, dict(found.seconds), found.shortages)
 
     def segment(
         self, image: Image, centroids: Sequence[Centroid], on_progress: Progress | None = None
@@ -153,28 +165,34 @@ class Segmenter:
             centroids: one per vertebra; listed from the head downwards in the result.
             on_progress: see `__call__`.
         """
-        report, seconds = self._start(on_progress)
+        here, report, seconds = self._afresh(), on_progress or _say_nothing, dict[str, float]()
         chain = chain_of(centroids)
         fine: list[FineMask] = []
-        look = SecondLook(image, None, chain, self._segmentation)
-        labels = self._segment(image, chain, report, seconds, fine, look.add)
+        look = SecondLook(image, None, chain, here._segmentation)
+        labels = here._segment(image, chain, report, seconds, fine, look.add)
         found = Found(chain, doubled=look.decide().doubled)
-        result = result_of(image, found, labels, SEGMENT_ONLY, seconds, self._shortages)
+        shortages = _shortages(here._segmentation)
+        result = result_of(image, found, labels, SEGMENT_ONLY, seconds, shortages)
         return with_fine(result, fine)
 
-    def _start(self, on_progress: Progress | None) -> tuple[Progress, dict[str, float]]:
-        for network in self.networks:
-            network.start_afresh()
-        return on_progress or (lambda stage, done, total: None), {}
+    def _located(
+        self, image: Image, on_progress: Progress | None, spine_only: bool = False
+    ) -> Found:
+        seconds: dict[str, float] = {}
+        found = self._find(image, on_progress or _say_nothing, seconds, spine_only)
+        shortages = _shortages(self._spine, self._vertebrae)
+        return replace(found, seconds=seconds, shortages=shortages)
+
+    def _afresh(self) -> Segmenter:
+        """The same for another scan, whose networks have not been short of memory."""
+        made = copy(self)
+        made._spine, made._vertebrae, made._segmentation = (n.afresh() for n in self.networks)
+        return made
 
     @property
     def networks(self) -> tuple[StageNetwork, ...]:
         """The networks of the three stages."""
         return (self._spine, self._vertebrae, self._segmentation)
-
-    @property
-    def _shortages(self) -> tuple[str, ...]:
-        return tuple(network.shortage for network in self.networks if network.shortage)
 
     def _segment(
         self,
@@ -274,6 +292,14 @@ class Segmenter:
         if not self._keep_heatmaps:
             return None
         return lambda array, grid: kept.append(Heatmap(stage, array.copy(), grid, labels))
+
+
+def _shortages(*networks: StageNetwork) -> tuple[str, ...]:
+    return tuple(network.shortage for network in networks if network.shortage)
+
+
+def _say_nothing(stage: str, done: int, total: int) -> None:
+    """Progress that nobody follows."""
 
 
 def _checked_overlap(overlap: int | None, tile: int) -> int | None:

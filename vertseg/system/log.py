@@ -48,7 +48,6 @@ class Progress:
         self._stage = tqdm(
             total=1, bar_format=_STAGES, disable=hidden, position=1, leave=False, dynamic_ncols=True
         )
-        self._case = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -59,17 +58,16 @@ class Progress:
 
     def start(self, case: str) -> None:
         """A case begins."""
-        self._case = case
         _LOGGER.debug("%s: begins", case, extra=event("start", case=case))
 
-    def stage(self, stage: str, done: int, total: int) -> None:
-        """Steps of a stage of this case are done."""
-        self._stage.set_description_str(f"{self._case}: {stage}", refresh=False)
+    def stage(self, case: str, stage: str, done: int, total: int) -> None:
+        """Steps of a stage of a case are done."""
+        self._stage.set_description_str(f"{case}: {stage}", refresh=False)
         self._stage.total = max(total, 1)
         self._stage.n = done
         self._stage.refresh()
-        told = event("stage", case=self._case, stage=stage, done=done, total=total)
-        _LOGGER.debug("%s: %s %d/%d", self._case, stage, done, total, extra=told)
+        told = event("stage", case=case, stage=stage, done=done, total=total)
+        _LOGGER.debug("%s: %s %d/%d", case, stage, done, total, extra=told)
 
     def finish(self) -> None:
         """A case is done, left out or failed."""
