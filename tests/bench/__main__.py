@@ -26,7 +26,7 @@ from tests.bench.start import as_text as start_as_text
 from tests.bench.start import measure_start
 from tests.bench.text import as_text, ratios
 from tests.bench.warmth import warm_memory
-from vertseg.system.memory import use_small_pages
+from vertseg.system.memory import use_few_arenas, use_small_pages
 
 
 def main() -> None:
@@ -94,6 +94,7 @@ def run_child(module: str, argument: Any) -> Any:
     command = [sys.executable, "-m", f"tests.bench.{module}", text]
     warm_memory()
     use_small_pages()  # as the program does, before it imports numpy
+    use_few_arenas()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -73,6 +74,33 @@ def test_the_program_has_numpy_take_small_pages(tmp_path: Path) -> None:
     for wanted, environment in ((False, clean), (True, clean | {"NUMPY_MADVISE_HUGEPAGE": "1"})):
         answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
         assert answer.stdout.split()[-1:] == [str(wanted)]
+
+
+ARENAS = """
+import ctypes, sys, threading
+from vertseg.cli import main
+main(["--input", sys.argv[1], "--output", sys.argv[1]])
+all_at_once = threading.Barrier(9)
+def work():
+    bytearray(5000)
+    all_at_once.wait()
+for _ in range(8):
+    threading.Thread(target=work).start()
+all_at_once.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its own allocator")
+def test_threads_share_two_places_of_freed_memory(tmp_path: Path) -> None:
+    clean = {key: value for key, value in os.environ.items() if "ARENA" not in key}
+    command = [sys.executable, "-c", ARENAS, str(tmp_path)]
+    for most, environment in ((2, clean), (3, clean | {"MALLOC_ARENA_MAX": "3"})):
+        answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert answer.stdout.count("<heap nr=") == most
 
 
 def test_the_package_is_imported_without_keras() -> None:

@@ -19,7 +19,7 @@ from vertseg.cli.parser import parse
 from vertseg.errors import ConfigurationError, VertsegError
 from vertseg.stages import SEGMENT_ONLY
 from vertseg.system.log import set_up_logging
-from vertseg.system.memory import use_small_pages
+from vertseg.system.memory import use_few_arenas, use_small_pages
 from vertseg.system.signals import Stopped, stop_on_signals
 from vertseg.system.streams import flush_streams, open_closed_streams
 from vertseg.version import NOTICE
@@ -45,6 +45,7 @@ def main(
     """
     open_closed_streams()
     use_small_pages()
+    use_few_arenas()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and given[0] in ("relabel", "crop"):
