@@ -23,6 +23,7 @@ from vertseg.io.image import Image
 from vertseg.sequence.solve import FoundVertebra, Rival, SequenceResult
 from vertseg.stages import ALL_STAGES, FIND, SEGMENT_ONLY, SPINE_ONLY, parse_stages
 from vertseg.stages.segmenter import Segmenter
+from vertseg.stages.spine import seen_in
 
 GRID = Grid.axis_aligned(np.array([48.0, 52.0, 80.0]), (6, 7, 9), (8.0, 8.0, 8.0))
 
@@ -134,3 +135,18 @@ def test_doubt_about_the_levels_is_a_warning(monkeypatch) -> None:
     image = Image.from_array(phantom_scan(), np.diag([-4.0, -4.0, 4.0, 1.0]))
     result = Segmenter(device="cpu").find(image)
     assert result.warnings == ("levels are uncertain: L1 may be L2", "slow")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_voxel_counts_where_the_scan_has_its_centre(turned) -> None:
+    rng = np.random.default_rng(4)
+    grid = Grid.axis_aligned(np.array([3.0, -5.0, 8.0]), (12, 10, 14), (8.0, 8.0, 8.0))
+    centres = grid.index_to_lps(np.moveaxis(np.indices(grid.size), 0, -1))
+    for size in ((40, 30, 9), (11, 80, 23)):  # with edges that run through centres, too
+        axes = np.linalg.qr(rng.normal(size=(3, 3)))[0] if turned else np.diag([-1.0, 1.0, -1.0])
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = axes @ np.diag([1.0, 2.0, 4.0]), (9.0, -17.0, 20.0)
+        source = Grid(size, affine)
+        seen = seen_in(grid, source)
+        assert 0 < seen.sum() < seen.size
+        np.testing.assert_array_equal(seen, source.contains(centres))

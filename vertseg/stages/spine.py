@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from vertseg.geometry.boxes import box_at
-from vertseg.geometry.grid import Float32Array, Grid
+from vertseg.geometry.grid import Float32Array, Grid, is_inside
 from vertseg.io.heatmap import KeepHeatmap
 from vertseg.io.image import Image
 from vertseg.stages.network import StageNetwork
@@ -110,8 +110,11 @@ def _grid(source: Grid, size: tuple[int, int, int], spacing_mm: float) -> Grid:
 
 def seen_in(grid: Grid, source: Grid) -> npt.NDArray[np.bool_]:
     """Voxels of `grid` that lie in the scan; what is said about padding does not count."""
-    index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), axis=-1)
-    return source.contains(grid.index_to_lps(index))
+    x, y, z = np.ogrid[tuple(slice(0, n) for n in grid.size)]
+    seen = np.ones(grid.size, bool)
+    for (by_x, by_y, by_z, at), length in zip(grid.index_map_to(source), source.size, strict=False):
+        seen &= is_inside(by_x * x + (by_y * y + at) + by_z * z, length)
+    return seen
 
 
 def _keep_spine(
