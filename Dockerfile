@@ -16,7 +16,7 @@ ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028
 # Of OpenVINO only what runs on a CPU stays: no other plugins, no readers of foreign models. The
 # tests of other packages, and setuptools where no package wants it, go as well.
 FROM ${BASE} AS packages
-ARG VERSION=0.5.0
+ARG VERSION=0.6.0
 # cuda: TensorFlow with the libraries of CUDA, and OpenVINO; cpu: OpenVINO alone.
 ARG ACCELERATOR=cuda
 COPY requirements.txt /build/cpu.txt
@@ -36,7 +36,7 @@ RUN python3 -m venv /opt/venv \
 
 FROM ${BASE}
 ARG BASE
-ARG VERSION=0.5.0
+ARG VERSION=0.6.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="vertseg" \
