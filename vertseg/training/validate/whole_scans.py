@@ -11,9 +11,10 @@ from vertseg.evaluate.tables import markdown_table
 from vertseg.labels import ORDER_CRANIAL_TO_CAUDAL
 
 ASKED = frozenset(
-    {"level_shift", "no_landmark", "numbering_variant", "gap", "doubled", "spacing", "curvature"}
+    {"level_shift", "no_landmark", "numbering_variant", "spacing", "curvature"}
+    | {"gap", "doubled", "missing_at_end"}
 )
-"""Flags that ask a reader to check the names of vertebrae."""
+"""Flags that ask a reader to check the names of vertebrae, and whether some are missing."""
 
 
 def is_right(scores: Sequence[VertebraScore]) -> bool:
