@@ -136,6 +136,7 @@ def test_words_of_the_libraries() -> None:
     assert is_out_of_memory(jax("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
     assert is_out_of_memory(tensorflow("Dst tensor is not initialized."))
     assert is_out_of_memory(np._core._exceptions._ArrayMemoryError((1,), np.dtype("f4")))
+    assert is_out_of_memory(RuntimeError("can't start new thread"))
     assert not is_out_of_memory(tensorflow("cuDNN launch failure"))
     assert not is_out_of_memory(RuntimeError("the notes ran out of memory"))
 

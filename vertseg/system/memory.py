@@ -22,6 +22,7 @@ _WORDS = (
     *("resource_exhausted", "out of memory", "out-of-memory", "failed to allocate"),
     *("dst tensor is not initialized", "alloc_failed"),
 )
+_NO_THREAD = "can't start new thread"  # says Python, which has no room for its stack
 
 
 def use_small_pages() -> None:
@@ -47,7 +48,7 @@ def use_few_arenas() -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, numpy, TensorFlow or JAX means that memory has run out."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
         return True
     kind = type(error)
     if "ResourceExhausted" in kind.__name__:
