@@ -34,9 +34,18 @@ def noting(options: Options) -> FakeSegmenter:
     return FakeSegmenter(POINTS)
 
 
+class Waiting(FakeSegmenter):
+    """Takes a minute, and says all the time how far it is."""
+
+    def __call__(self, image, on_progress=None, found=None):
+        for _ in range(1200):
+            time.sleep(0.05)
+            on_progress("vertebrae", 0, 1)
+
+
 def waiting(options: Options) -> FakeSegmenter:
     noting(options)
-    return FakeSegmenter(POINTS, before=lambda image: time.sleep(60))
+    return Waiting(POINTS)
 
 
 def killed(options: Options) -> FakeSegmenter:

@@ -184,7 +184,7 @@ def test_a_crop_keeps_the_place_of_its_voxels(tmp_path, capsys) -> None:
 class LeavesOut(FakeSegmenter):
     """Has left out T12 above and L4 below."""
 
-    def __call__(self, image, on_progress=None):
+    def __call__(self, image, on_progress=None, found=None):
         return replace(super().__call__(image, on_progress), left_out=(19, 23))
 
 
