@@ -258,24 +258,27 @@ def _vertebra(row: Mapping[str, Any], label: int, counts: Any) -> Vertebra:
     return Vertebra(label, (x, y, z), row["peak"], voxels=int(counts[label]))
 
 
+_USUAL_AND_L6 = [label for label in ORDER_CRANIAL_TO_CAUDAL if name_of(label) != "T13"]
+
+
 def _left_out(report: Report, change: Mapping[int, int]) -> tuple[int, ...]:
     """Levels that were left out at the ends, moved as far as the vertebra beside them."""
-    order = [n for n in ORDER_CRANIAL_TO_CAUDAL if name_of(n) != "T13"]
+    order = _USUAL_AND_L6
     places = {order.index(a): order.index(b) for a, b in change.items() if {a, b} <= {*order}}
+    if not places:
+        return ()
+    names = [name for f in report["flags"] if f["code"] == "left_out" for name in f["vertebrae"]]
     moved = []
-    for flag in report["flags"]:
-        for name in flag["vertebrae"] if flag["code"] == "left_out" and places else ():
-            place = order.index(label_of(name))
-            beside = min(places, key=lambda other: abs(other - place))
-            moved.append(place + places[beside] - beside)
+    for place in (order.index(label_of(name)) for name in names):
+        beside = min(places, key=lambda other: abs(other - place))
+        moved.append(place + places[beside] - beside)
     return tuple(order[place] for place in moved if 0 <= place < len(order))
 
 
 def _gaps(labels: Sequence[int]) -> tuple[int, ...]:
     """Usual levels that the chain leaves out."""
-    order = [n for n in ORDER_CRANIAL_TO_CAUDAL if name_of(n) != "T13"]
-    ends = [order.index(n) for n in labels if n in order]
-    between = order[min(ends) : max(ends)] if ends else []
+    ends = [_USUAL_AND_L6.index(n) for n in labels if n in _USUAL_AND_L6]
+    between = _USUAL_AND_L6[min(ends) : max(ends)] if ends else []
     return tuple(label for label in between if label not in labels)
 
 

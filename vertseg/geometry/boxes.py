@@ -23,6 +23,19 @@ def box_at(start: Sequence[int], size: Sequence[int]) -> Box:
     return i, j, k
 
 
+def widened(box: Sequence[slice], size: Sequence[int], by: int = 1) -> Box:
+    """The box and `by` more voxels on every side, within an array of `size` voxels (3,).
+
+    >>> widened((slice(0, 2), slice(1, 2), slice(1, 3)), (3, 3, 3))
+    (slice(0, 3, None), slice(0, 3, None), slice(0, 3, None))
+    """
+    i, j, k = (
+        slice(max(part.start - by, 0), min(part.stop + by, n))
+        for part, n in zip(box, size, strict=True)
+    )
+    return i, j, k
+
+
 def empty_labels(grid: Grid) -> npt.NDArray[np.uint8]:
     """A mask of zeros (i, j, k), first index fastest as scans are read and masks are written."""
     return np.zeros(grid.size, np.uint8, order="F")
@@ -63,11 +76,7 @@ def filled_box(array: npt.NDArray[np.uint8 | np.bool_], margin: int = 0) -> Box:
             return slice(0, 0), slice(0, 0), slice(0, 0)
         box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
         part = array[tuple(b if b.stop else slice(None) for b in box)]
-    i, j, k = (
-        slice(max(b.start - margin, 0), min(b.stop + margin, n))
-        for b, n in zip(box, array.shape, strict=True)
-    )
-    return i, j, k
+    return widened(box, array.shape, margin)
 
 
 def _moved(box: Box, into: Box) -> Box:

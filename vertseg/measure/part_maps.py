@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vertseg.geometry.boxes import Box, empty_labels, label_boxes
+from vertseg.geometry.boxes import empty_labels, label_boxes, widened
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import Grid, LabelArray
@@ -63,7 +63,7 @@ def map_parts(
         found = boxes.get(vertebra.label)
         if found is None:
             continue
-        box = _widened(found, labels.shape)
+        box = widened(found, labels.shape)
         mask, values, grid = labels[box] == vertebra.label, image.array[box], image.grid.crop(box)
         body = measured.body or _axis_body(mask, grid, frame, vertebra.label)
         cut_off = measured.cut_off or vertebra.label == _AXIS
@@ -80,14 +80,6 @@ def _axis_body(
 ) -> Body | None:
     """Body and dens of C2, of which nothing else is measured."""
     return measure_body(mask, grid, frame) if label == _AXIS else None
-
-
-def _widened(box: Box, size: Sequence[int]) -> Box:
-    i, j, k = (
-        slice(max(part.start - 1, 0), min(part.stop + 1, n))
-        for part, n in zip(box, size, strict=True)
-    )
-    return i, j, k
 
 
 def _row(

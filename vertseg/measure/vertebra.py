@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from vertseg.geometry.boxes import Box, label_boxes
+from vertseg.geometry.boxes import Box, label_boxes, widened
 from vertseg.geometry.centroid import Centroid
 from vertseg.geometry.frames import SpineFrame, frames_along
 from vertseg.geometry.grid import FloatArray, Grid, LabelArray
@@ -140,7 +140,7 @@ def _without_mask(label: int) -> Measurement:
 def _measure(
     image: Image, labels: LabelArray, vertebra: Centroid, frame: SpineFrame, found: Box
 ) -> Measurement:
-    box = _widened(found, image.grid)
+    box = widened(found, image.grid.size)
     grid, mask = image.grid.crop(box), labels[box] == vertebra.label
     values = image.array[box]
     faces = border_faces(values, mask, box, image.grid)
@@ -191,15 +191,6 @@ def core_density(
         return None, None
     inside = values[tuple(core.T)].astype(np.float64)
     return float(inside.mean()), float(inside.std())
-
-
-def _widened(box: Box, grid: Grid) -> Box:
-    """The box and one more voxel on every side, within the grid."""
-    i, j, k = (
-        slice(max(part.start - 1, 0), min(part.stop + 1, size))
-        for part, size in zip(box, grid.size, strict=True)
-    )
-    return (i, j, k)
 
 
 def _around(grid: Grid, point_lps_mm: FloatArray, radius_mm: float) -> Box:
